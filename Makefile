@@ -1,0 +1,68 @@
+# Everything here makes what it needs: a virtual environment, packages, servers. Nothing but Python 3.11+ and make.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+PY := .venv/bin/python
+UV := $(PY) -m uv
+ARGS ?=
+
+# numba and Python keep compiled code beside the sources; without it every start is seconds slower.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup setup-dev demo test check bench docs lock starter-bundle clean
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.demo ## Make .venv with what the demo and a worker need
+
+setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
+
+.venv/bin/uv:
+	@echo "== making .venv ($$($(PYTHON) --version))" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { echo "Python 3.11 or 3.12 is needed: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.demo: requirements/demo.txt pyproject.toml | .venv/bin/uv
+	@if [ -e .venv/.dev ]; then echo "== .venv already holds the development packages" >&2; else \
+	  echo "== installing packages (about 1 GB, a minute on a fresh machine)" >&2; \
+	  $(UV) pip install --quiet --compile-bytecode --no-deps --require-hashes -r requirements/demo.txt; fi
+	@$(UV) pip install --quiet --no-deps -e .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt pyproject.toml | .venv/bin/uv
+	@echo "== installing packages for training and tests (about 5 GB with torch, a few minutes on a fresh machine)" >&2
+	@$(UV) pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
+	@.venv/bin/simpersona demo $(ARGS)
+
+test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones)
+	@$(PY) -m pytest $(ARGS)
+
+check: setup-dev ## Lint, format, types, import rules
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
+	@$(PY) -m bench.race $(ARGS)
+
+docs: setup-dev ## Make the generated documents anew
+	@$(PY) -m ops.docs
+
+lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
+	@./requirements/lock
+
+starter-bundle: setup-dev ## Train the committed starter bundle again
+	@./inference/make_starter_bundle
+
+clean: ## Stop the servers; delete .venv, data folder and caches
+	@[ ! -x .venv/bin/simpersona ] || .venv/bin/simpersona stack down || true
+	@rm -rf .venv .simpersona .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Benchmarks: ours and peers', one command each."""

@@ -1,0 +1,1 @@
+"""The programs that race: one script a framework, each alone in its process."""

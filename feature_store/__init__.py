@@ -1,0 +1,1 @@
+"""What a buyer is: event contract, adapters, behaviour fold, Feast definitions."""

@@ -1,0 +1,1 @@
+"""Theirs -> Event: one file a vendor."""

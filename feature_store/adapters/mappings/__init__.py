@@ -1,0 +1,1 @@
+"""Mapping files that ship with the package: one a shop."""

@@ -1,0 +1,88 @@
+"""Records of a file, one at a time with its place, in constant memory: lines of NDJSON, rows of parquet."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_store.errors import EventSourceError
+
+LINE_SUFFIXES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+_ROWS_A_READ: Final = 5_000
+_READ_AT_ONCE: Final = 1 << 16
+_UTF8_BOM: Final = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """A line's number (from 1), its first bytes (as many as the limit), its whole length with line end."""
+
+    number: int
+    raw: bytes
+    length: int
+
+
+def is_lines(path: Path) -> bool:
+    """Whether the name says NDJSON."""
+    return path.name.lower().endswith(LINE_SUFFIXES)
+
+
+def read_lines(path: Path, limit: int) -> Iterator[Line]:
+    """The lines that are not blank. Of a line over `limit` bytes, only the first `limit` are held.
+
+    Raises:
+        EventSourceError: the file cannot be read.
+    """
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            yield from _lines(file, limit)
+    except (OSError, EOFError, zlib.error) as error:
+        raise EventSourceError(f"{path} cannot be read: {error}") from None
+
+
+def _lines(file: gzip.GzipFile | io.BufferedReader, limit: int) -> Iterator[Line]:
+    number = 0
+    while tail := file.readline(_READ_AT_ONCE):
+        number += 1
+        raw = tail.removeprefix(_UTF8_BOM) if number == 1 else tail
+        length = len(raw)
+        while not tail.endswith(b"\n") and (tail := file.readline(_READ_AT_ONCE)):
+            length += len(tail)
+            raw += tail[: max(limit - len(raw), 0)]
+        if length > limit or raw.strip():
+            yield Line(number, raw[:limit], length)
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        EventSourceError: this is no parquet file.
+    """
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise EventSourceError(f"{path} is no readable parquet file: {error}") from None
+
+
+def read_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows with their numbers (from 0); only `columns` where they are named.
+
+    Raises:
+        EventSourceError: the file is damaged.
+    """
+    try:
+        number = 0
+        with pq.ParquetFile(path, memory_map=True) as file:
+            for batch in file.iter_batches(_ROWS_A_READ, columns=None if columns is None else list(columns)):
+                for row in batch.to_pylist():
+                    yield number, row
+                    number += 1
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise EventSourceError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,297 @@
+"""Rows of the online store: a partition's buyers, its offset, and the fenced checkpoint.
+
+Every key of a partition carries the hash tag {topic:partition}, so that a partition lives in one
+cluster slot and one transaction can span it:
+
+    {clickstream:3}:progress        "<next offset> <watermark ms> <sequence>": the truth about what is folded
+    {clickstream:3}:state:<key>     a StateRow, changed only inside a checkpoint
+    {clickstream:3}:open            sorted set: buyers whose session end is not announced, by last event time
+    {clickstream:3}:persona:<key>   the current persona, written at once; a newer offset wins
+
+The progress row is also the fence: a checkpoint goes through only if it still reads what this worker
+wrote last (docs/adr/0004). <key> is the Kafka key, `store|buyer`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import redis
+from redis.exceptions import NoScriptError, RedisError, WatchError
+
+from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
+
+ROW_VERSION: Final = 1
+_HEADER: Final = struct.Struct("<HqqhbBI")
+_OFFSET_DIGITS: Final = 20
+_SCAN_COUNT: Final = 2_000
+_PERSONAS_A_CALL: Final = 1_000  # Lua runs alone in the server: keep a call under a few ms
+
+# A persona row begins with its offset in fixed width, so that Lua compares strings.
+_WRITE_PERSONAS: Final = """
+for i = 1, #KEYS do
+  local old = redis.call('GETRANGE', KEYS[i], 0, 19)
+  if old == '' or old <= string.sub(ARGV[i], 1, 20) then redis.call('SET', KEYS[i], ARGV[i]) end
+end
+"""
+_WRITE_PERSONAS_SHA: Final = hashlib.sha1(_WRITE_PERSONAS.encode(), usedforsecurity=False).hexdigest()
+
+
+class Progress(NamedTuple):
+    """How far a partition is folded: the next offset to read, and the highest event time seen (ms).
+
+    sequence counts the checkpoints, so that the fence moves with each, also with one that only erases.
+    """
+
+    next_offset: int
+    watermark: int
+    sequence: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The row as it is stored and compared by the fence."""
+        return b"%d %d %d" % self
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Progress:
+        """Parse a stored row.
+
+        Raises:
+            RowVersionError: it is not three integers.
+        """
+        try:
+            next_offset, watermark, sequence = map(int, raw.split())
+        except ValueError:
+            raise RowVersionError(
+                f"the progress row {raw[:80]!r} is not '<offset> <watermark> <sequence>'"
+            ) from None
+        return cls(next_offset, watermark, sequence)
+
+
+class RowHeader(NamedTuple):
+    """What a state row says beside the state.
+
+    since_offset and last_offset are those of the first and last event folded in; code, type and band
+    are what was last said of the buyer (-1 and 0 for nothing yet), version the hash of the codebook
+    version it was said under.
+    """
+
+    since_offset: int
+    last_offset: int
+    code: int
+    type: int
+    band: int
+    version: int
+
+
+def pack_row(header: RowHeader, state: bytes) -> bytes:
+    """A state row of the current version."""
+    return _HEADER.pack(ROW_VERSION, *header) + state
+
+
+def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
+    """Split a state row into header and packed state.
+
+    Raises:
+        RowVersionError: another schema version, or not a row.
+    """
+    if len(row) < _HEADER.size:
+        raise RowVersionError(f"a state row has {len(row)} bytes, its header alone has {_HEADER.size}")
+    version, *rest = _HEADER.unpack_from(row)
+    if version != ROW_VERSION:
+        raise RowVersionError(
+            f"a state row has schema version {version}, this release reads {ROW_VERSION}: "
+            "run the release that wrote it, or empty the store and backfill"
+        )
+    return RowHeader(*rest), row[_HEADER.size :]
+
+
+@dataclass
+class Checkpoint:
+    """What one checkpoint changes in one partition."""
+
+    progress: Progress
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    opened: dict[bytes, int] = field(default_factory=dict)
+    """Buyers whose session end is still to be announced -> time of their last event (ms)."""
+    closed: list[bytes] = field(default_factory=list)
+    erased: list[bytes] = field(default_factory=list)
+
+
+class OnlineRows:
+    """The partitioned store, over one Redis-protocol connection pool. Safe to share between threads."""
+
+    def __init__(self, url: str, topic: str) -> None:
+        """`url` is redis://, rediss:// or unix://; `topic` names the clickstream topic."""
+        # 5 s: a checkpoint of thousands of rows takes milliseconds; longer is an outage, not a queue.
+        self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        self.topic = topic
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def claim_partition_count(self, partitions: int) -> None:
+        """Record the topic's partition count at first use; refuse another one later.
+
+        Raises:
+            PartitionCountError: the store was filled with another count: buyers would change place.
+        """
+        with _store_errors():
+            key = f"simpersona:{self.topic}:partitions"
+            self._redis.set(key, partitions, nx=True)
+            known = int(_answer(self._redis.get(key)) or 0)
+        if known != partitions:
+            raise PartitionCountError(
+                f"topic {self.topic} has {partitions} partitions, the store was filled with {known}: "
+                "buyers would move between partitions; restore the count or backfill an empty store"
+            )
+
+    def partition_count(self) -> int:
+        """The recorded partition count.
+
+        Raises:
+            OnlineStoreError: the store is empty or does not answer.
+        """
+        with _store_errors():
+            known = _answer(self._redis.get(f"simpersona:{self.topic}:partitions"))
+        if known is None:
+            raise OnlineStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
+        return int(known)
+
+    def progress(self, partition: int) -> Progress | None:
+        """How far a partition is folded; None where nothing was."""
+        return self.progress_of([partition])[partition]
+
+    def progress_of(self, partitions: Sequence[int]) -> dict[int, Progress | None]:
+        """How far each partition is folded, in one round trip."""
+        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for partition in partitions:
+                pipe.get(self._key(partition, "progress"))
+            found = pipe.execute()
+        return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
+
+    def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
+        """State rows of the keys wanted by partition, in one round trip; None for an unknown buyer."""
+        return self._read("state:", wanted)
+
+    def read_personas(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
+        """Persona rows (JSON of an assignment) of the keys wanted by partition, in one round trip."""
+        found = self._read("persona:", wanted)
+        return {p: [row and row[_OFFSET_DIGITS:] for row in rows] for p, rows in found.items()}
+
+    def _read(self, kind: str, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
+        asked = [partition for partition, keys in wanted.items() if keys]
+        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for partition in asked:
+                prefix = self._key(partition, kind)
+                pipe.mget([prefix + key for key in wanted[partition]])
+            return dict(zip(asked, pipe.execute(), strict=True))
+
+    def checkpoint(self, partition: int, change: Checkpoint, expected: Progress | None) -> None:
+        """Write a partition's dirty rows and its new progress in one fenced transaction.
+
+        Raises:
+            FencedError: the stored progress is not `expected`: another owner wrote, or the store was
+                rolled back. Nothing was written; drop the cache, read again and seek.
+            OnlineStoreError: the store did not answer; whether it wrote is unknown: treat as fenced.
+        """
+        progress_key = self._key(partition, "progress")
+        state, open_key = self._key(partition, "state:"), self._key(partition, "open")
+        with _store_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.watch(progress_key)  # type: ignore[no-untyped-call]
+            stored = _answer(pipe.get(progress_key))
+            if stored != (None if expected is None else expected.to_bytes()):
+                raise FencedError(f"partition {partition} was written by another owner")
+            pipe.multi()
+            if change.rows:
+                pipe.mset({state + key: row for key, row in change.rows.items()})
+            if change.opened:
+                pipe.zadd(open_key, change.opened)
+            if change.closed:
+                pipe.zrem(open_key, *change.closed)
+            if change.erased:
+                persona = self._key(partition, "persona:")
+                pipe.delete(*(prefix + key for key in change.erased for prefix in (state, persona)))
+                pipe.zrem(open_key, *change.erased)
+            pipe.set(progress_key, change.progress.to_bytes())
+            try:
+                pipe.execute()
+            except WatchError:
+                raise FencedError(f"partition {partition} was written by another owner") from None
+
+    def write_personas(self, personas: Mapping[int, Sequence[tuple[bytes, int, bytes]]]) -> None:
+        """Make personas readable at once: partition -> (key, offset, JSON); an older offset never wins."""
+        with _store_errors():
+            try:
+                self._write_personas(personas)
+            except NoScriptError:  # the server was restarted, or this is its first script
+                self._redis.script_load(_WRITE_PERSONAS)
+                self._write_personas(personas)
+
+    def _write_personas(self, personas: Mapping[int, Sequence[tuple[bytes, int, bytes]]]) -> None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for partition, said in personas.items():
+                prefix = self._key(partition, "persona:")
+                for at in range(0, len(said), _PERSONAS_A_CALL):
+                    chunk = said[at : at + _PERSONAS_A_CALL]
+                    keys = [prefix + key for key, _, _ in chunk]
+                    rows = [b"%020d" % offset + body for _, offset, body in chunk]
+                    pipe.evalsha(_WRITE_PERSONAS_SHA, len(keys), *keys, *rows)
+            pipe.execute()
+
+    def sessions_to_end(self, partition: int, last_event_before: int, limit: int) -> list[bytes]:
+        """Keys of buyers whose last event lies before a time (ms) and whose session end is not announced."""
+        with _store_errors():
+            found = self._redis.zrangebyscore(
+                self._key(partition, "open"), "-inf", f"({last_event_before}", start=0, num=limit
+            )
+        return list(_answer(found))
+
+    def all_states(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, state row) of a partition; a scan, for verification and background work."""
+        prefix = self._key(partition, "state:")
+        with _store_errors():
+            cursor = 0
+            while True:
+                cursor, keys = _answer(
+                    self._redis.scan(cursor, match=_escape(prefix) + b"*", count=_SCAN_COUNT)
+                )
+                rows = _answer(self._redis.mget(keys)) if keys else []
+                for key, row in zip(keys, rows, strict=True):
+                    if row is not None:
+                        yield key[len(prefix) :], row
+                if cursor == 0:
+                    return
+
+    def clear(self) -> None:
+        """Delete every row of the topic and the recorded partition count."""
+        with _store_errors():
+            for pattern in (b"{" + self.topic.encode() + b":*", b"simpersona:" + self.topic.encode() + b":*"):
+                for key in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+                    self._redis.delete(key)
+
+    def _key(self, partition: int, rest: str) -> bytes:
+        return f"{{{self.topic}:{partition}}}:{rest}".encode()
+
+
+def _answer(reply: Any) -> Any:
+    return reply  # redis-py types every reply as "now or awaitable"; here it is always now
+
+
+def _escape(prefix: bytes) -> bytes:
+    return prefix.replace(b"[", b"\\[").replace(b"*", b"\\*").replace(b"?", b"\\?")
+
+
+class _store_errors:  # noqa: N801  (reads as a statement: with _store_errors(): ...)
+    """Turn the client library's errors into OnlineStoreError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RedisError):
+            raise OnlineStoreError(f"the online store did not answer: {error}") from error

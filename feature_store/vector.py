@@ -1,0 +1,55 @@
+"""BuyerState -> the 403 numbers that an encoder sees: names, units and transforms.
+
+The layout follows SimPersona (paper.md, Representation): 16 behavioural scalars on the five axes of
+SimGym (engagement, exploration, search, funnel, economic value), three 128-d product embeddings and
+three mask values. The vector holds RAW numbers; transforms and scaling live inside the exported
+graph, so that a new encoder can scale otherwise without a change here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+FEATURE_VERSION: Final = 1
+"""Changes when a number of the vector changes its meaning; a bundle names the one it was trained on."""
+
+
+class Scalar(NamedTuple):
+    """One behavioural scalar: its axis, unit, meaning and the transform that encoders apply first."""
+
+    name: str
+    axis: str
+    unit: str
+    transform: str
+    meaning: str
+
+
+SCALARS: Final[tuple[Scalar, ...]] = (
+    Scalar("events", "engagement", "events", "log1p", "events folded, duplicates left out"),
+    Scalar("sessions", "engagement", "sessions", "log1p", "visits, parted by a 30-minute gap of event time"),
+    Scalar("active_seconds", "engagement", "s", "log1p", "time between events inside sessions"),
+    Scalar("pace_seconds", "engagement", "s/event", "log1p", "active_seconds per step inside a session"),
+    Scalar("product_views", "exploration", "events", "log1p", "product detail views"),
+    Scalar("distinct_products", "exploration", "products", "log1p", "different products met (estimate)"),
+    Scalar(
+        "distinct_categories", "exploration", "categories", "log1p", "different categories met (estimate)"
+    ),
+    Scalar("list_views", "exploration", "events", "log1p", "category or collection pages"),
+    Scalar("searches", "search", "events", "log1p", "search queries"),
+    Scalar("carts", "funnel", "events", "log1p", "add_to_cart events"),
+    Scalar("cart_reviews", "funnel", "events", "log1p", "view_cart and remove_from_cart events"),
+    Scalar("checkouts", "funnel", "events", "log1p", "begin_checkout and add_payment_info events"),
+    Scalar("purchases", "funnel", "events", "log1p", "purchase events"),
+    Scalar("viewed_price", "economic", "major units", "log1p", "mean price of the priced product views"),
+    Scalar("cart_value", "economic", "major units", "log1p", "sum of what add_to_cart events were worth"),
+    Scalar("order_value", "economic", "major units", "log1p", "sum of what purchase events were worth"),
+)
+PRODUCT_SETS: Final = ("viewed", "carted", "purchased")
+EMBEDDING_SIZE: Final = 128
+
+N_SCALARS: Final = len(SCALARS)
+EMBEDDINGS: Final = slice(N_SCALARS, N_SCALARS + len(PRODUCT_SETS) * EMBEDDING_SIZE)
+MASKS: Final = slice(EMBEDDINGS.stop, EMBEDDINGS.stop + len(PRODUCT_SETS))
+"""A mask is 1.0 where the product set holds something, 0.0 where it is empty (its embedding is then 0)."""
+VECTOR_SIZE: Final = MASKS.stop
+"""403 = 16 scalars + 3 x 128 embeddings (each of unit length) + 3 masks."""

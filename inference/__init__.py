@@ -1,0 +1,1 @@
+"""Which persona: encoder runtimes, the Triton model repository, bundles."""

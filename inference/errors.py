@@ -1,0 +1,27 @@
+"""Exceptions of inference.
+
+InferenceError
++-- BundleError               a bundle is missing, changed or does not fit this code: refused at start
++-- InvalidVectorError        a row holds NaN or inf, or the shape is not [n, 403]
++-- EncoderUnavailableError   the encoder (Triton) cannot be reached or fails: retry or degrade
+"""
+
+from __future__ import annotations
+
+from feature_store.errors import SimpersonaError
+
+
+class InferenceError(SimpersonaError):
+    """Root of this package's errors."""
+
+
+class BundleError(InferenceError):
+    """A published model that must not be served."""
+
+
+class InvalidVectorError(InferenceError):
+    """Input rows that no encoder may see: a NaN row would come back as code 0, silently."""
+
+
+class EncoderUnavailableError(InferenceError):
+    """The encoder does not answer; the input is fine and may be sent again."""

@@ -1,0 +1,46 @@
+"""`simpersona encode`: history -> codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Bundle folder; default: the starter bundle of this package.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Parquet to write."
+)
+@click.option("--prefix", type=click.IntRange(min=1), help="Only each buyer's first N events.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_json: bool) -> None:
+    """Encode the buyers of a file of events, or of an archive folder: one row a buyer, with code and token.
+
+    Columns: store, buyer, code, token, codebook_version, type, confidence, distance, margin.
+    """
+    from feature_store.history import fold_history
+    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.onnx_encoder import OnnxEncoder
+    from ops.encode import write_codes
+    from ops.history_files import history_batches
+
+    encoder = OnnxEncoder(load_bundle(model or starter_bundle_path()))
+    history = fold_history(history_batches(path), prefix=prefix)
+    codes_used = write_codes(out, history, encoder)
+    report = {
+        "buyers": len(history.buyers),
+        "codes_used": codes_used,
+        "codebook_version": encoder.codebook_version,
+        "out": str(out),
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        click.echo(f"{report['buyers']:,} buyers, {codes_used} codes used, written to {out}")

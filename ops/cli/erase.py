@@ -1,0 +1,32 @@
+"""`simpersona erase`: forget a buyer."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.option("--store", required=True, help="The shop.")
+@click.option("--buyer", required=True, help="The shop's own id of the buyer; it is hashed here.")
+@click.option("--pseudonym", is_flag=True, help="BUYER is the id as the topic has it, not the shop's own.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for a worker to do it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+def erase(store: str, buyer: str, pseudonym: bool, timeout: float, as_json: bool) -> None:
+    """Erase a buyer: rows, caches, archive and every later replay.
+
+    What the topic itself still holds goes with its retention.
+    """
+    from feature_store.identity import BuyerHasher, load_id_key
+    from ops.connect import connect
+    from ops.erase import request_erasure
+
+    with connect() as live:
+        if not pseudonym:
+            buyer = BuyerHasher(load_id_key(live.home)).buyer(store, buyer)
+        erasure = request_erasure(live, store, buyer, timeout)
+    if as_json:
+        click.echo(json.dumps({"partition": erasure.partition, "before_offset": erasure.before_offset}))
+    else:
+        click.echo(f"erased: partition {erasure.partition}, everything before offset {erasure.before_offset}")

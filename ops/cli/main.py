@@ -1,0 +1,90 @@
+"""The `simpersona` command: one file a noun, loaded when it is called, errors turned into one line."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+from pydantic import ValidationError
+
+from feature_store.errors import SimpersonaError
+from feature_store.logs import configure_logging
+
+COMMANDS: Final[dict[str, str]] = {
+    # command -> module:attribute, so that `simpersona --help` imports neither Feast nor Faust
+    "archive": "ops.cli.archive:archive",
+    "backfill": "ops.cli.backfill:backfill",
+    "demo": "ops.cli.demo:demo",
+    "encode": "ops.cli.encode:encode",
+    "erase": "ops.cli.erase:erase",
+    "events": "ops.cli.events:events",
+    "fold": "ops.cli.fold:fold",
+    "stack": "ops.cli.stack:stack",
+    "train": "ops.cli.train:train",
+    "verify": "ops.cli.verify:verify",
+    "worker": "ops.cli.worker:worker",
+}
+
+# Settings class -> prefix of its variables, so that an error can name the variable.
+_PREFIXES: Final[dict[str, str]] = {
+    "HomeSettings": "SIMPERSONA_",
+    "IdentitySettings": "SIMPERSONA_",
+    "WorkerSettings": "SIMPERSONA_",
+    "KafkaSettings": "SIMPERSONA_KAFKA_",
+    "EncoderSettings": "SIMPERSONA_ENCODER_",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported only when one is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command, or None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is not a click command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="simpersona")
+def simpersona() -> None:
+    """Know, live, what kind of buyer is on a storefront."""
+    from feature_store.settings import HomeSettings
+    from ops.stack.local import use_local_stack
+
+    configure_logging()
+    use_local_stack(HomeSettings().home)  # after `simpersona stack up` every command finds it
+
+
+def main() -> None:
+    """Run the command; exit 0 on success, 2 on bad usage, 1 on failure with one line on stderr."""
+    try:
+        simpersona(prog_name="simpersona")
+    except SimpersonaError as error:
+        print(f"simpersona: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ValidationError as error:
+        print(f"simpersona: {_settings_error(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _settings_error(error: ValidationError) -> str:
+    """A bad setting in one line: the variable's name, what is wrong with it, and what it was."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else error.title
+    prefix = _PREFIXES.get(error.title, "")
+    return f"the setting {prefix}{name.upper()} is wrong: {first['msg']} (it is {first['input']!r})"
+
+
+if __name__ == "__main__":
+    main()

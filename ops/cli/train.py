@@ -1,0 +1,75 @@
+"""`simpersona train`: events -> a bundle."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from feature_store.events import Event
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same codes."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
+@click.option("--note", help="How the files were made; kept among the manifest's sources.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def train(
+    paths: tuple[Path, ...], out: Path, seed: int, epochs: int | None, note: str | None, as_json: bool
+) -> None:
+    """Train an encoder on files of events and publish it as a bundle.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. An encoder needs at
+    least 256 buyers.
+    """
+    try:
+        from training.config import TrainConfig
+        from training.train import train as train_model
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"{error.name} is not installed; training needs: pip install 'simpersona[training]'"
+        ) from error
+    from ops.history_files import history_batches
+    from training.dataset import describe_source, training_rows
+    from training.publish import check_absent, publish
+
+    check_absent(out)
+    config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
+    counts = dict.fromkeys(paths, 0)
+
+    def counted(path: Path) -> Iterator[list[Event]]:
+        for batch in history_batches(path):
+            counts[path] += len(batch)
+            yield batch
+
+    data = training_rows(itertools.chain.from_iterable(map(counted, paths)), config.prefixes)
+    described = [describe_source(path, count) for path, count in counts.items()]
+    bundle, evaluated = publish(
+        train_model(data, config),
+        data,
+        out,
+        sources=described + ([note] if note else []),
+        command=shlex.join(["simpersona", *sys.argv[1:]]),
+    )
+    report = bundle.describe() | {"evaluation": evaluated}
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    click.echo(
+        f"bundle {bundle.codebook_version} in {out}: {evaluated['buyers']:,} buyers, "
+        f"{evaluated['codes_used']} codes used, perplexity {evaluated['perplexity']}, "
+        f"trained in {evaluated['seconds']} s"
+    )

@@ -1,0 +1,20 @@
+"""`simpersona worker`: run one worker of the live path."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def worker() -> None:
+    """Tag shoppers: fold the clickstream, encode, say personas, checkpoint.
+
+    Settings come from the environment (docs/settings.md). SIGTERM finishes the checkpoint and leaves
+    the group.
+    """
+    from inference.settings import EncoderSettings
+    from streams.app import run_worker
+    from streams.kafka_config import KafkaSettings
+    from streams.settings import WorkerSettings
+
+    run_worker(WorkerSettings(), KafkaSettings(), EncoderSettings())

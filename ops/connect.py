@@ -1,0 +1,65 @@
+"""Clients of a running installation, made from settings: what several commands need at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_store.feast_repo import online_rows
+from feature_store.online import OnlineRows
+from feature_store.settings import HomeSettings
+from inference.encoder import Encoder
+from inference.settings import EncoderSettings, make_encoder
+from ops.verify import Verifier
+from streams.erasures import ErasureLog
+from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
+from streams.settings import WorkerSettings
+
+
+@dataclass
+class Connection:
+    """Kafka and the store of one installation."""
+
+    settings: WorkerSettings
+    kafka: dict[str, Any]
+    rows: OnlineRows
+    erasures: ErasureLog
+    home: Path
+
+    def verifier(self, encoder: Encoder | None = None) -> Verifier:
+        """The oracle, with the encoder that the settings name unless another is given."""
+        return Verifier(
+            self.kafka,
+            self.settings.topic,
+            self.settings.assignments_topic,
+            self.rows,
+            self.erasures,
+            encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None),
+            self.home / "archive",
+            self.settings.allowed_lateness_ms,
+        )
+
+
+@contextmanager
+def connect(
+    settings: WorkerSettings | None = None, kafka: KafkaSettings | None = None
+) -> Iterator[Connection]:
+    """Connect as the environment says, or as the given settings do.
+
+    Raises:
+        OnlineStoreError, TopicError: a server does not answer.
+    """
+    settings = settings or WorkerSettings()
+    config = librdkafka_config(kafka or KafkaSettings())
+    check_connection(config)
+    home = HomeSettings().home
+    rows = online_rows(settings.store_url, settings.topic, home)
+    erasures = ErasureLog(config, settings.erasures_topic)
+    try:
+        yield Connection(settings, config, rows, erasures, home)
+    finally:
+        erasures.close()
+        rows.close()

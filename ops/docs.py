@@ -1,0 +1,122 @@
+"""Makes the generated documents: settings, commands, features, event schema (`make docs`).
+
+A test holds the committed files against these functions, so a setting or command that is not
+documented fails it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from pydantic_settings import BaseSettings
+
+from feature_store.events import json_schema
+from feature_store.identity import IdentitySettings
+from feature_store.settings import HomeSettings
+from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from inference.settings import EncoderSettings
+from ops.cli.main import simpersona
+from streams.kafka_config import KafkaSettings
+from streams.settings import WorkerSettings
+
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
+SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
+    HomeSettings,
+    IdentitySettings,
+    KafkaSettings,
+    WorkerSettings,
+    EncoderSettings,
+)
+_MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+_FEATURES: Final = """# Features
+
+A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
+numbers for each of the sets {sets} (of unit length), and one mask a set (1.0 where it holds something).
+Transforms and scaling are in the exported graph. Money is in minor units / 100, so that currencies with and
+without a minor unit share a scale.
+
+| # | name | axis | unit | transform | meaning |
+|---|---|---|---|---|---|
+"""
+
+
+def settings_page() -> str:
+    """Every setting: environment variable, default, meaning."""
+    lines = [
+        _MADE,
+        "# Settings\n\nAll settings are environment variables. Bad values stop the command at start.\n",
+    ]
+    lines.append("`SIMPERSONA_LOG_LEVEL` (default `INFO`) sets the level of the structured logs on stderr.\n")
+    for settings in SETTINGS:
+        summary = (settings.__doc__ or "").splitlines()[0]
+        lines.append(
+            f"\n## {settings.__name__}\n\n{summary}\n\n| variable | default | meaning |\n|---|---|---|\n"
+        )
+        prefix = settings.model_config.get("env_prefix", "")
+        for name, field in settings.model_fields.items():
+            default = "" if field.default is None else f"`{field.default}`"
+            lines.append(f"| `{prefix}{name.upper()}` | {default} | {_cell(field.description)} |\n")
+    return "".join(lines)
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|")
+
+
+def commands_page() -> str:
+    """Every command and option, as --help says it."""
+    lines = [
+        _MADE,
+        "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr.\n",
+    ]
+    for path, command in _commands(simpersona, ("simpersona",)):
+        with click.Context(command, info_name=" ".join(path), terminal_width=80) as context:
+            lines.append(f"\n## {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n")
+    return "".join(lines)
+
+
+def features_page() -> str:
+    """The 403 numbers: names, axes, units, transforms."""
+    sets = ", ".join(PRODUCT_SETS)
+    lines = [_MADE, _FEATURES.format(size=VECTOR_SIZE, scalars=len(SCALARS), sets=sets, dims=EMBEDDING_SIZE)]
+    for i, s in enumerate(SCALARS):
+        lines.append(f"| {i} | {s.name} | {s.axis} | {s.unit} | {s.transform} | {s.meaning} |\n")
+    return "".join(lines)
+
+
+def event_schema() -> str:
+    """JSON Schema of an event."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "features.md": features_page,
+    "event.schema.json": event_schema,
+}
+
+
+def _commands(group: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, group
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if command is not None:
+                yield from _commands(command, (*path, name))
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

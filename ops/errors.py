@@ -1,0 +1,49 @@
+"""Exceptions of operations.
+
+OpsError
++-- StackError
+    +-- DownloadError         a server's files could not be fetched or installed
+    +-- ServerStartError      a server died or did not become ready; quotes its last log lines
+    +-- StackInUseError       another process runs servers on this data folder
+    +-- TopicError            a topic exists with another partition count, or was refused
+"""
+
+from __future__ import annotations
+
+from feature_store.errors import SimpersonaError
+
+
+class OpsError(SimpersonaError):
+    """Root of this package's errors."""
+
+
+class VerificationError(OpsError):
+    """The online store and the log disagree."""
+
+
+class ErasureError(OpsError):
+    """No worker has erased a buyer in time; the request is kept."""
+
+
+class DemoError(OpsError):
+    """The demo could not do what it shows, or lost something."""
+
+
+class StackError(OpsError):
+    """Root of the local stack's errors."""
+
+
+class DownloadError(StackError):
+    """A server's files could not be fetched or installed."""
+
+
+class ServerStartError(StackError):
+    """A server died while starting or did not become ready in time."""
+
+
+class StackInUseError(StackError):
+    """Servers already run on this data folder, owned by another process."""
+
+
+class TopicError(StackError):
+    """A topic cannot be used as it is."""

@@ -1,0 +1,1 @@
+"""The embedded servers: Kafka, Valkey, Triton; start, ready, stop."""

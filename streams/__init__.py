@@ -1,0 +1,1 @@
+"""The live path: Faust app, micro-batch loop, checkpoints, dead letters, archive."""

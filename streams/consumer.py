@@ -1,0 +1,329 @@
+"""The confluent-kafka loop: micro-batches, ownership, checkpoints, and recovery by reading again.
+
+One thread owns consumer, cache and checkpoint. Rebalances are served inside `consume`, in this
+thread. Where a partition begins is the store's word, never the group's committed offset. Whatever
+goes wrong on the way (store, encoder, producer, fence), the answer is one: drop the cache, read the
+store's progress, seek there, go on (docs/adr/0003).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
+from feature_store.online import OnlineRows, Progress, unpack_row
+from inference.errors import EncoderUnavailableError
+from streams.checkpoint import Checkpointer
+from streams.consumer_config import consumer_config
+from streams.erasures import Erasure, ErasureLog, encode_erasure
+from streams.errors import ConsumerError, ProducerError, TopicError
+from streams.metrics import WorkerMetrics
+from streams.output import Output
+from streams.partition import Partition
+from streams.records import partition_of
+from streams.settings import WorkerSettings
+from streams.topics import end_offsets
+from streams.worker import Tagger
+
+log = structlog.get_logger(__name__)
+
+RECOVERABLE: Final = (OnlineStoreError, EncoderUnavailableError, ProducerError, TopicError)
+_LAG_EVERY_S: Final = 2.0
+Command = Callable[["ConsumerLoop"], None]
+
+
+class ConsumerLoop:
+    """Runs the live path until it is asked to stop.
+
+    All methods but `stop` and `submit` belong to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        kafka: Mapping[str, Any],
+        rows: OnlineRows,
+        output: Output,
+        tagger: Tagger,
+        erasures: ErasureLog,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self.tagger, self.partitions = tagger, dict[int, Partition]()
+        self._settings, self._rows, self._output = settings, rows, output
+        self._erasures, self._metrics = erasures, metrics
+        self._checkpointer = Checkpointer(rows, output, tagger, metrics)
+        self._consumer = Consumer(consumer_config(kafka, settings))
+        self._kafka = kafka
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._wanted: dict[bytes, int] = {}
+        self._stopping = threading.Event()
+        self._broken: str | None = None
+        self._next_checkpoint = self._next_lag = 0.0
+
+    def stop(self) -> None:
+        """Ask the loop to checkpoint, leave the group and return."""
+        self._stopping.set()
+
+    def submit(self, command: Command) -> None:
+        """Have a command run in the loop's thread, between two batches."""
+        self._commands.put(command)
+
+    def run(self) -> None:
+        """Consume until `stop`.
+
+        Raises:
+            ConsumerError: the consumer is fatally broken; a restarted process goes on from the store.
+        """
+        self._consumer.subscribe(
+            [self._settings.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            if self._broken is None:  # else memory holds half a batch: the store is the truth
+                self._try("last checkpoint", self._checkpoint)
+        finally:
+            self.partitions.clear()  # on_revoke inside close() has nothing left to write
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        if time.monotonic() >= self._next_lag:
+            self._report_lag()
+            self._next_lag = time.monotonic() + _LAG_EVERY_S
+        if self._broken is not None and not self._recovered():
+            self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
+            return
+        messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
+        self._try("batch", lambda: self._handle(messages))
+
+    def _handle(self, messages: list[Message]) -> None:
+        ours = self._in_sequence(messages)
+        if ours:
+            self.tagger.tag(self.partitions, ours)
+        self._output.poll()
+        while not self._commands.empty():
+            self._commands.get()(self)
+        self._honour_erasures()
+        now = time.monotonic()
+        cache = self.tagger.cache
+        full = len(cache.table) > cache.capacity
+        if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+            self._checkpoint()
+            self._metrics.evictions.inc(cache.evict())
+            self._next_checkpoint = time.monotonic() + self._settings.checkpoint_ms / 1000
+
+    def _consume(self, count: int, timeout: float) -> list[Message]:
+        messages = []
+        for message in self._consumer.consume(count, timeout):
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.fatal():
+                raise ConsumerError(f"the consumer cannot go on: {error.str()}; restart the worker")
+            else:
+                log.warning("consumer_error", code=error.name(), retriable=error.retriable())
+        return messages
+
+    def _in_sequence(self, messages: list[Message]) -> list[Message]:
+        """Keep what continues its partition; skip what was folded; go back once to look at a hole."""
+        ours = []
+        sought: set[int] = set()
+        for message in messages:
+            number, offset = message.partition(), message.offset()
+            partition = self.partitions.get(number)
+            if partition is None or number in sought or offset < partition.next_offset:
+                continue
+            if offset > partition.next_offset and not self._hole_is_real(partition, offset):
+                sought.add(number)
+                continue
+            partition.next_offset = offset + 1
+            ours.append(message)
+        return ours
+
+    def _hole_is_real(self, partition: Partition, offset: int) -> bool:
+        """Believe a hole in the log (retention, transaction markers) only when it is there twice."""
+        if partition.hole_at != offset:
+            partition.hole_at = offset
+            self._consumer.seek(TopicPartition(self._settings.topic, partition.number, partition.next_offset))
+            return False
+        skipped = offset - partition.next_offset
+        log.warning("offsets_skipped", partition=partition.number, skipped=skipped, at=offset)
+        self._metrics.skipped_offsets.inc(skipped)
+        partition.hole_at = -1
+        return True
+
+    # ---- ownership
+
+    def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        numbers = [tp.partition for tp in assigned]
+        starts = [TopicPartition(self._settings.topic, number, OFFSET_BEGINNING) for number in numbers]
+        try:
+            self._own(numbers)
+            for start in starts:
+                start.offset = self.partitions[start.partition].next_offset or OFFSET_BEGINNING
+        except RECOVERABLE as error:
+            # The store does not say where to begin: hold everything until it does.
+            self._give_up("assignment", error)
+            self.partitions.update({number: Partition.at(number, None) for number in numbers})
+        consumer.incremental_assign(starts)
+        if self._broken is not None:
+            consumer.pause(starts)
+        self._next_lag = 0.0
+        log.info("partitions_assigned", partitions=numbers)
+
+    def _own(self, numbers: list[int]) -> None:
+        """Take partitions over as the store knows them."""
+        self._erasures.refresh()
+        owned = self._rows.progress_of(numbers)
+        self._refuse_recreated_topic(owned)
+        for number, written in owned.items():
+            partition = Partition.at(number, written)
+            partition.erased = self._void_rows(number)
+            self.partitions[number] = partition
+
+    def _refuse_recreated_topic(self, owned: Mapping[int, Progress | None]) -> None:
+        for number, end in end_offsets(self._kafka, self._settings.topic, list(owned)).items():
+            folded = owned[number]
+            if folded is not None and folded.next_offset > end:
+                raise ConsumerError(
+                    f"the store has folded partition {number} up to offset {folded.next_offset}, but the "
+                    f"topic {self._settings.topic} ends at {end}: it was made anew; empty the store first"
+                )
+
+    def _void_rows(self, number: int) -> list[bytes]:
+        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say)."""
+        keys = [key for key, erasure in self._erasures.by_key.items() if erasure.partition == number]
+        void = []
+        for key, row in zip(keys, self._rows.read_states({number: keys}).get(number, []), strict=True):
+            if row is not None and unpack_row(row)[0].since_offset < self._erasures.void_before(key):
+                void.append(key)
+        return void
+
+    def _revoked(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        leaving = [self.partitions[tp.partition] for tp in revoked if tp.partition in self.partitions]
+        if self._broken is None:
+            self._try("revocation", lambda: self._checkpointer.run(leaving, self._commit))
+        self._forget([partition.number for partition in leaving])
+        log.info("partitions_revoked", partitions=[partition.number for partition in leaving])
+
+    def _lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._forget([tp.partition for tp in lost])
+        log.warning("partitions_lost", partitions=[tp.partition for tp in lost])
+
+    def _forget(self, numbers: list[int]) -> None:
+        for number in numbers:
+            if self.partitions.pop(number, None) is not None:
+                self._metrics.lag.remove_by_labels({"partition": str(number)})
+            self.tagger.cache.drop(number)
+
+    # ---- checkpoint and recovery
+
+    def _checkpoint(self) -> None:
+        self._check_fence()
+        self._checkpointer.run(self.partitions.values(), self._commit)
+
+    def _check_fence(self) -> None:
+        """Notice a store that was rolled back under partitions with nothing to write."""
+        idle = [number for number, partition in self.partitions.items() if not partition.moved]
+        for number, stored in self._rows.progress_of(idle).items():
+            if stored != self.partitions[number].written:
+                raise FencedError(f"partition {number} was written by another owner, or the store went back")
+
+    def _commit(self, offsets: dict[int, int]) -> None:
+        self._consumer.commit(
+            offsets=[TopicPartition(self._settings.topic, number, at) for number, at in offsets.items()],
+            asynchronous=True,
+        )
+
+    def _try(self, what: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (RowVersionError, PartitionCountError):
+            raise  # reading again would not help: this release must not serve this store
+        except RECOVERABLE as error:
+            self._give_up(what, error)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise ConsumerError(f"the consumer cannot go on: {error}; restart the worker") from error
+            self._give_up(what, error)
+
+    def _give_up(self, what: str, error: Exception) -> None:
+        cause = type(error).__name__
+        log.warning("reading_again", step=what, cause=cause, error=str(error))
+        self._metrics.recoveries.labels(cause).inc()
+        self._broken = cause
+        self._metrics.waiting.set(1)
+
+    def _recovered(self) -> bool:
+        """Drop the cache, read the store's progress, seek there. False while the store does not answer."""
+        owned = list(self.partitions)
+        for number in owned:
+            self.tagger.cache.drop(number)
+        here = [TopicPartition(self._settings.topic, number) for number in owned]
+        try:
+            self._consumer.pause(here)
+            self._own(owned)
+            self.tagger.encoder.probe()
+            for number in owned:
+                start = self.partitions[number].next_offset
+                self._consumer.seek(TopicPartition(self._settings.topic, number, start))
+            self._consumer.resume(here)
+        except (*RECOVERABLE, KafkaException) as error:
+            log.warning("still_waiting", cause=type(error).__name__, error=str(error))
+            return False
+        log.info("reading_on", partitions=owned)
+        self._broken = None
+        self._metrics.waiting.set(0)
+        return True
+
+    # ---- erase
+
+    def request_erasure(self, key: bytes, requested_at: int) -> None:
+        """Remember that a buyer is to be erased, until the owner of their partition has done it."""
+        self._wanted[key] = max(requested_at, self._wanted.get(key, 0))
+
+    def _honour_erasures(self) -> None:
+        """Erase who was asked for and lives in a partition of ours.
+
+        A request for another's partition stays: the partition may come to us before it is honoured.
+        """
+        for key, requested_at in list(self._wanted.items()):
+            known = self._erasures.by_key.get(key)
+            if known is not None and known.requested_at >= requested_at:
+                del self._wanted[key]
+                continue
+            partition = self.partitions.get(partition_of(key, self.tagger.partition_count))
+            if partition is not None:
+                self._erase(key, requested_at, partition)
+
+    def _erase(self, key: bytes, requested_at: int, partition: Partition) -> None:
+        # First become sure that the partition is ours, up to a known offset: a zombie stops here.
+        self._checkpoint()
+        erasure = Erasure(
+            partition=partition.number,
+            before_offset=partition.next_offset,
+            requested_at=requested_at,
+            erased_at=time.time_ns() // 1_000_000,
+        )
+        self._output.send(self._settings.erasures_topic, key, encode_erasure(erasure))
+        self._output.flush()
+        self._erasures.add(key, erasure)
+        self.tagger.cache.remove([key])
+        partition.erased.append(key)
+        self._checkpoint()
+        log.info("buyer_erased", partition=partition.number, before_offset=erasure.before_offset)
+
+    def _report_lag(self) -> None:
+        for number, partition in self.partitions.items():
+            # cached: what the last fetch said, no request
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._settings.topic, number), cached=True
+            )
+            self._metrics.lag.labels(str(number)).set(max(0, end - partition.next_offset))

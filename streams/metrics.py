@@ -1,0 +1,87 @@
+"""Metrics of a worker. Few labels, every label value known beforehand."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from feature_store.events import DeadLetterReason
+from streams.histogram import BatchHistogram
+
+STAGES: Final = ("event_to_produced", "produced_to_decoded", "decoded_to_folded", "folded_to_encoded")
+STAGES_AFTER: Final = ("encoded_to_tagged", "event_to_tag")
+_REASONS: Final = ("code", "type", "confidence", "session_end", "swap")
+
+
+class WorkerMetrics:
+    """Everything a worker reports; one registry a worker, so that two in one process do not clash."""
+
+    def __init__(self) -> None:
+        self.registry = r = CollectorRegistry()
+        self.stages = BatchHistogram(
+            "simpersona_stage_seconds",
+            "Time of an event in a stage; event_to_tag is from CreateTime to the persona said.",
+            "stage",
+            STAGES + STAGES_AFTER,
+            r,
+        )
+        self.events = Counter("simpersona_events", "Records taken from the topic.", registry=r)
+        self.duplicates = Counter("simpersona_duplicate_events", "Events folded once already.", registry=r)
+        self.late = Counter("simpersona_late_events", "Events beyond the allowed lateness.", registry=r)
+        self.erased = Counter("simpersona_erased_events", "Events of erased buyers, left out.", registry=r)
+        self.dead_letters = Counter("simpersona_dead_letters", "Refused records.", ["reason"], registry=r)
+        self.assignments = Counter("simpersona_assignments", "Assignments sent.", ["reason"], registry=r)
+        self.recoveries = Counter(
+            "simpersona_recoveries",
+            "Times the cache was dropped and the store read again.",
+            ["cause"],
+            registry=r,
+        )
+        self.skipped_offsets = Counter(
+            "simpersona_skipped_offsets", "Offsets the topic no longer has or never filled.", registry=r
+        )
+        self.batch_events = Histogram(
+            "simpersona_batch_events", "Records a micro-batch.", buckets=[4**i for i in range(8)], registry=r
+        )
+        self.checkpoint_seconds = Histogram(
+            "simpersona_checkpoint_seconds", "Time of one checkpoint of all partitions.", registry=r
+        )
+        self.checkpoint_rows = Counter(
+            "simpersona_checkpoint_rows", "Rows written by checkpoints.", registry=r
+        )
+        self.cache_buyers = Gauge("simpersona_cache_buyers", "Buyers in the cache.", registry=r)
+        self.cache_bytes = Gauge("simpersona_cache_bytes", "Bytes of the cache.", registry=r)
+        self.cache_misses = Counter("simpersona_cache_misses", "Buyers looked up in the store.", registry=r)
+        self.evictions = Counter("simpersona_cache_evictions", "Buyers evicted from the cache.", registry=r)
+        self.lag = Gauge(
+            "simpersona_consumer_lag_events",
+            "Events not yet folded, by partition.",
+            ["partition"],
+            registry=r,
+        )
+        self.feature_age = Gauge(
+            "simpersona_feature_age_seconds",
+            "Wall clock minus the CreateTime of the newest record in the store.",
+            registry=r,
+        )
+        self.degraded = Gauge(
+            "simpersona_encoder_degraded", "1 while the in-process encoder stands in for Triton.", registry=r
+        )
+        self.waiting = Gauge(
+            "simpersona_waiting",
+            "1 while the store, Kafka or the encoder is away and nothing moves.",
+            registry=r,
+        )
+        self.shadow_agreement = Gauge(
+            "simpersona_shadow_agreement",
+            "Share of the last batch given the same code by the candidate.",
+            registry=r,
+        )
+        self.codebook = Gauge(
+            "simpersona_codebook_info", "1 for the codebook version that answers.", ["version"], registry=r
+        )
+        for reason in DeadLetterReason:
+            self.dead_letters.labels(reason.value)
+        for why in _REASONS:
+            self.assignments.labels(why)

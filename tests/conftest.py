@@ -1,0 +1,24 @@
+"""Fixtures that every test folder shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# No deadline: a time is never asserted, and the first call of a compiled loop compiles it.
+settings.register_profile("simpersona", deadline=None)
+settings.load_profile("simpersona")
+
+pytest_plugins = ["tests.stack_fixtures", "tests.rig_fixtures"]
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real clickstream data; tests that read it skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real clickstream data is not at {SHARED_DATA}")
+    return SHARED_DATA

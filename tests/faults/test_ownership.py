@@ -1,0 +1,73 @@
+"""Partitions that change hands: churn under a trickle and under load, zombies, static ids, KIP-848.
+
+A driver that lost events passed every crash test and failed churn, so churn runs with events in flight
+all the time, and with every kind of membership.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.rig import SESSION_TIMEOUT_MS, Rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+MEMBERSHIPS = {
+    "dynamic": {},
+    "static": {"static": True},
+    "kip-848": {"group_protocol": "consumer"},
+}
+
+
+@pytest.mark.parametrize("rate", [150, 3_000], ids=["trickle", "load"])
+@pytest.mark.parametrize("membership", MEMBERSHIPS)
+def test_churn_of_three_workers_loses_nothing(rig: Rig, membership: str, rate: int) -> None:
+    settings = dict(MEMBERSHIPS[membership])
+    static = settings.pop("static", False)
+    chance = random.Random(f"{membership}{rate}")
+    workers = [rig.worker(**settings, **({"instance_id": f"member-{n}"} if static else {})) for n in range(3)]
+    with rig.trickle(rate=rate, buyers=500):
+        workers[0].wait_assigned()
+        for _ in range(4):
+            victim = chance.choice(workers)
+            if chance.random() < 0.5:
+                victim.kill()
+            else:
+                victim.terminate()
+            time.sleep(chance.uniform(0.0, 2.0))
+            victim.start()
+            time.sleep(chance.uniform(0.5, 4.0))
+    rig.assert_nothing_lost()
+
+
+def test_two_fresh_workers_with_static_ids_under_a_trickle(rig: Rig) -> None:
+    with rig.trickle(rate=300):
+        for turn in range(3):
+            pair = [rig.worker(instance_id=f"fresh-{turn}-{n}") for n in range(2)]
+            for worker in pair:
+                worker.wait_assigned()
+            time.sleep(1)
+            for worker in pair:
+                worker.terminate()
+    rig.worker().wait_assigned()
+    rig.assert_nothing_lost()
+
+
+def test_a_zombie_that_wakes_up_overwrites_nothing(rig: Rig) -> None:
+    zombie = rig.worker(checkpoint_ms=2_000)
+    zombie.wait_assigned()
+    with rig.trickle(rate=400):
+        rig.wait_for(lambda: rig.folded() > 400, "the first checkpoint")
+        time.sleep(1.0)  # work in its cache that no checkpoint holds yet
+        zombie.freeze()
+        heir = rig.worker()
+        time.sleep(SESSION_TIMEOUT_MS / 1000 + 1)
+        heir.wait_assigned()
+        before = rig.folded()
+        rig.wait_for(lambda: rig.folded() > before + 200, "the heir to go on")
+        zombie.thaw()
+        time.sleep(4)
+    rig.assert_nothing_lost()

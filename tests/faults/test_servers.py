@@ -1,0 +1,193 @@
+"""Servers that die or go back in time: the broker, the store, and what bad records do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from feature_store.events import encode_event, record_key
+from ops.history_files import history_batches
+from streams.control import Erase, encode_command
+from streams.output import Output
+from streams.records import LogReader
+from tests.rig import PARTITIONS, Rig
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+
+
+def test_broker_kill_9_under_load(rig: Rig) -> None:
+    rig.worker().wait_assigned()
+    with rig.trickle(rate=1_000):
+        for _ in range(2):
+            time.sleep(2)
+            rig.kafka.kill()
+            time.sleep(1)
+            rig.kafka.start()
+    rig.assert_nothing_lost()
+
+
+def test_store_kill_9_under_load(rig: Rig) -> None:
+    rig.worker().wait_assigned()
+    with rig.trickle(rate=800):
+        for _ in range(2):
+            time.sleep(2)
+            rig.valkey.kill()
+            time.sleep(1.5)
+            rig.valkey.start()
+    rig.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("workers", ["down", "running"])
+def test_store_rolled_back_to_an_older_copy_heals(rig: Rig, workers: str) -> None:
+    worker = rig.worker()
+    rig.send(2_000)
+    rig.wait_caught_up()
+    rig.valkey.stop()  # a clean stop leaves the append-only file whole: this copy is the backup
+    shutil.copytree(rig.valkey.folder / "data", rig.folder / "backup")
+    rig.valkey.start()
+    rig.send(2_000)
+    rig.wait_caught_up()
+    if workers == "down":
+        assert worker.terminate() == 0
+    rig.valkey.stop()
+    shutil.rmtree(rig.valkey.folder / "data")
+    shutil.copytree(rig.folder / "backup", rig.valkey.folder / "data")
+    rig.valkey.start()
+    if workers == "down":
+        worker.start()
+    rig.assert_nothing_lost()
+
+
+def test_store_emptied_under_a_running_worker_heals(rig: Rig) -> None:
+    rig.worker()
+    rig.send(1_500)
+    rig.wait_caught_up()
+    rig.rows.clear()
+    rig.assert_nothing_lost()
+
+
+def test_poison_becomes_dead_letters_and_stops_nothing(rig: Rig) -> None:
+    rig.worker().wait_assigned()
+    good = rig.event()
+    key, raw = record_key(good.store, good.buyer), encode_event(good)
+    fields = json.loads(raw)
+
+    def spoiled(**changes: object) -> bytes:
+        return json.dumps(fields | changes).encode()
+
+    poison = {
+        b"": "empty",
+        b"{not json": "malformed_json",
+        b"[]": "invalid_field",
+        b"\xff\xfe": "invalid_utf8",
+        spoiled(type="teleport"): "invalid_field",
+        spoiled(timestamp=-5): "invalid_field",
+        spoiled(timestamp=int(time.time() * 1000) + 3_600_000): "future_timestamp",
+        spoiled(price=1e308): "invalid_field",
+        spoiled(price="12"): "invalid_field",
+        spoiled(buyer=""): "invalid_field",
+        spoiled(buyer=None): "invalid_field",
+        spoiled(store="a|b"): "invalid_field",
+        spoiled(buyer="x" * 1_000_000): "too_large",
+        spoiled(query="x" * 20_000_000): "too_large",
+        spoiled(buyer="somebody-else"): "key_mismatch",
+    }
+    output = Output({**rig.client_config(), "message.max.bytes": 32 << 20}, 60)
+    for number, value in enumerate(poison):
+        output.send(rig.settings.topic, key, value)
+        if number % 3 == 0:
+            output.send(rig.settings.topic, key, raw)  # redelivered in between: counts once
+    output.flush()
+    rig.send(500)
+    report = rig.assert_nothing_lost()
+    assert report.buyers > 100
+    assert sorted(reasons(rig)) == sorted(poison.values())
+
+
+def reasons(rig: Rig) -> list[str]:
+    with LogReader(rig.client_config()) as log:
+        return [
+            json.loads(message.value())["reason"]
+            for number in range(PARTITIONS)
+            for batch in log.read(rig.settings.dead_letters_topic, number)
+            for message in batch
+        ]
+
+
+def test_duplicated_and_reordered_delivery(rig: Rig) -> None:
+    rig.worker(batch_events=64).wait_assigned()
+    output = Output(rig.client_config(), 60)
+    for _ in range(60):
+        events = [rig.event(buyers=20) for _ in range(20)]
+        for event in [*events[::-1], *events[::2]]:
+            output.send(rig.settings.topic, record_key(event.store, event.buyer), encode_event(event))
+    output.flush()
+    rig.assert_nothing_lost()
+    counted = 0
+    for number in range(PARTITIONS):
+        for _, row in rig.rows.all_states(number):
+            counted += _events_of(row)
+    assert counted == rig.sent
+
+
+def _events_of(row: bytes) -> int:
+    import numpy as np
+
+    from feature_store.behavior import COUNTER
+    from feature_store.online import unpack_row
+
+    return int(np.frombuffer(unpack_row(row)[1], "<i8", len(COUNTER))[COUNTER["events"]])
+
+
+def test_an_erased_buyer_stays_erased_through_replay_and_rollback(rig: Rig) -> None:
+    worker = rig.worker()
+    rig.send(1_000, buyers=10)
+    rig.wait_caught_up()
+    key = next(key for number in range(PARTITIONS) for key, _ in rig.rows.all_states(number))
+    store, _, buyer = key.decode().partition("|")
+    command = Erase(store=store, buyer=buyer, requested_at=int(time.time() * 1000))
+    rig.command(encode_command(command))
+    rig.wait_for(lambda: not present(rig, key), "the erasure")
+    assert rig.verify().equal
+    assert worker.terminate() == 0
+    rig.rows.clear()  # an emptied store replays the whole topic: the buyer must not come back
+    worker.start()
+    rig.assert_nothing_lost()
+    assert not present(rig, key)
+    rig.send(300, buyers=10)  # a new life, and a second erasure of it
+    rig.wait_caught_up()
+    rig.command(encode_command(msgspec.structs.replace(command, requested_at=int(time.time() * 1000))))
+    rig.wait_for(lambda: not present(rig, key), "the second erasure")
+    time.sleep(1)
+    assert worker.log.read_text().count("buyer_erased") == 2
+    rig.assert_nothing_lost()
+
+
+def test_an_archiver_killed_again_and_again_holds_every_event_once(rig: Rig) -> None:
+    command = [sys.executable, "-m", "ops.cli.main", "archive", "--file-events", "40", "--file-seconds", "1"]
+    environment, archive = rig.environment(rig.settings), rig.folder / "home" / "archive"
+    with rig.trickle(rate=300):
+        for turn in range(3):
+            archiver = subprocess.Popen(command, env=environment)
+            files = len(list(archive.rglob("*.parquet")))
+            rig.wait_for(lambda known=files: len(list(archive.rglob("*.parquet"))) > known + 3, "new files")
+            time.sleep(0.3 * turn)
+            archiver.kill()
+            archiver.wait(30)
+    subprocess.run([*command, "--once"], env=environment, check=True, timeout=120)
+    held = sorted(event.event_id for batch in history_batches(archive) for event in batch)
+    assert held == sorted(f"e{n}" for n in range(1, rig.sent + 1))
+    rig.worker()
+    rig.assert_nothing_lost(archive)
+
+
+def present(rig: Rig, key: bytes) -> bool:
+    wanted = {number: [key] for number in range(PARTITIONS)}
+    rows = [*rig.rows.read_states(wanted).values(), *rig.rows.read_personas(wanted).values()]
+    return any(row is not None for found in rows for row in found)

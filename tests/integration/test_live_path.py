@@ -1,0 +1,225 @@
+"""The worker process on real servers: what it does when nothing is broken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from feature_store.events import encode_event, record_key
+from inference.assignment import decode_assignment
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.triton_repository import build_repository
+from ops.backfill import backfill
+from ops.stack.processes import free_ports
+from ops.stack.triton import Triton
+from streams.control import Shadow, Swap, encode_command
+from streams.output import Output
+from streams.records import LogReader
+from tests.inference.bundles import make_bundle
+from tests.rig import PARTITIONS, Rig
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+
+def assignments(rig: Rig) -> list[object]:
+    with LogReader(rig.client_config()) as log:
+        return [
+            decode_assignment(message.value())
+            for number in range(PARTITIONS)
+            for batch in log.read(rig.settings.assignments_topic, number)
+            for message in batch
+        ]
+
+
+def metric(port: int, name: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(f"{name} ") or line.startswith(f"{name}{{"):
+                return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"no metric {name}")
+
+
+def test_a_cache_too_small_for_all_buyers_stays_exact(rig: Rig) -> None:
+    (port,) = free_ports(1)
+    rig.worker(cache_mb=8, batch_events=500, metrics_port=port)
+    for _ in range(3):
+        rig.send(6_000, buyers=6_000)
+    report = rig.assert_nothing_lost()
+    assert report.buyers > 5_000
+    assert metric(port, "simpersona_cache_evictions_total") > 0
+    assert metric(port, "simpersona_cache_bytes") <= 8 * 2**20
+    assert metric(port, 'simpersona_consumer_lag_events{partition="0"}') == 0
+
+
+def test_history_loaded_before_the_first_start_is_built_upon(rig: Rig) -> None:
+    archive = rig.folder / "archive"
+    history = [rig.event() for _ in range(2_000)]
+    written = backfill([history[:900], history[900:]], rig.rows, archive, PARTITIONS)
+    assert sum(written.values()) == len({e.buyer for e in history})
+    rig.worker()
+    rig.send(2_000)
+    report = rig.assert_nothing_lost(archive)
+    assert report.buyers >= sum(written.values())
+    without_history = rig.verify()
+    assert not without_history.equal
+    with pytest.raises(Exception, match="backfill goes before the first start"):
+        backfill([history], rig.rows, archive, PARTITIONS)
+
+
+def test_a_swap_under_traffic_tags_no_event_with_a_mixed_version(rig: Rig, tmp_path: Path) -> None:
+    candidate = make_bundle(tmp_path / "candidate", seed=3, codebook_version="candidate-1")
+    rig.worker().wait_assigned()
+    with rig.trickle(rate=400):
+        rig.wait_for(lambda: rig.folded() > 500, "the first events")
+        rig.command(encode_command(Shadow(bundle=str(candidate.folder))))
+        rig.command(encode_command(Swap(bundle=str(candidate.folder))))
+        rig.wait_for(lambda: versions(rig) >= {"candidate-1"}, "the candidate to answer")
+        rig.command(encode_command(Swap(bundle=str(starter_bundle_path()))))
+        count = len(assignments(rig))
+        rig.wait_for(lambda: len(assignments(rig)) > count + 200, "the champion to answer again")
+    rig.wait_caught_up()
+    report = rig.verify()
+    assert report.contradicting == report.different == report.missing == report.extra == 0, report
+    assert report.other_version > 0
+    assert {"swap"} <= {a.reason for a in assignments(rig)}  # type: ignore[attr-defined]
+
+
+def versions(rig: Rig) -> set[str]:
+    return {a.codebook_version for a in assignments(rig)}  # type: ignore[attr-defined]
+
+
+def test_triton_killed_under_traffic_degrades_and_loses_nothing(rig: Rig, tmp_path: Path) -> None:
+    repository = build_repository(load_bundle(starter_bundle_path()), tmp_path / "models")
+    triton = Triton(repository, tmp_path / "triton", owned=True)
+    triton.start()
+    (port,) = free_ports(1)
+    worker = rig.worker(
+        environment={
+            "SIMPERSONA_ENCODER_RUNTIME": "triton",
+            "SIMPERSONA_ENCODER_TRITON_URL": triton.address,
+            "SIMPERSONA_ENCODER_RETRY_S": "0.5",
+        },
+        metrics_port=port,
+    )
+    try:
+        with rig.trickle(rate=300):
+            worker.wait_assigned()
+            rig.wait_for(lambda: rig.folded() > 300, "the first events")
+            assert metric(port, "simpersona_encoder_degraded") == 0
+            triton.kill()
+            rig.wait_for(lambda: metric(port, "simpersona_encoder_degraded") == 1, "the degraded mode")
+            triton.start()
+            rig.wait_for(lambda: metric(port, "simpersona_encoder_degraded") == 0, "the way back")
+        rig.assert_nothing_lost()
+    finally:
+        triton.kill()
+
+
+def test_a_stop_while_the_encoder_is_away_loses_nothing(rig: Rig) -> None:
+    (nobody,) = free_ports(1)
+    waiting = rig.worker(
+        environment={
+            "SIMPERSONA_ENCODER_RUNTIME": "triton",
+            "SIMPERSONA_ENCODER_TRITON_URL": f"127.0.0.1:{nobody}",
+            "SIMPERSONA_ENCODER_ON_FAILURE": "wait",
+        }
+    )
+    rig.send(1_000)
+    rig.wait_for(lambda: waiting.says("still_waiting"), "the worker to wait")
+    assert waiting.terminate() == 0
+    assert rig.folded() == 0
+    rig.worker()
+    rig.assert_nothing_lost()
+
+
+def test_another_allowed_lateness_is_verified_with_the_same(rig: Rig) -> None:
+    rig.settings = rig.settings.model_copy(update={"allowed_lateness_ms": 200})
+    rig.worker()
+    rig.send(3_000, buyers=30)
+    rig.assert_nothing_lost()
+
+
+def start_and_read_error(rig: Rig, **environment: str) -> str:
+    worker = rig.worker(environment=environment)
+    assert worker.process.wait(60) == 1
+    return worker.log.read_text()
+
+
+def test_a_changed_bundle_is_refused_at_start_with_one_sentence(rig: Rig, tmp_path: Path) -> None:
+    shutil.copytree(starter_bundle_path(), tmp_path / "bundle")
+    model = tmp_path / "bundle" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    said = start_and_read_error(rig, SIMPERSONA_ENCODER_BUNDLE=str(tmp_path / "bundle"))
+    assert said.count("\n") == 1
+    assert "simpersona: bundle" in said
+    assert "model.onnx" in said
+
+
+def test_another_partition_count_is_refused_at_start(rig: Rig) -> None:
+    rig.rows.claim_partition_count(PARTITIONS * 2)
+    said = start_and_read_error(rig)
+    assert "the store was filled with 8" in said
+
+
+def test_a_topic_made_anew_under_a_filled_store_is_refused(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    worker = rig.worker()
+    rig.send(500)
+    rig.wait_caught_up()
+    assert worker.terminate() == 0
+    other = make_rig()
+    moved = other.settings.model_copy(update={"store_url": rig.settings.store_url})
+    other.settings = moved
+    for number in range(PARTITIONS):
+        progress = rig.rows.progress(number)
+        assert progress is not None
+        _claim(rig, other.settings.topic, number, progress.to_bytes())
+    late = other.worker()
+    assert late.process.wait(60) != 0
+    assert "was made anew; empty the store first" in late.log.read_text()
+
+
+def _claim(rig: Rig, topic: str, number: int, progress: bytes) -> None:
+    import redis
+
+    client = redis.Redis.from_url(rig.settings.store_url)
+    client.set(f"{{{topic}:{number}}}:progress", progress)
+    client.close()
+
+
+def test_bad_settings_are_one_line(rig: Rig) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "ops.cli.main", "worker"],
+        env={"SIMPERSONA_BATCH_EVENTS": "many", "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1
+    assert "SIMPERSONA_BATCH_EVENTS" in run.stderr
+
+
+def test_one_bad_record_between_good_ones_costs_one_dead_letter(rig: Rig) -> None:
+    rig.worker().wait_assigned()
+    event = rig.event()
+    output = Output(rig.client_config(), 60)
+    output.send(rig.settings.topic, record_key(event.store, event.buyer), encode_event(event)[:-1])
+    output.flush()
+    rig.send(100)
+    rig.assert_nothing_lost()
+    with LogReader(rig.client_config()) as log:
+        letters = [
+            msgspec.json.decode(m.value())
+            for number in range(PARTITIONS)
+            for batch in log.read(rig.settings.dead_letters_topic, number)
+            for m in batch
+        ]
+    assert [letter["reason"] for letter in letters] == ["malformed_json"]

@@ -1,0 +1,139 @@
+"""The real demo in a process of its own: it loses nothing, survives its worker, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.ops.demo.test_summary import KEYS
+
+pytestmark = pytest.mark.integration
+_PATIENCE_S = 120
+
+
+class Demo:
+    """A demo under way; its progress lines are read one by one."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.said: list[str] = []
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMPERSONA_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli.main", "demo", *options],
+            env=environment | {"SIMPERSONA_HOME": str(home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Read on until a line matches."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"the demo ended without saying {pattern!r}:\n" + "".join(self.said))
+
+    def end(self) -> int:
+        """Read to the end; the exit status."""
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            self.said += lines
+        return self.process.wait(_PATIENCE_S)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything else that still runs on this demo's data folder."""
+        return [process for process in running_on(self.home) if process.pid != self.process.pid]
+
+
+def running_on(home: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # Valkey writes its title over its environment: its log says whose it is
+            mine = process.environ().get("SIMPERSONA_HOME", "").startswith(str(home))
+            if mine or any(file.path.startswith(str(home)) for file in process.open_files()):
+                found.append(process)
+    return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A data folder; what a failed test left running on it is killed."""
+    yield tmp_path
+    for process in running_on(tmp_path):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def test_nothing_is_lost(home: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    demo = Demo(home, "--seconds", "5", "--rate", "300", "--summary", str(summary))
+    assert demo.end() == 0, "".join(demo.said)
+    written = json.loads(summary.read_text())
+    assert written.keys() == KEYS
+    assert written["events_in"] == 1_500
+    assert written["lost"] == 0
+    assert written["dead_letters"] == {}
+    assert written["buyers"] == written["verify"]["buyers"] > 0
+    assert written["assignments_out"] >= written["buyers"]
+    assert {written["verify"][name] for name in ("different", "missing", "extra")} == {0}
+    assert written["event_to_tag_ms"]["p50"] <= written["event_to_tag_ms"]["p99"]
+    assert demo.processes() == []
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(home: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    demo = Demo(home, "--seconds", "12", "--rate", "300", "--summary", str(summary))
+    demo.wait_for("first persona")
+    os.kill(int(demo.wait_for(r"worker running \(pid (\d+)\)")[1]), signal.SIGKILL)
+    demo.wait_for("the worker died; starting another")
+    assert demo.end() == 0, "".join(demo.said)
+    written = json.loads(summary.read_text())
+    assert written["events_in"] == 3_600
+    assert written["lost"] == 0
+    assert demo.processes() == []
+
+
+@pytest.mark.parametrize(
+    "moment", ["getting ready", "starting kafka", "created topics", "sending", "first persona", "verifying"]
+)
+def test_ctrl_c_leaves_no_process_behind(home: Path, moment: str) -> None:
+    demo = Demo(home, "--seconds", "3", "--rate", "300")
+    demo.wait_for(moment)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 130, "".join(demo.said)
+    assert demo.processes() == []
+
+
+def test_a_killed_demo_takes_everything_along(home: Path) -> None:
+    demo = Demo(home, "--seconds", "60", "--rate", "300")
+    demo.wait_for("first persona")
+    assert len(demo.processes()) >= 6  # valkey, kafka, worker, and a guard each
+    demo.process.kill()
+    demo.end()
+    deadline = time.monotonic() + _PATIENCE_S
+    while demo.processes() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert demo.processes() == []
+
+
+def test_a_second_demo_on_the_same_folder_is_refused(home: Path) -> None:
+    first = Demo(home, "--seconds", "60", "--rate", "300")
+    first.wait_for("starting kafka")
+    second = Demo(home)
+    assert second.end() == 1
+    assert f"a demo already runs on {home / 'demo'}" in second.said[-1]
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 130

@@ -1,0 +1,263 @@
+"""A real Kafka, a real Valkey, real worker processes, and the oracle: what every fault test stands on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from feature_store.events import EVENT_TYPES, Event, encode_event, record_key
+from feature_store.online import OnlineRows
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.onnx_encoder import OnnxEncoder
+from ops.stack.kafka import Kafka
+from ops.stack.valkey import Valkey
+from ops.verify import Verifier, VerifyReport
+from streams.erasures import ErasureLog
+from streams.errors import ProducerError
+from streams.output import Output
+from streams.settings import WorkerSettings
+
+PARTITIONS = 4
+SESSION_TIMEOUT_MS = 6_000  # the broker's minimum
+_CAUGHT_UP_S = 120
+
+
+class Rig:
+    """One topic set and one store; workers come and go."""
+
+    def __init__(self, kafka: Kafka, folder: Path, **settings: Any) -> None:
+        self.kafka, self.folder = kafka, folder
+        self.valkey = Valkey(folder / "valkey", owned=True)
+        self.valkey.start()
+        name = f"clicks-{uuid.uuid4().hex[:8]}"
+        self.settings = WorkerSettings(
+            store_url=self.valkey.address,
+            topic=name,
+            assignments_topic=f"{name}-assignments",
+            dead_letters_topic=f"{name}-dead",
+            erasures_topic=f"{name}-erasures",
+            control_topic=f"{name}-control",
+            group=f"{name}-workers",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            checkpoint_ms=200,
+            **settings,
+        )
+        self._make_topics()
+        self.workers: list[Worker] = []
+        self.sent = 0
+        self._random = random.Random(name)
+        self.rows = OnlineRows(self.valkey.address, name)
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for worker in self.workers:
+            worker.kill()
+        self.rows.close()
+        self.valkey.kill()
+
+    def worker(
+        self, *, crash: str | None = None, environment: dict[str, str] | None = None, **settings: Any
+    ) -> Worker:
+        """Start a worker process; `crash` names a point of tests/crashing_worker.py."""
+        started = Worker(self, crash, environment or {}, settings)
+        self.workers.append(started)
+        return started
+
+    def event(self, buyers: int = 300) -> Event:
+        """A new event of a random buyer."""
+        self.sent += 1
+        roll = self._random
+        product = roll.randrange(50)
+        return Event(
+            schema_version=1,
+            event_id=f"e{self.sent}",
+            store="acme",
+            buyer=f"{roll.randrange(buyers):016x}",
+            type=EVENT_TYPES[min(int(roll.expovariate(0.3)), len(EVENT_TYPES) - 1)],  # type: ignore[arg-type]
+            timestamp=int(time.time() * 1000) - 1_000 + roll.randrange(1_000),
+            product_id=f"p{product}",
+            category=f"c{product % 5}",
+            price=float(product),
+            currency="USD",
+        )
+
+    def send(self, count: int, *, rate: float | None = None, buyers: int = 300) -> None:
+        """Send events and wait for their acks; whatever happens to the broker, each is stored once."""
+        output = Output({**self.client_config(), "message.timeout.ms": 120_000}, 120)
+        began = time.monotonic()
+        for i in range(count):
+            event = self.event(buyers)
+            output.send(self.settings.topic, record_key(event.store, event.buyer), encode_event(event))
+            if rate is not None:
+                output.poll()
+                time.sleep(max(0.0, began + i / rate - time.monotonic()))
+        output.flush()
+
+    @contextmanager
+    def trickle(self, rate: float, buyers: int = 300) -> Iterator[None]:
+        """Events keep coming, at a rate, while the body runs."""
+        ending = threading.Event()
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                while not ending.is_set():
+                    self.send(max(1, int(rate / 4)), rate=rate, buyers=buyers)
+            except ProducerError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            thread.join()
+        assert not failed, failed
+
+    def client_config(self) -> dict[str, Any]:
+        """Connection settings of a confluent-kafka client."""
+        return self.kafka.client_config()
+
+    def environment(self, settings: WorkerSettings) -> dict[str, str]:
+        """Variables that make a command of ours use this rig's servers and topics."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SIMPERSONA_")}
+        environment |= {
+            f"SIMPERSONA_{name.upper()}": str(value)
+            for name, value in settings.model_dump().items()
+            if value is not None
+        }
+        environment["SIMPERSONA_KAFKA_BOOTSTRAP_SERVERS"] = self.kafka.bootstrap
+        environment["SIMPERSONA_HOME"] = str(self.folder / "home")
+        return environment
+
+    def wait_caught_up(self) -> None:
+        """Until the store's progress covers every acknowledged record."""
+        self.wait_for(lambda: self.folded() >= self.stored(), "the workers to catch up")
+
+    def folded(self) -> int:
+        """Sum of the store's next offsets."""
+        progress = self.rows.progress_of(list(range(PARTITIONS)))
+        return sum(p.next_offset for p in progress.values() if p is not None)
+
+    def stored(self) -> int:
+        """Sum of the topic's end offsets: what Kafka holds."""
+        from streams.topics import end_offsets
+
+        return sum(end_offsets(self.client_config(), self.settings.topic, list(range(PARTITIONS))).values())
+
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = _CAUGHT_UP_S) -> None:
+        """Poll a condition; fail with what was waited for and the workers' last words."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.last_words()}"
+            time.sleep(0.1)
+
+    def last_words(self) -> str:
+        """The ends of all workers' logs."""
+        return "\n".join(
+            f"{w.log.name}:\n" + "\n".join(w.log.read_text().splitlines()[-8:]) for w in self.workers
+        )
+
+    def command(self, command: bytes) -> None:
+        """Put a command on the control topic."""
+        output = Output(self.client_config(), 60)
+        output.send(self.settings.control_topic, None, command)
+        output.flush()
+
+    def verify(self, archive: Path | None = None) -> VerifyReport:
+        """The oracle, with the starter bundle."""
+        erasures = ErasureLog(self.client_config(), self.settings.erasures_topic)
+        try:
+            return Verifier(
+                self.client_config(),
+                self.settings.topic,
+                self.settings.assignments_topic,
+                self.rows,
+                erasures,
+                OnnxEncoder(load_bundle(starter_bundle_path())),
+                archive,
+                self.settings.allowed_lateness_ms,
+            ).run()
+        finally:
+            erasures.close()
+
+    def assert_nothing_lost(self, archive: Path | None = None) -> VerifyReport:
+        """After any fault: everything is folded exactly once, everything was said, nothing against it."""
+        self.wait_caught_up()
+        report = self.verify(archive)
+        assert report.equal, f"{report}\n{self.last_words()}"
+        assert report.buyers > 0
+        return report
+
+    def _make_topics(self) -> None:
+        s = self.settings
+        topics = [NewTopic(t, PARTITIONS, 1) for t in (s.topic, s.assignments_topic, s.dead_letters_topic)]
+        topics.append(NewTopic(s.control_topic, 1, 1))
+        topics.append(NewTopic(s.erasures_topic, PARTITIONS, 1, config={"cleanup.policy": "compact"}))
+        topics[0].config = {"max.message.bytes": str(32 << 20)}
+        admin = AdminClient(self.client_config())  # kept: a client that is collected drops its requests
+        for done in admin.create_topics(topics).values():
+            done.result(30)
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(
+        self, rig: Rig, crash: str | None, environment: dict[str, str], settings: dict[str, Any]
+    ) -> None:
+        self.rig, self.crash, self.environment = rig, crash, environment
+        self.settings = rig.settings.model_copy(update=settings)
+        self.log = rig.folder / f"worker-{len(rig.workers)}.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again after a kill."""
+        command = (
+            ["-m", "tests.crashing_worker", self.crash] if self.crash else ["-m", "ops.cli.main", "worker"]
+        )
+        environment = self.rig.environment(self.settings)
+        environment |= self.environment
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *command], env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel out of memory would."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def freeze(self) -> None:
+        """SIGSTOP: alive, holding its cache, deaf."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def says(self, word: str) -> bool:
+        """Whether the log has a word."""
+        return word in self.log.read_text()
+
+    def wait_assigned(self) -> None:
+        """Until it owns partitions."""
+        self.rig.wait_for(lambda: self.says("partitions_assigned"), f"{self.log.name} to own partitions")

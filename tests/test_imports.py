@@ -1,0 +1,54 @@
+"""Who may import whom, and that serving starts where torch is not installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVING = ("streams.app", "inference.settings", "feature_store.feast_repo")
+BLOCKED = ("torch", "transformers", "mlflow")
+
+_IMPORT_WITHOUT = """
+import importlib, sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocker())
+for module in {modules!r}:
+    importlib.import_module(module)
+{then}
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_rooms_import_in_one_direction() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_serving_imports_without_the_training_packages() -> None:
+    # Feast is imported when a feature store is opened, not before: import it the same way.
+    then = "from feature_store.feast_repo import _import_feast_lightly as light\nlight()\nimport feast"
+    run(_IMPORT_WITHOUT.format(blocked=BLOCKED, modules=SERVING, then=then))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("feast", "faust", "torch", "polars", "numba", "confluent_kafka", "onnxruntime")
+    loaded = run(
+        "import sys\nfrom click.testing import CliRunner\nfrom ops.cli.main import simpersona\n"
+        "assert CliRunner().invoke(simpersona, ['--help']).exit_code == 0\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    assert loaded.strip() == "[]"

@@ -1,0 +1,1 @@
+"""The offline path: data sets, VQ-VAE, export."""

@@ -1,0 +1,88 @@
+"""A trained model -> a bundle folder, whole or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from inference.bundle import CATALOGUE, MODEL, Bundle
+from inference.graph import CODES, open_graph, run_graph
+from inference.publish import seal_bundle
+from training.dataset import BuyerVectors
+from training.errors import ExportError
+from training.export import check_parity, export_onnx
+from training.report import catalogue, code_shares, evaluation, reference
+from training.train import Trained
+
+MAX_BUNDLE_BYTES: Final = 2_000_000
+
+
+def check_absent(out: Path) -> None:
+    """Refuse, before the time is spent on training, what sealing would refuse after it.
+
+    Raises:
+        ExportError: `out` is there already.
+    """
+    if out.exists():
+        raise ExportError(f"{out} is there already; a bundle is never changed: remove it or name another")
+
+
+def publish(
+    trained: Trained, data: BuyerVectors, out: Path, *, sources: Sequence[str], command: str
+) -> tuple[Bundle, dict[str, Any]]:
+    """Export the model and seal the bundle folder `out`; returns it and evaluation.json's content.
+
+    The folder is filled beside `out` and renamed when it is complete.
+
+    Raises:
+        ExportError: the graph is not valid, differs from torch, or the bundle is too large.
+        BundleError: `out` is there already, or serving would refuse the bundle.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    staging.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from a worker of another user
+    try:
+        evaluated = _fill(staging, trained, data)
+        bundle = seal_bundle(
+            staging,
+            out,
+            codebook_version=_codebook_version(staging),
+            sources=sources,
+            seed=trained.config.seed,
+            command=command,
+        )
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return bundle, evaluated
+
+
+def _fill(staging: Path, trained: Trained, data: BuyerVectors) -> dict[str, Any]:
+    model = staging / MODEL
+    export_onnx(trained.model, model)
+    parity = check_parity(trained.model, model, data.vectors, trained.config.seed)
+    served = run_graph(open_graph(model.read_bytes(), threads=1), data.vectors[data.whole])
+    shares = code_shares(served.code, CODES)
+    evaluated = evaluation(trained, data, shares, parity)
+    _write(staging / CATALOGUE, catalogue(shares))
+    _write(staging / "reference.json", reference(data, shares, served.distance))
+    _write(staging / "evaluation.json", evaluated)
+    size = sum(file.stat().st_size for file in staging.iterdir())
+    if size > MAX_BUNDLE_BYTES:
+        raise ExportError(f"the bundle has {size} bytes, more than {MAX_BUNDLE_BYTES}")
+    return evaluated
+
+
+def _codebook_version(staging: Path) -> str:
+    # Two codebooks never share a version, also when both were trained on one day.
+    digest = hashlib.sha256((staging / MODEL).read_bytes()).hexdigest()
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}.{digest[:8]}"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
