@@ -11,8 +11,16 @@ from typing import Any, Final
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Interrupted(KeyboardInterrupt):
+    """SIGINT was asked for.
+
+    Not KeyboardInterrupt itself: CPython notes one that leaves an exec() (dataclasses and named tuples
+    are made by it, so any import may be in one), and then dies of SIGINT at its end, though it was caught.
+    """
+
+
 class Interrupts:
-    """Raises KeyboardInterrupt for SIGINT and SystemExit(128 + n) for SIGTERM and SIGHUP, until `ignore`."""
+    """Raises Interrupted for SIGINT and SystemExit(128 + n) for SIGTERM and SIGHUP, until `ignore`."""
 
     def __init__(self) -> None:
         self._ignored = False
@@ -26,7 +34,7 @@ class Interrupts:
         if self._ignored:
             return
         if number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Interrupted
         raise SystemExit(128 + number)
 
 

@@ -54,8 +54,8 @@ def run_demo(options: DemoOptions, view: AbstractContextManager[Show], console: 
     """Run the whole demo; returns when nothing was lost.
 
     What happens is shown by `view`, the summary goes to `console`, progress to `say`. SIGINT raises
-    KeyboardInterrupt, SIGTERM and SIGHUP SystemExit; however this ends, by SIGKILL too, servers and worker
-    end with it.
+    Interrupted (a KeyboardInterrupt), SIGTERM and SIGHUP SystemExit; however this ends, by SIGKILL too,
+    servers and worker end with it.
 
     Raises:
         DemoError: something was lost, the verification failed, or a demo already runs here.
