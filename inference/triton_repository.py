@@ -10,10 +10,15 @@ from typing import Final, Literal
 from inference.bundle import MODEL, Bundle
 from inference.publish import write_whole
 
-Variant = Literal["python", "onnxruntime-gpu"]
+Variant = Literal["python", "onnxruntime-cpu", "onnxruntime-gpu"]
+"""What runs the graph: our backend in the PyPI wheel's Triton, or ONNX Runtime's in NVIDIA's container."""
 
 MODEL_NAME: Final = "encoder"
-_ROOMS: Final[dict[Variant, str]] = {"python": "triton_models", "onnxruntime-gpu": "triton_models_gpu"}
+_ROOMS: Final[dict[Variant, str]] = {
+    "python": "triton_models",
+    "onnxruntime-cpu": "triton_models_onnxruntime",
+    "onnxruntime-gpu": "triton_models_onnxruntime",
+}
 
 
 def model_version(bundle: Bundle) -> int:
@@ -41,6 +46,10 @@ def build_repository(bundle: Bundle, out_dir: Path, variant: Variant = "python")
     if variant == "python":
         write_whole(folder / "model.py", (source / "1" / "model.py").read_bytes())
     template = string.Template((source / "config.pbtxt").read_text(encoding="utf-8"))
-    config = template.substitute(version=version, codebook_version=bundle.codebook_version)
+    config = template.substitute(
+        version=version,
+        codebook_version=bundle.codebook_version,
+        kind="KIND_GPU" if variant == "onnxruntime-gpu" else "KIND_CPU",
+    )
     write_whole(model / "config.pbtxt", config.encode())
     return out_dir

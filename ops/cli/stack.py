@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from inference.triton_repository import Variant
     from ops.stack.local import LocalStack, ServerStatus, StackInfo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
@@ -26,9 +28,47 @@ def stack() -> None:
 @json_option
 def up(triton: bool, as_json: bool) -> None:
     """Start what does not run yet; make the topics; apply the Feast definitions."""
-    started = _stack(_encoder_repository(_home()) if triton else None)
+    started = _stack(_lay_out_encoder(_home() / "triton" / "models") if triton else None)
     started.up(on_ready=_apply_feature_definitions)
     _report(started.status(), as_json)
+
+
+@stack.command()
+@click.option("--partitions", default=8, show_default=True, help="Of the clickstream, for good.")
+@click.option(
+    "--triton-models",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also lay the encoder's bundle out here, as a model repository of Triton.",
+)
+@click.option(
+    "--triton-backend",
+    type=click.Choice(["python", "onnxruntime-cpu", "onnxruntime-gpu"]),
+    default="onnxruntime-cpu",
+    show_default=True,
+    help="What runs the graph there: onnxruntime in NVIDIA's container, python in the wheel's server.",
+)
+@json_option
+def init(partitions: int, triton_models: Path | None, triton_backend: Variant, as_json: bool) -> None:
+    """Make what workers need on servers that run already: topics, Feast definitions, Triton models.
+
+    What is there already stays as it is, so that it may run before every start.
+    """
+    from feature_store.feast_repo import apply
+    from ops.stack.topics import create_topics
+    from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
+    from streams.settings import WorkerSettings
+
+    kafka, settings = librdkafka_config(KafkaSettings()), WorkerSettings()
+    check_connection(kafka)
+    made = create_topics(kafka, partitions)
+    _say("applying the Feast definitions")
+    apply(settings.store_url, settings.topic, _home())
+    if triton_models is not None:
+        _lay_out_encoder(triton_models, triton_backend)
+    if as_json:
+        click.echo(json.dumps({"topics_made": made}))
+    else:
+        click.echo(f"topics made: {', '.join(made) or 'none, all are there'}")
 
 
 @stack.command()
@@ -60,14 +100,14 @@ def _stack(model_repository: Path | None = None) -> LocalStack:
     return LocalStack(_home(), model_repository=model_repository, say=_say)
 
 
-def _encoder_repository(home: Path) -> Path:
-    """The encoder's bundle as a model repository in the data folder."""
+def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:
+    """Lay the encoder's bundle out as a model repository in a folder; returns the folder."""
     from inference.bundle import load_bundle, starter_bundle_path
     from inference.settings import EncoderSettings
     from inference.triton_repository import build_repository
 
     bundle = load_bundle(EncoderSettings().bundle or starter_bundle_path())
-    return build_repository(bundle, home / "triton" / "models")
+    return build_repository(bundle, folder, backend)
 
 
 def _apply_feature_definitions(info: StackInfo) -> None:

@@ -17,7 +17,7 @@ def config_of(repository: Path) -> model_config_pb2.ModelConfig:
     )
 
 
-@pytest.mark.parametrize("variant", ["python", "onnxruntime-gpu"])
+@pytest.mark.parametrize("variant", ["python", "onnxruntime-cpu", "onnxruntime-gpu"])
 def test_the_configuration_is_valid_and_says_what_the_graph_says(tmp_path: Path, variant: Variant) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     config = config_of(build_repository(bundle, tmp_path / "models", variant))
@@ -41,6 +41,14 @@ def test_a_version_holds_what_its_backend_reads(tmp_path: Path, variant: Variant
     version = build_repository(bundle, tmp_path / "models", variant) / "encoder" / str(model_version(bundle))
     assert {path.name for path in version.iterdir()} == files
     assert (version / "model.onnx").read_bytes() == bundle.model
+
+
+def test_onnx_runtime_runs_on_the_device_that_was_asked_for(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    on_cpu = config_of(build_repository(bundle, tmp_path / "cpu", "onnxruntime-cpu"))
+    on_gpu = config_of(build_repository(bundle, tmp_path / "gpu", "onnxruntime-gpu"))
+    assert on_cpu.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.KIND_CPU
+    assert on_gpu.instance_group[0].kind == model_config_pb2.ModelInstanceGroup.KIND_GPU
 
 
 def test_another_bundle_takes_over_and_the_first_can_come_back(tmp_path: Path) -> None:

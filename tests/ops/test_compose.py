@@ -1,0 +1,193 @@
+"""docker-compose.yml cannot rot: Docker does not run here, so what it names is held to what is there."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from ops.cli.main import simpersona
+from ops.stack.kafka import Kafka
+from ops.stack.topics import create_topics, topics
+from streams.kafka_config import KafkaSettings, librdkafka_config
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+SECURE = ROOT / "ops" / "compose" / "secure.yml"
+PROMETHEUS = ROOT / "ops" / "compose" / "prometheus.yml"
+MADE_BY_THE_USER = "secrets"
+
+
+def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text())["services"]
+    return loaded
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    return {name: service for name, service in services().items() if service["image"] == "simpersona"}
+
+
+@pytest.mark.parametrize("path", [COMPOSE, SECURE], ids=lambda path: path.name)
+def test_it_fits_the_compose_specification(path: Path) -> None:
+    command = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    checked = subprocess.run(
+        [str(ROOT / ".venv" / "bin" / command[0]), *command[1:]], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_service_runs_a_command_that_exists(name: str) -> None:
+    arguments = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", part) for part in ours()[name]["command"]]
+    command: click.Command = simpersona
+    parent = None
+    while isinstance(command, click.Group):
+        called = arguments.pop(0)
+        parent = click.Context(command, parent=parent)
+        found = command.get_command(parent, called)
+        assert found is not None, called
+        command = found
+    command.make_context(called, arguments, parent=parent)  # raises on an option that is not there
+
+
+def test_every_mounted_path_is_there() -> None:
+    for path in (COMPOSE, SECURE):
+        for name, service in services(path).items():
+            for mount in service.get("volumes", []):
+                source = mount.split(":")[0]
+                if source.startswith("./") and source.split("/")[1] != MADE_BY_THE_USER:
+                    assert (ROOT / source).exists(), f"{name} mounts {source}"
+
+
+def test_every_named_volume_is_declared() -> None:
+    declared = yaml.safe_load(COMPOSE.read_text())["volumes"].keys()
+    used = {mount.split(":")[0] for service in services().values() for mount in service.get("volumes", [])}
+    assert {source for source in used if not source.startswith("./")} == declared
+
+
+def test_every_setting_is_documented() -> None:
+    documented = set(re.findall(r"`(SIMPERSONA_\w+)`", (ROOT / "docs" / "settings.md").read_text()))
+    for name, service in ours().items():
+        assert set(service["environment"]) <= documented, name
+
+
+def test_every_dependency_and_every_secured_client_is_a_service() -> None:
+    names = services().keys()
+    for name, service in services().items():
+        assert set(service.get("depends_on", [])) <= names, name
+    # Whoever reads or writes Kafka needs the password.
+    assert {name for name in ours() if "KAFKA" in str(ours()[name]["environment"])} <= services(SECURE).keys()
+
+
+def test_prometheus_scrapes_services_on_the_ports_they_serve() -> None:
+    jobs = yaml.safe_load(PROMETHEUS.read_text())["scrape_configs"]
+    targets = {sd["names"][0]: sd["port"] for job in jobs for sd in job["dns_sd_configs"]}
+    assert targets.keys() <= services().keys()
+    for name in targets.keys() & ours().keys():
+        assert str(targets[name]) in map(str, ours()[name]["environment"].values())
+
+
+def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian's package prometheus)")
+    shutil.copy(PROMETHEUS, tmp_path)
+    shutil.copytree(ROOT / "ops" / "dashboards" / "rules", tmp_path / "rules")  # as the container mounts them
+    checked = subprocess.run(
+        [promtool, "check", "config", str(tmp_path / PROMETHEUS.name)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_image_copies_what_is_there_and_holds_no_torch() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {
+        source
+        for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", dockerfile)
+        for source in line.split()[:-1]
+    }
+    assert copied == allowed
+    assert all((ROOT / source).exists() for source in copied)
+    assert not re.search(r"(?m)^(torch|mlflow|transformers)==", (ROOT / "requirements/serve.txt").read_text())
+    assert re.search(r"(?m)^USER simpersona$", dockerfile)
+
+
+class ConfiguredByFile(Kafka):
+    """A broker on a file of properties meant for the container: addresses and folders are this machine's."""
+
+    def __init__(self, folder: Path, mounted: Path, clients: dict[str, str]) -> None:
+        super().__init__(folder, owned=True)
+        self._mounted, self._clients = mounted, clients
+
+    def _properties(self) -> dict[str, str]:
+        client_port, controller_port = self.ports
+        text = (self._mounted / "server.properties").read_text()
+        for theirs, here in {
+            "0.0.0.0:9092": f"127.0.0.1:{client_port}",
+            "kafka:9092": f"127.0.0.1:{client_port}",
+            "localhost:9093": f"127.0.0.1:{controller_port}",
+            "/var/lib/kafka/data": str(self._data),
+            "/mnt/shared/config": str(self._mounted),
+        }.items():
+            assert theirs in text or theirs.startswith("/mnt"), theirs
+            text = text.replace(theirs, here)
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return dict(line.split("=", 1) for line in lines)
+
+    def client_config(self) -> dict[str, Any]:
+        settings = {name.removeprefix("SIMPERSONA_KAFKA_").lower(): v for name, v in self._clients.items()}
+        return librdkafka_config(KafkaSettings(bootstrap_servers=self.bootstrap, **settings))
+
+
+@contextmanager
+def started(broker: Kafka) -> Iterator[Kafka]:
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    made = tmp_path / "secrets"
+    subprocess.run([str(SECURE.parent / "make_secrets"), str(made)], check=True, capture_output=True)
+    return made
+
+
+@pytest.mark.integration
+def test_a_broker_starts_on_its_configuration(tmp_path: Path) -> None:
+    with started(ConfiguredByFile(tmp_path / "kafka", ROOT / "ops" / "compose" / "kafka", {})) as broker:
+        assert set(create_topics(broker.client_config())) == set(topics(8))
+
+
+@pytest.mark.integration
+def test_a_secured_broker_starts_on_its_configuration_and_knows_its_clients(
+    tmp_path: Path, secrets: Path
+) -> None:
+    lines = (secrets / "client" / "kafka.env").read_text().splitlines()
+    clients = dict(line.split("=", 1) for line in lines)
+    clients["SIMPERSONA_KAFKA_SSL_CA_LOCATION"] = str(secrets / "client" / "ca.pem")
+    with started(ConfiguredByFile(tmp_path / "kafka", secrets / "kafka", clients)) as broker:
+        assert set(create_topics(broker.client_config())) == set(topics(8))
+    assert (secrets / "authority.key").stat().st_mode & 0o077 == 0
+
+
+def test_secrets_are_never_overwritten(secrets: Path) -> None:
+    again = subprocess.run(
+        [str(SECURE.parent / "make_secrets"), str(secrets)], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
