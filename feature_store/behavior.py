@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from feature_store.events import EVENT_TYPES, TYPE_CODE, Event
 from feature_store.kernel import kernel
-from feature_store.products import MAX_WORTH_MINOR, ProductArrays, ProductTable
+from feature_store.products import MAX_WORTH_MINOR, ProductArrays, Products, ProductTable
 from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
 SESSION_GAP_MS: Final = 30 * 60 * 1000
@@ -132,7 +132,7 @@ def fold(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
-    products: ProductTable,
+    products: Products,
     *,
     allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
     max_events: int = NO_LIMIT,

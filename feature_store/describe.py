@@ -21,7 +21,7 @@ from feature_store.behavior import (
     fold_event,
 )
 from feature_store.kernel import kernel
-from feature_store.products import CATEGORY_BITS, PRODUCT_BITS, ProductArrays, ProductTable
+from feature_store.products import CATEGORY_BITS, PRODUCT_BITS, ProductArrays, Products
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
 
 _N_SETS: Final = len(PRODUCT_SETS)
@@ -67,6 +67,13 @@ def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32
     return out
 
 
+def scalars(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The 16 scalars alone, float32 [n, 16]: the beginning of `vectors`, without the embeddings' cost."""
+    out = np.empty((len(slots), N_SCALARS), dtype=np.float32)
+    _scalars_of_all(states, slots, out)
+    return out
+
+
 class Steps(NamedTuple):
     """What a batch did, one entry an event that changed its state (k of m).
 
@@ -84,7 +91,7 @@ def fold_each(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
-    products: ProductTable,
+    products: Products,
     *,
     allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
 ) -> Steps:
@@ -130,7 +137,13 @@ def _describe_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np
 
 
 @kernel
-def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+def _scalars_of_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    for i in range(len(slots)):
+        _scalars(states, slots[i], out[i])
+
+
+@kernel
+def _scalars(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
     c = states.counters[slot]
     active = c[_ACTIVE] / 1000.0
     products = 0
@@ -152,6 +165,12 @@ def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
     out[13] = c[_PRICE_SUM] / max(c[_PRICE_COUNT], 1) / 100.0
     out[14] = c[_CART_VALUE] / 100.0
     out[15] = c[_ORDER_VALUE] / 100.0
+
+
+@kernel
+def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+    c = states.counters[slot]
+    _scalars(states, slot, out)
     for which in range(_N_SETS):
         if c[_POOLED + which] > 0:
             out[_MASKS_AT + which] = 1.0
@@ -180,4 +199,4 @@ def _ones(word: np.uint64) -> int:
     return count
 
 
-assert N_SCALARS == 16, "_describe writes the scalars of feature_store.vector.SCALARS, in their order"
+assert N_SCALARS == 16, "_scalars writes the scalars of feature_store.vector.SCALARS, in their order"

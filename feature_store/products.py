@@ -9,7 +9,7 @@ each other in any store, also in one never seen before, and nothing has to be fi
 from __future__ import annotations
 
 import functools
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import pycountry
@@ -98,12 +98,24 @@ class ProductArrays(NamedTuple):
     scale: NDArray[np.float64]
 
 
+class Products(Protocol):
+    """Whoever holds the rows that a batch's product indices point at."""
+
+    @property
+    def arrays(self) -> ProductArrays:
+        """The rows for the kernel."""
+        ...
+
+
 class ProductTable:
     """A growing cache of product vectors: what an event says of a product -> its index."""
 
     def __init__(self) -> None:
         self._index: dict[ProductKey, int] = {}
         self._arrays = _empty(1024)
+
+    def __len__(self) -> int:
+        return len(self._index)
 
     @property
     def arrays(self) -> ProductArrays:
