@@ -27,7 +27,8 @@ def synthetic_buyers(n: int, seed: int = 0, kinds: int = 30) -> BuyerVectors:
     masks = vectors[:, [4, 9, 12]] > 0
     vectors[:, EMBEDDINGS] = (embeddings * masks[:, :, None]).reshape(n, -1)
     vectors[:, MASKS] = masks
-    return BuyerVectors([("s", str(i)) for i in range(n)], vectors, np.arange(n), np.ones(n, dtype=np.bool_))
+    rows = np.arange(n)
+    return BuyerVectors([("s", str(i)) for i in range(n)], vectors, rows, np.ones(n, dtype=np.bool_), rows)
 
 
 @pytest.fixture(scope="session", autouse=True)

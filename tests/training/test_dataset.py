@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from feature_store.events import Event
-from feature_store.history import fold_history
+from feature_store.history import BuyerKey, fold_history
 from feature_store.vector import VECTOR_SIZE
 from tests.strategies import START, cuts, event, histories
 from tests.training.conftest import synthetic_buyers
 from training.dataset import describe_source, split_by_buyer, training_rows
 
 PREFIXES = (1, 3, 5)
+HOUR = 3_600_000
 
 
 def visits(buyer: str, n: int) -> list[Event]:
@@ -31,22 +33,52 @@ def test_a_buyer_appears_whole_and_as_they_looked_earlier() -> None:
 
 
 @given(st.data())
-def test_each_prefix_row_is_the_fold_of_the_shorter_history(data: st.DataObject) -> None:
+def test_rows_are_the_folds_of_shorter_histories(data: st.DataObject) -> None:
     events = data.draw(histories())
     made = training_rows(cuts(data.draw, events), PREFIXES)
+    expected = slowly(events)
+    assert made.whole.tolist() == [True] * len(made.buyers) + [False] * (len(expected) - len(made.buyers))
+    assert {
+        (made.buyers[b], int(v[0])): v.tolist() for b, v in zip(made.buyer, made.vectors, strict=True)
+    } == {key: vector.tolist() for key, (vector, _) in expected.items()}
+    assert len(made.vectors) == len(expected)
+    for i, end in enumerate(made.session_end.tolist()):
+        key = (made.buyers[made.buyer[i]], int(made.vectors[i, 0]))
+        assert (made.buyers[made.buyer[end]], int(made.vectors[end, 0])) == (key[0], expected[key][1])
+
+
+def slowly(events: list[Event]) -> dict[tuple[BuyerKey, int], tuple[NDArray[np.float32], int]]:
+    """(buyer, events) -> (vector, events at the end of that session), one fold for every length."""
     whole = fold_history([events])
-    expected = list(whole.vectors()) if events else []
-    keys = list(whole.buyers)
-    for prefix in PREFIXES:
-        early = fold_history([events], prefix=prefix)
-        for i, vector in enumerate(early.vectors() if events else ()):
-            if expected[i][0] > prefix:
-                assert vector[0] == prefix
-                expected.append(vector)
-                keys.append(early.buyers[i])
-    assert np.array_equal(made.vectors, np.array(expected, dtype=np.float32).reshape(-1, VECTOR_SIZE))
-    assert [made.buyers[i] for i in made.buyer] == keys
-    assert made.whole.sum() == len(made.buyers)
+    sizes = whole.vectors()[:, 0].astype(int).tolist() if events else []
+    after: dict[BuyerKey, list[NDArray[np.float32]]] = {buyer: [] for buyer in whole.buyers}
+    for n in range(1, max(sizes, default=0) + 1):
+        early = fold_history([events], prefix=n)
+        for buyer, size, vector in zip(early.buyers, sizes, early.vectors(), strict=True):
+            if size >= n:
+                after[buyer].append(vector)
+    rows = {}
+    for buyer, vectors in after.items():
+        sessions = np.array([vector[1] for vector in vectors])
+        ends = [int(np.flatnonzero(sessions == session)[-1]) for session in sessions]
+        taken = {n - 1 for n in PREFIXES if n <= len(vectors)}
+        for i in {len(vectors) - 1} | taken | {ends[i] for i in taken}:
+            rows[buyer, i + 1] = (vectors[i], ends[i] + 1)
+    return rows
+
+
+def test_a_prefix_knows_how_its_session_ended() -> None:
+    later = [event(event_id=f"l{i}", buyer="b1", timestamp=START + HOUR + i) for i in range(2)]
+    data = training_rows([visits("b1", 4)[:2], visits("b1", 4)[2:] + later], PREFIXES)
+    events = data.vectors[:, 0].astype(int)
+    ends = dict(zip(events.tolist(), events[data.session_end].tolist(), strict=True))
+    assert ends == {6: 6, 1: 4, 3: 4, 4: 4, 5: 6}
+
+
+def test_a_landmark_holds_all_who_came_so_far() -> None:
+    data = training_rows([visits("b1", 4) + visits("b2", 1) + visits("b3", 3)], PREFIXES)
+    assert sorted(data.buyer[data.landmark(3)].tolist()) == [0, 2]
+    assert len(data.landmark(1)) == 3
 
 
 def test_no_event_gives_no_row() -> None:

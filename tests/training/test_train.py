@@ -54,7 +54,7 @@ def test_scaling_sees_training_buyers_alone(trained: Trained, buyers: BuyerVecto
 
 
 def take(data: BuyerVectors, n: int) -> BuyerVectors:
-    return BuyerVectors(data.buyers[:n], data.vectors[:n], data.buyer[:n], data.whole[:n])
+    return BuyerVectors(data.buyers[:n], *(column[:n] for column in data[1:]))
 
 
 def test_no_buyer(buyers: BuyerVectors) -> None:
