@@ -47,6 +47,15 @@ def seal_bundle(
     )
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (staging / MANIFEST).write_bytes(encoded + b"\n")
+    return place_bundle(staging, target)
+
+
+def place_bundle(staging: Path, target: Path) -> Bundle:
+    """Check the bundle in staging and rename it to target, on the same file system.
+
+    Raises:
+        BundleError: serving would refuse it; target is not touched.
+    """
     load_bundle(staging)
     for name in (*FILES, MANIFEST):
         _sync(staging / name)
@@ -59,9 +68,12 @@ def seal_bundle(
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file so that a reader finds the old content or the new, also after a power cut."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content)
-    _sync(beside)
-    beside.replace(path)
+    try:
+        beside.write_bytes(content)
+        _sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # a full disk leaves no half file behind
     _sync(path.parent)
 
 

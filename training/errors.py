@@ -4,6 +4,9 @@ TrainingError
 +-- DatasetError      the data cannot train an encoder: empty, too few different buyers, NaN
 +-- DivergedError     the loss is not finite
 +-- ExportError       the exported graph is not valid or does not say what torch says
++-- RegistryError     the model registry does not answer, or has not what was asked for
++-- GateError         a candidate is worse than the champion, or cannot be compared with it
++-- RetrainError      a retrain cannot begin or go on
 """
 
 from __future__ import annotations
@@ -25,3 +28,15 @@ class DivergedError(TrainingError):
 
 class ExportError(TrainingError):
     """The ONNX graph is not valid, too large, or its codes differ from torch's."""
+
+
+class RegistryError(TrainingError):
+    """The model registry cannot be used, or has no such version."""
+
+
+class GateError(TrainingError):
+    """A candidate that must not be promoted; the message has the failing figures."""
+
+
+class RetrainError(TrainingError):
+    """A retrain that cannot begin or go on, and why."""
