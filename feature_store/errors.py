@@ -7,6 +7,7 @@ SimpersonaError                 the root that the command line turns into one li
     +-- AdapterError            a payload or a mapping file cannot be adapted
     |   +-- SkippedItemError    one item of a payload is no event; carries a SkipReason
     +-- EventSourceError        a file of events cannot be read or written
+    +-- OutputError             a result cannot be written where it was asked for
     +-- OnlineStoreError
         +-- FencedError         another worker wrote this partition: re-read and seek
         +-- RowVersionError     a stored row is of a schema this code does not know
@@ -52,6 +53,10 @@ class SkippedItemError(AdapterError):
 
 class EventSourceError(FeatureStoreError):
     """A file of events cannot be read or written."""
+
+
+class OutputError(FeatureStoreError):
+    """A result cannot be written where it was asked for; nothing half-written is left."""
 
 
 class OnlineStoreError(FeatureStoreError):

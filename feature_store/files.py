@@ -59,6 +59,16 @@ def _lines(file: gzip.GzipFile | io.BufferedReader, limit: int) -> Iterator[Line
             yield Line(number, raw[:limit], length)
 
 
+def line_bytes(path: Path) -> int:
+    """How many bytes read_lines will go through; for a .gz over 4 GiB or of several parts, too few."""
+    size = path.stat().st_size
+    if path.suffix.lower() != ".gz" or size < 4:
+        return size
+    with path.open("rb") as file:
+        file.seek(-4, io.SEEK_END)
+        return int.from_bytes(file.read(), "little")  # ISIZE, RFC 1952
+
+
 def parquet_columns(path: Path) -> list[str]:
     """The names of the columns.
 
@@ -67,6 +77,18 @@ def parquet_columns(path: Path) -> list[str]:
     """
     try:
         return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise EventSourceError(f"{path} is no readable parquet file: {error}") from None
+
+
+def parquet_rows(path: Path) -> int:
+    """The number of rows.
+
+    Raises:
+        EventSourceError: this is no parquet file.
+    """
+    try:
+        return int(pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError) as error:
         raise EventSourceError(f"{path} is no readable parquet file: {error}") from None
 

@@ -33,7 +33,15 @@ from feature_store.events import (
     decode_event,
     explain_invalid,
 )
-from feature_store.files import LINE_SUFFIXES, is_lines, parquet_columns, read_lines, read_rows
+from feature_store.files import (
+    LINE_SUFFIXES,
+    is_lines,
+    line_bytes,
+    parquet_columns,
+    parquet_rows,
+    read_lines,
+    read_rows,
+)
 from feature_store.identity import Identity
 
 BATCH_EVENTS: Final = 5_000
@@ -108,6 +116,13 @@ class EventSource:
         self._path = path
         self._kind = kind
         self._adapt = adapt
+        self._length = max(line_bytes(path) if is_lines(path) else parquet_rows(path), 1)
+        self._at = 0
+
+    @property
+    def share_read(self) -> float:
+        """How much of the file `batches` has gone through, 0 to 1: for a progress bar."""
+        return min(self._at / self._length, 1.0)
 
     def batches(self, size: int = BATCH_EVENTS) -> Iterator[list[Event]]:
         """The events in file order, `size` at a time or a few more; fills `report` anew.
@@ -116,6 +131,7 @@ class EventSource:
             EventSourceError: the file cannot be read, or holds no record.
         """
         self.report = SourceReport(path=str(self._path), format=self._kind)
+        self._at = 0
         batch: list[Event] = []
         for events in self._lines() if is_lines(self._path) else self._rows():
             self.report.records += 1
@@ -134,6 +150,7 @@ class EventSource:
         limit = MAX_EVENT_BYTES if self._adapt is None else MAX_PAYLOAD_BYTES
         for number, raw, length in read_lines(self._path, limit):
             place = f"line {number}"
+            self._at += length
             try:
                 if self._adapt is None:
                     check_record_size(length)
@@ -151,6 +168,7 @@ class EventSource:
             wanted = _CONTRACT_COLUMNS if self._kind is Format.CONTRACT else normalised.COLUMNS
             columns = [name for name in parquet_columns(self._path) if name in wanted]
         for number, row in read_rows(self._path, columns):
+            self._at = number
             yield self._taken(self._adapt(row, number), f"row {number}")
 
     def _taken(self, adapted: Adapted, place: str) -> list[Event]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from feature_store.history import History
+from feature_store.shards import Folded
 from inference.assignment import token
 from inference.encoder import Encoder
 from inference.graph import CODES
+from ops.tables import write_tables
 
 CODES_SCHEMA = pa.schema(
     [
@@ -26,29 +27,39 @@ CODES_SCHEMA = pa.schema(
         ("margin", pa.float32()),
     ]
 )
+_ROWS_A_GROUP = 100_000
+_TOKENS = np.array([token(code) for code in range(CODES)])
 
 
-def write_codes(out: Path, history: History, encoder: Encoder) -> int:
-    """Encode every buyer of the history into `out`, one row a buyer in the order of first arrival.
-
-    type and confidence are null where the bundle gives none. Returns how many codes are used.
-    """
-    encoding = encoder.encode(history.vectors())
-    buyers = history.buyers
-    tokens = np.array([token(code) for code in range(CODES)])
+def encode_buyers(group: Folded, encoder: Encoder) -> pa.Table:
+    """One row a buyer of the group, in CODES_SCHEMA; type and confidence are null where there is none."""
+    encoding = encoder.encode(group.vectors())
     types = np.array([*encoder.types, None], dtype=object)  # index -1, no type, is the last
     columns = {
-        "store": [store for store, _ in buyers],
-        "buyer": [buyer for _, buyer in buyers],
+        "store": [store for store, _ in group.buyers],
+        "buyer": [buyer for _, buyer in group.buyers],
         "code": encoding.code,
-        "token": tokens[encoding.code],
-        "codebook_version": [encoder.codebook_version] * len(buyers),
+        "token": _TOKENS[encoding.code],
+        "codebook_version": [encoder.codebook_version] * len(group.buyers),
         "type": types[encoding.type],
         "confidence": pa.array(encoding.confidence, from_pandas=True),  # NaN -> null
         "distance": encoding.distance,
         "margin": encoding.margin,
     }
-    beside = out.with_name(f".{out.name}.part")
-    pq.write_table(pa.table(columns, schema=CODES_SCHEMA), beside)
-    beside.replace(out)
-    return len(np.unique(encoding.code))
+    return pa.table(columns, schema=CODES_SCHEMA)
+
+
+def write_codes(path: Path, tables: Iterable[pa.Table]) -> tuple[int, int]:
+    """Write tables of encode_buyers, in the order they come; returns the buyers and how many codes are used.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    used: set[int] = set()
+
+    def noted() -> Iterator[pa.Table]:
+        for table in tables:
+            used.update(table["code"].unique().to_pylist())
+            yield table
+
+    return write_tables(path, CODES_SCHEMA, noted(), _ROWS_A_GROUP), len(used)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from feature_store.behavior import COUNTER
-from feature_store.history import History
+from feature_store.shards import Folded
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
+from ops.tables import write_tables
 
-_ROWS_A_GROUP = 20_000
+_ROWS_A_GROUP = 20_000  # 30 MB in memory
 
 
 def feature_schema() -> pa.Schema:
@@ -26,26 +28,26 @@ def feature_schema() -> pa.Schema:
     )
 
 
-def write_features(out: Path, history: History) -> int:
-    """Write one row a buyer, in the order of first arrival; returns how many. Whole or not at all."""
-    buyers, vectors = history.buyers, history.vectors()
-    counters = history.table.states.counters[history.table.rows()]
-    beside = out.with_name(f".{out.name}.part")
-    with pq.ParquetWriter(beside, feature_schema(), compression="zstd") as writer:
-        for at in range(0, len(buyers), _ROWS_A_GROUP):
-            rows = slice(at, at + _ROWS_A_GROUP)
-            writer.write_table(_table(buyers[rows], vectors[rows], counters[rows]))
-    beside.replace(out)
-    return len(buyers)
+def write_features(path: Path, groups: Iterable[Folded]) -> int:
+    """Write one row a buyer, in the order they come; returns how many.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    return write_tables(path, feature_schema(), map(_table, groups), _ROWS_A_GROUP)
 
 
-def _table(buyers: list[tuple[str, str]], vectors: np.ndarray, counters: np.ndarray) -> pa.Table:
-    columns = [pa.array([store for store, _ in buyers]), pa.array([buyer for _, buyer in buyers])]
+def _table(group: Folded) -> pa.Table:
+    vectors, counters = group.vectors(), group.states.counters
+    columns = [pa.array([store for store, _ in group.buyers]), pa.array([buyer for _, buyer in group.buyers])]
     columns += [pa.array(vectors[:, i]) for i in range(N_SCALARS)]
-    for i in range(len(PRODUCT_SETS)):
-        start = EMBEDDINGS.start + i * EMBEDDING_SIZE
-        flat = pa.array(np.ascontiguousarray(vectors[:, start : start + EMBEDDING_SIZE]).ravel())
-        columns.append(pa.FixedSizeListArray.from_arrays(flat, EMBEDDING_SIZE))
+    columns += [_embedding(vectors, i) for i in range(len(PRODUCT_SETS))]
     columns += [pa.array(vectors[:, MASKS.start + i]) for i in range(len(PRODUCT_SETS))]
     columns += [pa.array(counters[:, COUNTER[name]]) for name in ("first_time", "last_time")]
     return pa.Table.from_arrays(columns, schema=feature_schema())
+
+
+def _embedding(vectors: NDArray[np.float32], which: int) -> pa.Array:
+    start = EMBEDDINGS.start + which * EMBEDDING_SIZE
+    flat = pa.array(np.ascontiguousarray(vectors[:, start : start + EMBEDDING_SIZE]).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, EMBEDDING_SIZE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from feature_store.archive import archive_files, base_batches, read_archive_file
@@ -12,17 +12,30 @@ from feature_store.identity import PlainIds
 from feature_store.sources import open_events
 
 
-def history_batches(path: Path) -> Iterator[list[Event]]:
+def history_batches(
+    path: Path, seen: Callable[[float], object] = lambda share: None
+) -> Iterator[list[Event]]:
     """The events of a file or an archive, in batches, in the order they arrived; ids stay as they are.
+
+    `seen` is told now and then how much of `path` was read, 0 to 1.
 
     Raises:
         EventSourceError: it cannot be read, or holds nothing.
     """
-    if not path.is_dir():
-        yield from open_events(path, identity=PlainIds()).batches()
+    if path.is_dir():
+        yield from _archive_batches(path, seen)
         return
+    source = open_events(path, identity=PlainIds())
+    for batch in source.batches():
+        yield batch
+        seen(source.share_read)
+
+
+def _archive_batches(path: Path, seen: Callable[[float], object]) -> Iterator[list[Event]]:
     if not any(path.glob("topic=*/partition=*")):
         raise EventSourceError(f"{path} is no archive: it has no topic=*/partition=* folders")
+    total = sum(file.stat().st_size for file in path.glob("topic=*/partition=*/*.parquet"))
+    done = 0
     for topic in sorted(path.glob("topic=*")):
         name = topic.name.removeprefix("topic=")
         numbers = sorted(int(p.name.removeprefix("partition=")) for p in topic.glob("partition=*"))
@@ -31,3 +44,5 @@ def history_batches(path: Path) -> Iterator[list[Event]]:
             for file in archive_files(path, name, number):
                 for batch in read_archive_file(file.path):
                     yield [archived.event for archived in batch]
+                done += file.path.stat().st_size
+                seen(min(done / total, 1.0))

@@ -24,18 +24,26 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     """Encode the buyers of a file of events, or of an archive folder: one row a buyer, with code and token.
 
     Columns: store, buyer, code, token, codebook_version, type, confidence, distance, margin.
+    A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
+    no particular order.
     """
-    from feature_store.history import fold_history
+    from feature_store.shards import fold_shards, shard_events
+    from feature_store.workspace import publish, workspace
     from inference.bundle import load_bundle, starter_bundle_path
     from inference.onnx_encoder import OnnxEncoder
-    from ops.encode import write_codes
-    from ops.history_files import history_batches
+    from ops.encode import encode_buyers, write_codes
+    from ops.progress import progress_bars, read_with_bar
 
     encoder = OnnxEncoder(load_bundle(model or starter_bundle_path()))
-    history = fold_history(history_batches(path), prefix=prefix)
-    codes_used = write_codes(out, history, encoder)
+    with workspace(out) as work, progress_bars() as bars:
+        shards = shard_events(read_with_bar(path, bars), work / "shards")
+        each = bars.track(shards, description="encoding buyers")
+        groups = fold_shards(each, prefix=prefix)
+        tables = (encode_buyers(group, encoder) for group in groups)
+        buyers, codes_used = write_codes(work / "codes.parquet", tables)
+        publish(work / "codes.parquet", out)
     report = {
-        "buyers": len(history.buyers),
+        "buyers": buyers,
         "codes_used": codes_used,
         "codebook_version": encoder.codebook_version,
         "out": str(out),
@@ -43,4 +51,4 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     if as_json:
         click.echo(json.dumps(report))
     else:
-        click.echo(f"{report['buyers']:,} buyers, {codes_used} codes used, written to {out}")
+        click.echo(f"{buyers:,} buyers, {codes_used} codes used, written to {out}")

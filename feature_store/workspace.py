@@ -1,0 +1,65 @@
+"""A folder for what a long job makes on its way to one file or folder, so that nothing half-made is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from feature_store.errors import OutputError
+
+
+@contextmanager
+def workspace(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, empty at first, gone at the end; `publish` moves what was made there to `out`.
+
+    A killed job leaves its folder behind; the next one for the same `out` starts by emptying it. Only one job
+    at a time can make `out`.
+
+    Raises:
+        OutputError: the folder cannot be made or written (a full disk), or another job is making `out`.
+    """
+    folder = out.absolute().with_name(f".{out.name}.work")
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / ".lock", timeout=0):
+            _empty(folder)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise OutputError(f"another run is writing {out}: wait for it, or name another file") from None
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+def publish(made: Path, out: Path) -> None:
+    """Move a finished file to its place: a reader finds the whole file or what was there before.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _sync(made)
+    made.replace(out)
+    _sync(out.absolute().parent)  # the rename itself must survive a power cut
+
+
+def _empty(folder: Path) -> None:
+    for left in folder.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != ".lock":
+            left.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
