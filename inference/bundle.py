@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.vector import FEATURE_VERSION, VECTOR_SIZE
+from inference.catalogue import Catalogue
 from inference.errors import BundleError
 from inference.graph import CODES, first_line, open_graph, run_graph
 
@@ -50,19 +51,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str]
     seed: int
     command: str
-
-
-class PersonaType(msgspec.Struct, frozen=True, kw_only=True):
-    """A named group of codes."""
-
-    name: str
-    codes: list[Annotated[int, msgspec.Meta(ge=0, lt=CODES)]]
-
-
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """What serving reads of catalogue.json: the types, in the order of the graph's type index."""
-
-    types: tuple[PersonaType, ...]
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,400 @@
+"""Codes -> 6 to 12 types: groups of codes whose buyers behave alike.
+
+A code's profile is the mean of its buyers' behaviour: the 16 standardised scalars, each axis of equal
+weight, and the shares of the four funnel strata. Profiles of small codes are noise, so each is drawn
+towards that of its nearest codes by as much as its buyers are few (empirical Bayes; Efron and Morris
+1975). Ward's method (Ward 1963), codes weighted by their buyers, merges what is most alike.
+
+How many types: each count is tried on bootstrap samples of the buyers. The largest count is taken whose
+types all come out again and are large enough to be of use. A type comes out again if the type most like
+it in a sample shares, on average, 3 of 4 of both types' buyers (Jaccard; Hennig 2007, Cluster-wise
+assessment of cluster stability). The adjusted Rand index and the silhouette (simplified, Vendramin et al.
+2010) are reported beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from feature_store.funnel import STRATA, strata
+from feature_store.vector import N_SCALARS, SCALARS
+from inference.catalogue import Catalogue, PersonaType, ProfileScale
+from inference.graph import CODES
+from training.errors import DatasetError
+from training.type_names import Behaviour, describe_type, name_types
+
+MIN_TYPES: Final = 6
+MAX_TYPES: Final = 12
+MIN_SHARE: Final = 0.01
+"""A type smaller than this is not worth a name, if another count can do without it."""
+STABLE: Final = 0.75
+_RESAMPLES: Final = 20
+_RESAMPLED_BUYERS: Final = 100_000
+_NEIGHBOURS: Final = 5
+_MAX_SIGMAS: Final = 4.0
+_FUNNEL_WEIGHT: Final = 2.0
+"""Of the strata's shares beside a scalar's deviation: who buys must not drown among who looks how."""
+_MAX_RAW: Final = 1e12
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_AXES: Final = list(dict.fromkeys(scalar.axis for scalar in SCALARS))
+_AXIS: Final = np.array([_AXES.index(scalar.axis) for scalar in SCALARS])
+_WEIGHTS: Final = np.concatenate(
+    [1.0 / np.sqrt(np.bincount(_AXIS))[_AXIS], np.full(len(STRATA), _FUNNEL_WEIGHT)]
+)
+_MONEY: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "economic"]
+
+
+class TypeGroups(NamedTuple):
+    """What the codes were grouped into.
+
+    type_of_code int64 [256], an index into types: every code has exactly one type. kept holds the names
+    taken over from the previous catalogue with the distance their profile moved. choice says how the count
+    was chosen: for each one tried the stability of its least stable type, Rand index, silhouette and
+    smallest share, and the seed.
+    """
+
+    type_of_code: Ints
+    types: tuple[PersonaType, ...]
+    scale: ProfileScale
+    kept: dict[str, float]
+    choice: dict[str, Any]
+
+
+def group_codes(
+    vectors: NDArray[np.float32],
+    codes: Ints,
+    stores: NDArray[Any],
+    codebook: NDArray[np.float32],
+    *,
+    seed: int,
+    previous: Catalogue | None = None,
+) -> TypeGroups:
+    """Group the codes of training buyers into named types, in the order of falling share.
+
+    vectors float32 [n, 403] raw, whole histories; codes int64 [n]; stores [n], any labels; codebook
+    float32 [256, 96]. A code without buyers takes the type of the nearest code that has some. With
+    `previous`, a type whose profile lies where one of that catalogue's did keeps its name.
+
+    Raises:
+        DatasetError: there is no buyer.
+    """
+    if len(codes) == 0:
+        raise DatasetError("there is no buyer to make types from; give data that holds buyers")
+    scale = fit_scale(vectors)
+    points = profile_points(vectors, stores, scale)
+    near = _nearest_codes(codebook)
+    smoothed, weights = _profiles(points, codes, near)
+    cuts = _ward(smoothed, weights)
+    resampled = _resample(points, codes, near, np.random.default_rng(seed))
+    count, tried = _choose_count(cuts, resampled, smoothed, weights)
+
+    labels = _by_share(_spread_to_unused(cuts[count], weights, codebook), weights)
+    type_of_buyer = labels[codes]
+    profiles = _group_means(points, type_of_buyer, count)
+    radii = _radii(
+        profiles, [(points[rows], again[count][codes[rows]]) for rows, again in resampled if count in again]
+    )
+    behaviours = _behaviours(vectors, points, type_of_buyer, count)
+    kept = match_previous(vectors, stores, type_of_buyer, radii, previous)
+    names = name_types(behaviours, {index: name for index, (name, _) in kept.items()})
+    types = tuple(
+        PersonaType(
+            name=name,
+            codes=tuple(np.flatnonzero(labels == index).tolist()),
+            share=round(behaviours[index].share, 6),
+            buyers=int((type_of_buyer == index).sum()),
+            profile=tuple(profiles[index].round(4).tolist()),
+            radius=round(float(radii[index]), 4),
+            **describe_type(name, behaviours[index], behaviours),
+        )
+        for index, name in enumerate(names)
+    )
+    return TypeGroups(
+        type_of_code=labels,
+        types=types,
+        scale=scale,
+        kept={name: round(distance, 4) for name, distance in kept.values()},
+        choice={"seed": seed, "resamples": _RESAMPLES, "types": count, "tried": tried},
+    )
+
+
+def fit_scale(vectors: NDArray[np.float32]) -> ProfileScale:
+    """Mean and deviation of the transformed scalars of raw vectors [n, 403]; 1 for a constant scalar."""
+    scalars = _transformed(vectors)
+    deviation = scalars.std(axis=0)
+    deviation[deviation < 1e-6] = 1.0
+    return ProfileScale(
+        mean=tuple(scalars.mean(axis=0).round(6).tolist()), deviation=tuple(deviation.round(6).tolist())
+    )
+
+
+def profile_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ProfileScale) -> Floats:
+    """Each buyer as a point float64 [n, 20] of the space in which codes are grouped.
+
+    Money is told against the buyers of the same store that have any, and is 0 for those that have none:
+    currencies differ, and whether views name a price is the pixel's doing, not the buyer's.
+    """
+    scalars = _transformed(vectors)
+    scaled = (scalars - np.array(scale.mean)) / np.array(scale.deviation)
+    for column in _MONEY:
+        scaled[:, column] = _against_store(scalars[:, column], stores)
+    stratum = np.eye(len(STRATA))[strata(vectors)]
+    return np.asarray(np.hstack([scaled.clip(-_MAX_SIGMAS, _MAX_SIGMAS), stratum]) * _WEIGHTS)
+
+
+def _against_store(values: Floats, stores: NDArray[Any]) -> Floats:
+    told = np.flatnonzero(values > 0)
+    _, store = np.unique(stores[told], return_inverse=True)
+    counts = np.maximum(np.bincount(store), 1)
+    off = values[told] - (np.bincount(store, values[told]) / counts)[store]
+    spread = np.sqrt(np.bincount(store, off**2) / counts)
+    against = np.zeros(len(values))
+    against[told] = off / np.where(spread < 1e-6, 1.0, spread)[store]
+    return against
+
+
+def match_previous(
+    vectors: NDArray[np.float32],
+    stores: NDArray[Any],
+    type_of_buyer: Ints,
+    radii: Floats,
+    previous: Catalogue | None,
+) -> dict[int, tuple[str, float]]:
+    """Which types are those of a previous catalogue: index -> (name, distance), in the previous scale.
+
+    Types are matched one to one (Hungarian) by the distance of their profiles; a pair counts where it is
+    no further apart than what drawing the buyers again moves them (the sum of both radii), and nearer
+    than half way to the next type of the previous catalogue.
+    """
+    if previous is None or previous.scale is None:
+        return {}
+    old = [kind for kind in previous.types if kind.profile]
+    if not old:
+        return {}
+    points = profile_points(vectors, stores, previous.scale)
+    now = _group_means(points, type_of_buyer, len(radii))
+    before = np.array([kind.profile for kind in old])
+    apart = _distances(before, before)
+    np.fill_diagonal(apart, np.inf)
+    distances = _distances(now, before)
+    moves = radii[:, None] + np.array([kind.radius for kind in old])
+    allowed = np.minimum(moves, apart.min(axis=1) / 2)
+    rows, columns = linear_sum_assignment(distances)
+    return {
+        int(row): (old[column].name, float(distances[row, column]))
+        for row, column in zip(rows, columns, strict=True)
+        if distances[row, column] <= allowed[row, column]
+    }
+
+
+def _transformed(vectors: NDArray[np.float32]) -> Floats:
+    return np.asarray(np.log1p(vectors[:, :N_SCALARS].astype(np.float64).clip(0.0, _MAX_RAW)))
+
+
+def _group_means(points: Floats, group: Ints, groups: int, weights: Floats | None = None) -> Floats:
+    totals = np.bincount(group, weights, minlength=groups)
+    sums = [
+        np.bincount(group, column if weights is None else column * weights, minlength=groups)
+        for column in points.T
+    ]
+    return np.asarray(np.stack(sums, axis=1) / np.maximum(totals, 1e-12)[:, None])
+
+
+def _distances(a: Floats, b: Floats) -> Floats:
+    return np.asarray(np.sqrt(((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)))
+
+
+def _nearest_codes(codebook: NDArray[np.float32]) -> Ints:
+    """Every code's others, nearest first: int64 [256, 255]."""
+    distances = _distances(codebook.astype(np.float64), codebook.astype(np.float64))
+    np.fill_diagonal(distances, np.inf)
+    return np.asarray(np.argsort(distances, axis=1, kind="stable")[:, :-1])
+
+
+def _profiles(points: Floats, codes: Ints, near: Ints) -> tuple[Floats, Floats]:
+    """Smoothed profiles float64 [256, 20] and how many buyers each code has, float64 [256].
+
+    A profile of n buyers counts n times, that of its 5 nearest used codes as often as the variance
+    inside codes is larger than that between them.
+    """
+    counts = np.bincount(codes, minlength=CODES).astype(np.float64)
+    means = _group_means(points, codes, CODES)
+    inside = ((points - means[codes]) ** 2).mean(axis=0)
+    overall = np.average(means, axis=0, weights=counts)
+    between = np.average((means - overall) ** 2, axis=0, weights=counts)
+    pull = inside / np.maximum(between, 1e-9)
+    smoothed = means.copy()
+    used = counts > 0
+    for code in np.flatnonzero(used).tolist():
+        neighbours = near[code][used[near[code]]][:_NEIGHBOURS]
+        if len(neighbours):
+            prior = np.average(means[neighbours], axis=0, weights=counts[neighbours])
+            smoothed[code] = (counts[code] * means[code] + pull * prior) / (counts[code] + pull)
+    return smoothed, counts
+
+
+def _ward(profiles: Floats, weights: Floats) -> dict[int, Ints]:
+    """Labels int64 [256] (-1: no buyers) for each count of types; fewer where fewer codes are used."""
+    used = np.flatnonzero(weights > 0)
+    centres, mass = profiles[used].copy(), weights[used].copy()
+    label = np.arange(len(used))
+    cost = np.stack([_merge_costs(centres, mass, i) for i in range(len(used))])
+    np.fill_diagonal(cost, np.inf)
+    cuts = {}
+    fewest = min(MIN_TYPES, len(used))
+    for left in range(len(used), fewest - 1, -1):
+        if left <= MAX_TYPES:
+            cuts[left] = np.full(CODES, -1)
+            cuts[left][used] = np.unique(label, return_inverse=True)[1]
+        if left == fewest:
+            break
+        i, j = divmod(int(cost.argmin()), len(used))
+        centres[i] = (mass[i] * centres[i] + mass[j] * centres[j]) / (mass[i] + mass[j])
+        mass[i] += mass[j]
+        label[label == j] = i
+        gone = np.isinf(cost[i])
+        cost[i] = np.where(gone, np.inf, _merge_costs(centres, mass, i))
+        cost[:, i] = cost[i]
+        cost[j] = cost[:, j] = np.inf
+    return cuts
+
+
+def _merge_costs(centres: Floats, mass: Floats, i: int) -> Floats:
+    return np.asarray(((centres - centres[i]) ** 2).sum(axis=1) * mass * mass[i] / (mass + mass[i]))
+
+
+def _resample(
+    points: Floats, codes: Ints, near: Ints, random: np.random.Generator
+) -> list[tuple[Ints, dict[int, Ints]]]:
+    """Bootstrap samples of the buyers: (rows drawn, Ward's labels for each count)."""
+    size = min(len(codes), _RESAMPLED_BUYERS)
+    drawn = [random.integers(0, len(codes), size) for _ in range(_RESAMPLES)]
+    return [(rows, _ward(*_profiles(points[rows], codes[rows], near))) for rows in drawn]
+
+
+def _choose_count(
+    cuts: dict[int, Ints], resampled: list[tuple[Ints, dict[int, Ints]]], profiles: Floats, weights: Floats
+) -> tuple[int, list[dict[str, float]]]:
+    tried = []
+    for count, labels in sorted(cuts.items()):
+        again = [other[count] for _, other in resampled if count in other]
+        sizes = np.bincount(labels[labels >= 0], weights[labels >= 0]) / weights.sum()
+        found = [_found_again(labels, other, weights) for other in again]
+        tried.append(
+            {
+                "types": count,
+                "stability": round(float(np.mean(found, axis=0).min()), 4) if found else 0.0,
+                "rand_index": round(_mean(rand_index(labels, other, weights) for other in again), 4),
+                "silhouette": round(_silhouette(profiles, labels, weights), 4),
+                "smallest_share": round(float(sizes.min()), 4),
+            }
+        )
+    large_enough = [row for row in tried if row["smallest_share"] >= MIN_SHARE] or tried
+    stable = [row for row in large_enough if row["stability"] >= STABLE]
+    best = stable[-1] if stable else max(large_enough, key=lambda row: row["stability"])
+    return int(best["types"]), tried
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean([*values] or [0.0]))
+
+
+def _found_again(a: Ints, b: Ints, weights: Floats) -> Floats:
+    """For each type of a, the Jaccard index of its buyers with those of the type of b most like it."""
+    table = _shared(a, b, weights)
+    either = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table
+    return np.asarray((table / either).max(axis=1))
+
+
+def rand_index(a: Ints, b: Ints, weights: Floats) -> float:
+    """Adjusted Rand index (Hubert and Arabie 1985) of two labellings of codes, over their buyers.
+
+    a, b int64 [256], -1 where a code is not labelled (left out); weights float64 [256], buyers a code.
+    """
+    table = _shared(a, b, weights)
+    total = _pairs(table.sum())
+    together = _pairs(table).sum()
+    in_a, in_b = _pairs(table.sum(axis=1)).sum(), _pairs(table.sum(axis=0)).sum()
+    expected, largest = in_a * in_b / total, (in_a + in_b) / 2
+    return 1.0 if largest == expected else float((together - expected) / (largest - expected))
+
+
+def _shared(a: Ints, b: Ints, weights: Floats) -> Floats:
+    known = (a >= 0) & (b >= 0)
+    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
+    np.add.at(table, (a[known], b[known]), weights[known])
+    return table
+
+
+def _pairs(n: Any) -> Any:
+    return n * (n - 1) / 2
+
+
+def _silhouette(profiles: Floats, labels: Ints, weights: Floats) -> float:
+    used = np.flatnonzero(labels >= 0)
+    own = labels[used]
+    centres = _group_means(profiles[used], own, int(own.max()) + 1, weights[used])
+    distances = _distances(profiles[used], centres)
+    mine = distances[np.arange(len(used)), own]
+    distances[np.arange(len(used)), own] = np.inf
+    other = distances.min(axis=1)
+    return float(
+        np.average((other - mine) / np.maximum(np.maximum(other, mine), 1e-12), weights=weights[used])
+    )
+
+
+def _spread_to_unused(labels: Ints, weights: Floats, codebook: NDArray[np.float32]) -> Ints:
+    used = np.flatnonzero(weights > 0)
+    whole = labels.copy()
+    unused = np.flatnonzero(weights == 0)
+    nearest = _distances(codebook[unused].astype(np.float64), codebook[used].astype(np.float64)).argmin(
+        axis=1
+    )
+    whole[unused] = labels[used[nearest]]
+    return whole
+
+
+def _by_share(labels: Ints, weights: Floats) -> Ints:
+    sizes = np.bincount(labels, weights)
+    rank = np.empty(len(sizes), dtype=np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    return rank[labels]
+
+
+def _radii(profiles: Floats, samples: list[tuple[Floats, Ints]]) -> Floats:
+    """How far each type's profile moves, float64 [types]: the 95 % quantile over the bootstrap samples."""
+    moved = [np.full(len(profiles), np.nan)]
+    for points, labels in samples:
+        again = _group_means(points, labels, int(labels.max()) + 1)
+        distances = _distances(profiles, again)
+        rows, columns = linear_sum_assignment(distances)
+        moved.append(np.full(len(profiles), np.nan))
+        moved[-1][rows] = distances[rows, columns]
+    return np.asarray(np.nan_to_num(np.nanquantile(np.stack(moved), 0.95, axis=0)))
+
+
+def _behaviours(
+    vectors: NDArray[np.float32], points: Floats, type_of_buyer: Ints, count: int
+) -> list[Behaviour]:
+    standard = points[:, :N_SCALARS] / _WEIGHTS[:N_SCALARS]
+    stratum = strata(vectors)
+    found = []
+    for index in range(count):
+        mine = np.flatnonzero(type_of_buyer == index)
+        found.append(
+            Behaviour(
+                share=len(mine) / len(vectors),
+                raw=vectors[mine, :N_SCALARS].mean(axis=0, dtype=np.float64),
+                standard=standard[mine].mean(axis=0),
+                strata=np.bincount(stratum[mine], minlength=len(STRATA)) / len(mine),
+            )
+        )
+    return found
