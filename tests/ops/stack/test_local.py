@@ -103,10 +103,11 @@ def test_commands_find_the_stack_unless_the_environment_names_servers(
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from unittest.mock import patch
 from ops.stack.local import LocalStack
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background inherit an ignored one
 with LocalStack(Path(sys.argv[1]), partitions=2, owned=True) as stack:
     info = stack.up()
     print(*info.pids.values(), flush=True)
