@@ -167,11 +167,14 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
     """
     try:
         for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_A_BATCH):
-            yield [_archived(row) for row in batch.to_pylist()]
-    except (pa.ArrowInvalid, OSError) as error:
+            yield _archived(batch)
+    except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
 
 
-def _archived(row: dict[str, object]) -> ArchivedEvent:
-    partition, offset, created = row.pop("partition"), row.pop("offset"), row.pop("created")
-    return ArchivedEvent(Event(**row), partition, offset, created)  # type: ignore[arg-type]
+def _archived(batch: pa.RecordBatch) -> list[ArchivedEvent]:
+    names = _EVENT_SCHEMA.names
+    values = zip(*(batch[name].to_pylist() for name in names), strict=True)
+    events = msgspec.convert([dict(zip(names, row, strict=True)) for row in values], list[Event])
+    places = (batch[name].to_pylist() for name in ("partition", "offset", "created"))
+    return list(map(ArchivedEvent, events, *places))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_store.errors import EventSourceError
@@ -93,18 +94,26 @@ def parquet_rows(path: Path) -> int:
         raise EventSourceError(f"{path} is no readable parquet file: {error}") from None
 
 
-def read_rows(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows with their numbers (from 0); only `columns` where they are named.
+def read_rows(path: Path, columns: Sequence[str] | None) -> Iterator[list[dict[str, Any]]]:
+    """The rows, some thousand at a time; only `columns` where they are named.
+
+    Some writers of parquet leave NaN where they mean null; JSON has no such number, so it is read as null.
 
     Raises:
         EventSourceError: the file is damaged.
     """
     try:
-        number = 0
         with pq.ParquetFile(path, memory_map=True) as file:
             for batch in file.iter_batches(_ROWS_A_READ, columns=None if columns is None else list(columns)):
-                for row in batch.to_pylist():
-                    yield number, row
-                    number += 1
+                # Column by column is a third faster than RecordBatch.to_pylist.
+                values = (_without_nan(column).to_pylist() for column in batch.columns)
+                names = batch.schema.names
+                yield [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise EventSourceError(f"{path} cannot be read: {error}") from None
+
+
+def _without_nan(column: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
