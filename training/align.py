@@ -9,7 +9,7 @@ solver was left with is a pair at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -101,40 +101,6 @@ def _spacing(profile: NDArray[np.float64]) -> float:
     distance = _distances(profile, profile)
     np.fill_diagonal(distance, np.inf)
     return max(float(np.median(distance.min(axis=1))), 1e-9)
-
-
-def match_names(
-    old: NDArray[np.int64], new: NDArray[np.int64], old_names: Sequence[str], new_names: Sequence[str]
-) -> list[str]:
-    """Names for new groups that keep the old ones where they are the same buyers; -1 is no group.
-
-    old and new int64 [n] are the groups of the same rows. A new group takes an old one's name when,
-    in the matching that keeps most rows, they share more than half of either. Others keep
-    their own name, with a number where it is taken.
-    """
-    both = (old >= 0) & (new >= 0)
-    counts = np.zeros((len(new_names), len(old_names)))
-    np.add.at(counts, (new[both], old[both]), 1)
-    smaller = np.minimum(counts.sum(axis=1)[:, None], counts.sum(axis=0)[None, :])
-    kept = {
-        int(i): old_names[j]
-        for i, j in zip(*linear_sum_assignment(counts, maximize=True), strict=True)
-        if 2 * counts[i, j] > smaller[i, j]
-    }
-    taken = set(kept.values())
-    for i, name in enumerate(new_names):
-        if i not in kept:
-            kept[i] = _free_name(name, taken)
-            taken.add(kept[i])
-    return [kept[i] for i in range(len(new_names))]
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free
 
 
 def same_share(old: NDArray[np.int64], new: NDArray[np.int64]) -> float:

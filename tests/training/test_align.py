@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.align import align_codes, describe_alignment, match_names, profiles, same_share
+from training.align import align_codes, describe_alignment, profiles, same_share
 
 K = 12
 
@@ -82,18 +82,6 @@ def test_profiles_are_means() -> None:
     found = profiles(np.array([0, 0, 2]), np.array([[1.0], [3.0], [5.0]], dtype=np.float32), 3)
     assert found[[0, 2], 0].tolist() == [2.0, 5.0]
     assert np.isnan(found[1, 0])
-
-
-def test_names_follow_the_buyers() -> None:
-    old = np.array([0] * 50 + [1] * 50 + [2] * 50)
-    new = np.array([1] * 45 + [0] * 55 + [2] * 20 + [3] * 30)
-    names = match_names(old, new, ["browser", "comparer", "buyer"], ["browser", "x", "y", "browser"])
-    assert names == ["comparer", "browser", "y", "buyer"]
-
-
-def test_a_name_that_is_taken_gets_a_number() -> None:
-    old, new = np.array([0] * 9 + [-1] * 9), np.array([1] * 9 + [0] * 9)
-    assert match_names(old, new, ["browser"], ["browser", "x"]) == ["browser_2", "browser"]
 
 
 def test_the_map_says_where_each_old_code_is() -> None:
