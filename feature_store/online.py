@@ -7,6 +7,8 @@ cluster slot and one transaction can span it:
     {clickstream:3}:state:<key>     a StateRow, changed only inside a checkpoint
     {clickstream:3}:open            sorted set: buyers whose session end is not announced, by last event time
     {clickstream:3}:persona:<key>   the current persona, written at once; a newer offset wins
+    {clickstream:3}:window:300000:<start>  hash: what was counted of a window of event time, changed only
+                                    inside a checkpoint; expires
 
 The progress row is also the fence: a checkpoint goes through only if it still reads what this worker
 wrote last (docs/adr/0004). <key> is the Kafka key, `store|buyer`.
@@ -109,6 +111,15 @@ def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
     return RowHeader(*rest), row[_HEADER.size :]
 
 
+class Windows(NamedTuple):
+    """What a checkpoint changes in the counts of windows: their length (ms), how long the store keeps them
+    (s of wall clock), and start of the window (ms) -> field -> row."""
+
+    length_ms: int
+    keep_s: int
+    changed: Mapping[int, Mapping[bytes, bytes]]
+
+
 @dataclass
 class Checkpoint:
     """What one checkpoint changes in one partition."""
@@ -119,6 +130,7 @@ class Checkpoint:
     """Buyers whose session end is still to be announced -> time of their last event (ms)."""
     closed: list[bytes] = field(default_factory=list)
     erased: list[bytes] = field(default_factory=list)
+    windows: Windows | None = None
 
 
 class OnlineRows:
@@ -217,6 +229,11 @@ class OnlineRows:
                 persona = self._key(partition, "persona:")
                 pipe.delete(*(prefix + key for key in change.erased for prefix in (state, persona)))
                 pipe.zrem(open_key, *change.erased)
+            if change.windows is not None:
+                for start, fields in change.windows.changed.items():
+                    key = self._window_key(partition, change.windows.length_ms, start)
+                    pipe.hset(key, mapping=dict(fields))
+                    pipe.expire(key, change.windows.keep_s)
             pipe.set(progress_key, change.progress.to_bytes())
             try:
                 pipe.execute()
@@ -242,6 +259,20 @@ class OnlineRows:
                     rows = [b"%020d" % offset + body for _, offset, body in chunk]
                     pipe.evalsha(_WRITE_PERSONAS_SHA, len(keys), *keys, *rows)
             pipe.execute()
+
+    def read_windows(
+        self, partitions: Sequence[int], length_ms: int, numbers: Sequence[int]
+    ) -> dict[int, list[tuple[bytes, bytes]]]:
+        """Counts of these windows in these partitions: window number -> (field, row); one round trip."""
+        asked = [(partition, number) for number in numbers for partition in partitions]
+        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for partition, number in asked:
+                pipe.hgetall(self._window_key(partition, length_ms, number * length_ms))
+            found: dict[int, list[tuple[bytes, bytes]]] = {}
+            for (_, number), fields in zip(asked, pipe.execute(), strict=True):
+                if fields:
+                    found.setdefault(number, []).extend(fields.items())
+            return found
 
     def sessions_to_end(self, partition: int, last_event_before: int, limit: int) -> list[bytes]:
         """Keys of buyers whose last event lies before a time (ms) and whose session end is not announced."""
@@ -273,6 +304,9 @@ class OnlineRows:
             for pattern in (b"{" + self.topic.encode() + b":*", b"simpersona:" + self.topic.encode() + b":*"):
                 for key in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
                     self._redis.delete(key)
+
+    def _window_key(self, partition: int, length_ms: int, start: int) -> str:
+        return self._key(partition, f"window:{length_ms}:{start}").decode()
 
     def _key(self, partition: int, rest: str) -> bytes:
         return f"{{{self.topic}:{partition}}}:{rest}".encode()

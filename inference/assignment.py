@@ -6,6 +6,8 @@ import math
 from typing import Final, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 Reason = Literal["code", "type", "confidence", "session_end", "swap"]
 
@@ -50,3 +52,9 @@ def token(code: int) -> str:
 def confidence_band(confidence: float) -> int:
     """0 where there is no confidence (NaN), else 1 to 5: an assignment is sent when the band changes."""
     return 0 if math.isnan(confidence) else 1 + min(int(confidence * _BANDS), _BANDS - 1)
+
+
+def confidence_bands(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """confidence_band of each, uint8 [n]."""
+    bands = 1 + np.minimum(np.nan_to_num(confidence).astype(np.float64) * _BANDS, _BANDS - 1).astype(np.uint8)
+    return np.where(np.isnan(confidence), np.uint8(0), bands)

@@ -3,6 +3,7 @@
 InferenceError
 +-- BundleError               a bundle is missing, changed or does not fit this code: refused at start
 +-- InvalidVectorError        a row holds NaN or inf, or the shape is not [n, 403]
++-- ProfileError              counts of buyers are of another layout, damaged, or not in this bundle
 +-- EncoderUnavailableError   the encoder (Triton) cannot be reached or fails: retry or degrade
 """
 
@@ -21,6 +22,10 @@ class BundleError(InferenceError):
 
 class InvalidVectorError(InferenceError):
     """Input rows that no encoder may see: a NaN row would come back as code 0, silently."""
+
+
+class ProfileError(InferenceError):
+    """Counts of buyers that cannot be read, or a bundle that has none to compare with."""
 
 
 class EncoderUnavailableError(InferenceError):

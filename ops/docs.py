@@ -19,6 +19,7 @@ from feature_store.identity import IdentitySettings
 from feature_store.settings import HomeSettings
 from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
 from inference.settings import EncoderSettings
+from inference.windows import WindowSettings
 from ops.cli.main import simpersona
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
@@ -30,6 +31,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     KafkaSettings,
     WorkerSettings,
     EncoderSettings,
+    WindowSettings,
 )
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
 _FEATURES: Final = """# Features

@@ -30,6 +30,7 @@ from inference.bundle import starter_bundle_path
 from inference.encoder import Encoder
 from inference.errors import InferenceError
 from inference.settings import EncoderSettings, make_encoder
+from inference.windows import WindowSettings
 from streams.consumer import ConsumerLoop
 from streams.control import Erase, Shadow, Swap, decode_command
 from streams.erasures import ErasureLog
@@ -191,7 +192,7 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     warm_up()
     output = Output(config, settings.flush_timeout_s)
     erasures = ErasureLog(config, settings.erasures_topic)
-    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions)
+    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings())
     loop = ConsumerLoop(settings, config, rows, output, tagger, erasures, metrics)
     if settings.metrics_port is not None:
         _serve_metrics(settings.metrics_host, settings.metrics_port, metrics)

@@ -46,11 +46,13 @@ class Checkpointer:
         # 2. Wait until everything said is acknowledged.
         self._output.flush()
         for partition, change in changes:
-            # 3. One fenced transaction: rows, sessions, erasures, progress.
+            # 3. One fenced transaction: rows, counts, sessions, erasures, progress.
             dirty = self._tagger.cache.dirty(partition.number)
             change.rows = self._tagger.cache.rows(dirty)
+            change.windows = self._tagger.windows.dirty(partition.number)
             self._rows.checkpoint(partition.number, change, partition.written)
             self._tagger.cache.meta.dirty[dirty] = False
+            self._tagger.windows.written(partition.number, partition.watermark)
             partition.written = change.progress
             partition.erased = []
             self._metrics.checkpoint_rows.inc(len(dirty))

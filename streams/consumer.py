@@ -221,7 +221,7 @@ class ConsumerLoop:
         for number in numbers:
             if self.partitions.pop(number, None) is not None:
                 self._metrics.lag.remove_by_labels({"partition": str(number)})
-            self.tagger.cache.drop(number)
+            self.tagger.forget(number)
 
     # ---- checkpoint and recovery
 
@@ -265,7 +265,7 @@ class ConsumerLoop:
         """Drop the cache, read the store's progress, seek there. False while the store does not answer."""
         owned = list(self.partitions)
         for number in owned:
-            self.tagger.cache.drop(number)
+            self.tagger.forget(number)
         here = [TopicPartition(self._settings.topic, number) for number in owned]
         try:
             self._consumer.pause(here)

@@ -17,15 +17,17 @@ import xxhash
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER, columns
+from feature_store.behavior import COUNTER, EventColumns, columns
 from feature_store.describe import Steps, fold_each, vectors
 from feature_store.errors import InvalidEventError
 from feature_store.events import Event
 from feature_store.online import OnlineRows
 from feature_store.products import ProductTable
-from inference.assignment import confidence_band
+from inference.assignment import confidence_bands
+from inference.counting import Arrivals
 from inference.encoder import Encoder, Encoding
 from inference.errors import InferenceError
+from inference.windows import WindowSettings
 from streams.announce import Announcer, Said
 from streams.cache import BuyerCache, Meta
 from streams.dead_letters import dead_letter, encode_dead_letter
@@ -35,6 +37,7 @@ from streams.output import Output
 from streams.partition import Partition
 from streams.records import accept
 from streams.settings import WorkerSettings
+from streams.windows import Counting, WindowCounts
 
 log = structlog.get_logger(__name__)
 
@@ -48,12 +51,14 @@ def _version_hash(encoder: Encoder) -> np.uint32:
 
 
 class Batch(NamedTuple):
-    """Decoded records of one micro-batch, one entry a record; offsets and created (CreateTime, ms) int64."""
+    """Decoded records of one micro-batch, one entry a record; offsets and created (CreateTime, ms) int64.
+    refused: of each record left out, its partition and how many of `events` came before it."""
 
     events: list[Event]
     slots: NDArray[np.int64]
     offsets: NDArray[np.int64]
     created: NDArray[np.int64]
+    refused: list[tuple[int, int]]
 
 
 def _first_of_each(slots: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -87,6 +92,7 @@ class Tagger:
         erasures: ErasureLog,
         metrics: WorkerMetrics,
         partition_count: int,
+        windows: WindowSettings,
     ) -> None:
         self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
         self._shadow: Encoder | None = None
@@ -98,6 +104,7 @@ class Tagger:
         self._batch_number = 0
         self.encoder = encoder
         self._version = _version_hash(encoder)
+        self.windows = WindowCounts(windows, settings.allowed_lateness_ms, rows, encoder.codebook_version)
         metrics.codebook.labels(encoder.codebook_version).set(1)
 
     def use(self, encoder: Encoder) -> Encoder:
@@ -107,6 +114,7 @@ class Tagger:
         """
         before, self.encoder = self.encoder, encoder
         self._version = _version_hash(encoder)
+        self.windows.use(encoder.codebook_version)
         self._metrics.codebook.labels(before.codebook_version).set(0)
         self._metrics.codebook.labels(encoder.codebook_version).set(1)
         return before
@@ -128,13 +136,17 @@ class Tagger:
         batch = self._decode(partitions, messages)
         decoded = time.time()
         self._metrics.events.inc(len(messages))
+        if batch.refused:
+            self._count_refused(partitions, batch)
         if not batch.events:
             return
-        steps = self._fold(partitions, batch)
+        steps, counting = self._fold(partitions, batch)
         folded = time.time()
         encoding = self.encoder.encode(steps.vectors)
         encoded = time.time()
-        self._emit_changes(batch, steps, encoding)
+        bands = confidence_bands(encoding.confidence)
+        self.windows.count(counting, steps, encoding, bands)
+        self._emit_changes(batch, steps, encoding, bands)
         self._observe(batch, decoded, folded, encoded)
         if self._shadow is not None and len(steps.places):
             self._compare(self._shadow, steps, encoding)
@@ -146,6 +158,7 @@ class Tagger:
         slots: list[int] = []
         offsets: list[int] = []
         created: list[int] = []
+        refused: list[tuple[int, int]] = []
         missing: dict[int, list[bytes]] = {}
         known = self.cache.table.slots
         for message in messages:
@@ -155,6 +168,7 @@ class Tagger:
                 event, key = accept(message.value(), message.key(), number, create_time, self.partition_count)
             except InvalidEventError as error:
                 self._refuse(message, number, offset, error)
+                refused.append((number, len(events)))
                 continue
             if self._erasures.by_key and offset < self._erasures.void_before(key):
                 self._metrics.erased.inc()
@@ -168,9 +182,8 @@ class Tagger:
             offsets.append(offset)
             created.append(create_time)
         self._load(missing)
-        return Batch(
-            events, np.array(slots, np.int64), np.array(offsets, np.int64), np.array(created, np.int64)
-        )
+        offsets_, created_ = np.array(offsets, np.int64), np.array(created, np.int64)
+        return Batch(events, np.array(slots, np.int64), offsets_, created_, refused)
 
     def _refuse(self, message: Message, number: int, offset: int, error: InvalidEventError) -> None:
         letter = dead_letter(
@@ -204,13 +217,14 @@ class Tagger:
 
     # ---- fold
 
-    def _fold(self, partitions: dict[int, Partition], batch: Batch) -> Steps:
+    def _fold(self, partitions: dict[int, Partition], batch: Batch) -> tuple[Steps, Counting]:
         """Fold the batch into the cache; returns the state after every event that changed one."""
         self._products.trim()
         states, meta = self.cache.table.states, self.cache.meta
         table = columns(batch.events, self._products)
         touched = np.unique(batch.slots)
         late_before = int(states.counters[touched, _LATE].sum())
+        counting = self._begin_counting(partitions, batch, table)
         lateness = self._settings.allowed_lateness_ms
         steps = fold_each(states, batch.slots, table, self._products, allowed_lateness_ms=lateness)
         self._metrics.late.inc(int(states.counters[touched, _LATE].sum()) - late_before)
@@ -222,7 +236,22 @@ class Tagger:
         meta.dirty[slots] = True
         meta.used[touched] = self._batch_number
         self._advance(partitions, batch, table.time)
-        return steps
+        return steps, counting
+
+    def _begin_counting(
+        self, partitions: dict[int, Partition], batch: Batch, table: EventColumns
+    ) -> Counting:
+        stores = self.windows.number_of([event.store for event in batch.events])
+        number = self.cache.meta.partition[batch.slots].astype(np.int64)
+        arrivals = Arrivals(batch.slots, table.time, batch.created, table.type, stores, number)
+        return self.windows.begin(
+            partitions, self.cache.table.states, self.cache.meta, self._version, arrivals
+        )
+
+    def _count_refused(self, partitions: dict[int, Partition], batch: Batch) -> None:
+        times = np.array([event.timestamp for event in batch.events], np.int64)
+        numbers = self.cache.meta.partition[batch.slots].astype(np.int64)
+        self.windows.refuse(partitions, batch.refused, numbers, times)
 
     def _advance(self, partitions: dict[int, Partition], batch: Batch, times: NDArray[np.int64]) -> None:
         numbers = self.cache.meta.partition[batch.slots]
@@ -234,14 +263,13 @@ class Tagger:
 
     # ---- emit
 
-    def _emit_changes(self, batch: Batch, steps: Steps, encoding: Encoding) -> None:
+    def _emit_changes(self, batch: Batch, steps: Steps, encoding: Encoding, bands: NDArray[np.uint8]) -> None:
         """Say every change of code, type or confidence band, event by event.
 
         So what is said is a function of the log: another owner that reads the same records, with other
         batches, after a crash or as a zombie, says the same again and nothing else.
         """
         meta, slots = self.cache.meta, batch.slots[steps.places]
-        bands = np.fromiter(map(confidence_band, encoding.confidence.tolist()), np.uint8, len(slots))
         before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), meta)
         # Under another codebook version a first event says the code anew, whatever it was.
         swapped = (meta.version[slots] != self._version) & (before[:, 0] >= 0) & _first_of_each(slots)
@@ -272,6 +300,11 @@ class Tagger:
         meta.code[slots], meta.type[slots], meta.band[slots] = encoding.code, encoding.type, bands
         meta.distance[slots], meta.margin[slots] = encoding.distance, encoding.margin
         meta.confidence[slots], meta.version[slots] = encoding.confidence, self._version
+
+    def forget(self, number: int) -> None:
+        """Drop what is in memory of a partition, written or not: the store is the truth."""
+        self.cache.drop(number)
+        self.windows.forget(number)
 
     def end_sessions(self, number: int, keys: Sequence[bytes]) -> None:
         """Say once more, with reason session_end, who these buyers of a partition were.

@@ -34,6 +34,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "WorkerSettings": "SIMPERSONA_",
     "KafkaSettings": "SIMPERSONA_KAFKA_",
     "EncoderSettings": "SIMPERSONA_ENCODER_",
+    "WindowSettings": "SIMPERSONA_",
 }
 
 
