@@ -1,0 +1,138 @@
+"""A retrain's memory of itself: one folder a run, one file that says which steps are done.
+
+    <home>/retrain/2026-11-24T03-00-00/state.json      written whole after every step
+                                       snapshot.json   and what the steps made, one file or folder each
+
+A step is done when state.json says so, and what it made is then complete. A run that was killed is found
+again and goes on with its first step that is not done.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
+from filelock import FileLock, Timeout
+
+from inference.publish import write_whole
+from training.errors import RetrainError
+
+log = structlog.get_logger()
+
+Step = Literal["snapshot", "train", "align", "evaluate", "gate", "publish", "shadow", "promote"]
+STEPS: Final[tuple[Step, ...]] = (
+    "snapshot",
+    "train",
+    "align",
+    "evaluate",
+    "gate",
+    "publish",
+    "shadow",
+    "promote",
+)
+Outcome = Literal["promoted", "refused", "failed", "abandoned"]
+_STATE: Final = "state.json"
+_KEPT_RUNS: Final = 5
+
+
+class State(msgspec.Struct, kw_only=True):
+    """state.json. done: what each finished step has to say, by step; outcome None while it goes on."""
+
+    run: str
+    started_at: str
+    reason: str
+    done: dict[str, dict[str, Any]] = {}
+    outcome: Outcome | None = None
+    why: str | None = None
+
+
+class Run:
+    """One retrain: its folder and its state."""
+
+    def __init__(self, folder: Path, state: State) -> None:
+        self.folder, self.state = folder, state
+
+    @classmethod
+    def begin(cls, root: Path, reason: str) -> Run:
+        """Start a new run; the oldest finished ones are removed."""
+        now = datetime.datetime.now(datetime.UTC)
+        name = f"{now:%Y-%m-%dT%H-%M-%S.%f}"
+        run = cls(root / name, State(run=name, started_at=now.isoformat(timespec="seconds"), reason=reason))
+        run.folder.mkdir(parents=True)
+        run._write()
+        for old in [it for it in _runs(root) if it.state.outcome is not None][_KEPT_RUNS:]:
+            shutil.rmtree(old.folder, ignore_errors=True)
+        return run
+
+    @classmethod
+    def unfinished(cls, root: Path) -> Run | None:
+        """The run that was interrupted, or None."""
+        return next((run for run in _runs(root) if run.state.outcome is None), None)
+
+    def next_step(self) -> Step | None:
+        """The first step that is not done."""
+        return next((step for step in STEPS if step not in self.state.done), None)
+
+    def finish(self, step: Step, said: dict[str, Any]) -> None:
+        """Remember that a step is done, and what it has to say."""
+        self.state.done[step] = said
+        self._write()
+        log.info("retrain_step_done", run=self.state.run, step=step)
+
+    def forget_from(self, step: Step) -> None:
+        """Do a step, and what comes after it, again."""
+        for later in STEPS[STEPS.index(step) :]:
+            self.state.done.pop(later, None)
+        self._write()
+
+    def end(self, outcome: Outcome, why: str | None = None) -> None:
+        """Remember how the run came out: nothing is left to do."""
+        self.state.outcome, self.state.why = outcome, why
+        self._write()
+        log.info("retrain_ended", run=self.state.run, outcome=outcome)
+
+    def _write(self) -> None:
+        content = msgspec.json.format(msgspec.json.encode(self.state), indent=1)
+        write_whole(self.folder / _STATE, content + b"\n")
+
+
+def _runs(root: Path) -> list[Run]:
+    """Every run whose state can be read, the newest first."""
+    runs = []
+    for folder in sorted(root.glob("*"), reverse=True):
+        try:
+            state = msgspec.json.decode((folder / _STATE).read_bytes(), type=State)
+        except (OSError, msgspec.MsgspecError):
+            continue  # killed before its first line: there is nothing to go on with
+        runs.append(Run(folder, state))
+    return runs
+
+
+@contextmanager
+def sole_holder(lock: Path, doing: str) -> Iterator[None]:
+    """Be the only one who does this here; the system frees the lock when a process dies.
+
+    Raises:
+        RetrainError: another process is at it; says which, and since when.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    holder = lock.with_suffix(".holder")
+    try:
+        with FileLock(lock, timeout=0):
+            since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode())
+            try:
+                yield
+            finally:
+                holder.unlink(missing_ok=True)
+    except Timeout:
+        who = holder.read_text().strip() if holder.exists() else "another process"
+        raise RetrainError(f"{doing} is already going on here: {who}; wait for it or stop it") from None
