@@ -1,0 +1,153 @@
+"""Which buyers are judged, and as they looked when.
+
+Three sides by buyer, the same for all seeds: training fits, validation chooses, test is read once
+(study/choice.py refuses it before the configuration is fixed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.events import Event
+from feature_store.funnel import STRATA, strata
+from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, SCALARS
+from training.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
+from training.dataset import BuyerVectors, training_rows
+
+Ints = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+SHARES: Final = (0.5, 0.15, 0.35)
+LANDMARKS: Final = (3, 5, 10)
+FUNNEL_EVENTS: Final = frozenset(
+    {"add_to_cart", "remove_from_cart", "view_cart", "begin_checkout", "add_payment_info", "purchase"}
+)
+_MONEY: Final = [i for i, s in enumerate(SCALARS) if s.name in {"cart_value", "order_value"}]
+_CARTED_AND_BOUGHT: Final = slice(EMBEDDINGS.start + EMBEDDING_SIZE, EMBEDDINGS.stop)
+_OF_FUNNEL: Final = np.r_[list(FUNNEL_COLUMNS), _MONEY, _CARTED_AND_BOUGHT, MASKS.start + 1 : MASKS.stop]
+
+
+class Points(NamedTuple):
+    """Rows of buyers with at least MIN_EVENTS events, and where each buyer belongs.
+
+    data: training rows of those buyers only. store int64 [buyers], an index into stores; side int64
+    [buyers], TRAIN, VALIDATION or TEST.
+    """
+
+    data: BuyerVectors
+    stores: tuple[str, ...]
+    store: Ints
+    side: Ints
+
+    @classmethod
+    def of(cls, data: BuyerVectors, *, seed: int, most: int | None = None) -> Self:
+        """Judge the buyers of `data` with MIN_EVENTS events or more, at most `most` of each store, drawn
+        by `seed`; in each store the sides have SHARES of them."""
+        whole = data.vectors[data.whole]
+        names = np.array([store for store, _ in data.buyers])
+        stores, store = np.unique(names, return_inverse=True)
+        side = np.full(len(names), -1, dtype=np.int64)
+        for index in range(len(stores)):
+            random = np.random.default_rng([seed, index])
+            judged = np.flatnonzero((store == index) & (whole[:, EVENTS] >= MIN_EVENTS))
+            drawn = random.permutation(judged)[:most]
+            cuts = np.round(np.cumsum(SHARES[:-1]) * len(drawn)).astype(int)
+            for where, part in enumerate(np.split(drawn, cuts)):
+                side[part] = where
+        kept = np.flatnonzero(side >= 0)
+        return cls(select(data, kept), tuple(stores.tolist()), store[kept].astype(np.int64), side[kept])
+
+    def where(self, side: int, stores: Iterable[int] | None = None) -> Ints:
+        """Buyers int64 [m] on a side, of all stores or of those with the given indices."""
+        of = np.ones(len(self.side), dtype=np.bool_) if stores is None else np.isin(self.store, list(stores))
+        return np.flatnonzero((self.side == side) & of)
+
+    def whole(self, buyers: Ints) -> Vectors:
+        """Whole histories float32 [m, 403] of buyers int64 [m]: row i of the data is buyer i's."""
+        return self.data.vectors[buyers]
+
+    def landmark(self, events: int) -> Ints:
+        """Rows int64 [m] after exactly so many events, by buyers without any funnel event until then.
+
+        Also buyers whose history is just that long: what live traffic shows, without their future's leak.
+        """
+        rows = self.data.landmark(events)
+        early = (self.data.vectors[rows][:, list(FUNNEL_COLUMNS)] == 0).all(axis=1)
+        return np.asarray(rows[early])
+
+    def training_data(self, stores: Iterable[int] | None = None) -> BuyerVectors:
+        """All rows of the training buyers, whole and prefixes."""
+        return select(self.data, self.where(TRAIN, stores))
+
+
+def select(data: BuyerVectors, buyers: Ints) -> BuyerVectors:
+    """The rows of some buyers (int64 [m], indices, rising), renumbered from 0."""
+    place = np.full(len(data.buyers), -1, dtype=np.int64)
+    place[buyers] = np.arange(len(buyers))
+    rows = np.flatnonzero(place[data.buyer] >= 0)
+    position = np.full(len(data.vectors), -1, dtype=np.int64)
+    position[rows] = np.arange(len(rows))
+    return BuyerVectors(
+        buyers=[data.buyers[i] for i in buyers.tolist()],
+        vectors=data.vectors[rows],
+        buyer=place[data.buyer[rows]],
+        whole=data.whole[rows],
+        session_end=position[data.session_end[rows]],
+    )
+
+
+def join(parts: Sequence[BuyerVectors]) -> BuyerVectors:
+    """Rows of several stores as one data set; whole histories come first again."""
+    buyers = [key for part in parts for key in part.buyers]
+    shifts = np.cumsum([0] + [len(part.buyers) for part in parts[:-1]])
+    rows = np.cumsum([0] + [len(part.vectors) for part in parts[:-1]])
+    whole = np.concatenate([part.whole for part in parts])
+    order = np.argsort(~whole, kind="stable")
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    end = np.concatenate([part.session_end + at for part, at in zip(parts, rows, strict=True)])
+    return BuyerVectors(
+        buyers=buyers,
+        vectors=np.concatenate([part.vectors for part in parts])[order],
+        buyer=np.concatenate([part.buyer + at for part, at in zip(parts, shifts, strict=True)])[order],
+        whole=whole[order],
+        session_end=position[end[order]],
+    )
+
+
+def without_funnel(batches: Iterable[Sequence[Event]]) -> Iterator[list[Event]]:
+    """The events that a shop whose pixel sends nothing of the funnel would have sent."""
+    for batch in batches:
+        yield [event for event in batch if event.type not in FUNNEL_EVENTS]
+
+
+def hidden_funnel(data: BuyerVectors, batches: Iterable[Sequence[Event]]) -> BuyerVectors:
+    """Rows in which only the funnel columns know of the funnel.
+
+    Everything else, counts and times too, is folded from the other events alone, and `events` is their
+    number plus the funnel events: an encoder with TrainConfig.hide_funnel sees nothing of the funnel (not
+    even through events less steps), while its heads' targets and the strata stay those of the whole
+    history. Buyers with nothing but funnel events have no row. `batches`: the events of `data`.
+    """
+    seen = training_rows(without_funnel(batches), ())
+    place = {key: i for i, key in enumerate(data.buyers)}
+    rows = data.vectors[[place[key] for key in seen.buyers]]
+    vectors = seen.vectors.copy()
+    vectors[:, _OF_FUNNEL] = rows[:, _OF_FUNNEL]
+    vectors[:, EVENTS] += rows[:, list(FUNNEL_COLUMNS)].sum(axis=1)
+    return seen._replace(vectors=vectors)
+
+
+def visible_events(vectors: Vectors) -> NDArray[np.float32]:
+    """How many events of a row are not of the funnel, float32 [n]."""
+    return np.asarray(vectors[:, EVENTS] - vectors[:, list(FUNNEL_COLUMNS)].sum(axis=1))
+
+
+def stratum_shares(vectors: Vectors) -> NDArray[np.float64]:
+    """Shares of the strata A, B, C, D among rows, float64 [4]."""
+    return np.bincount(strata(vectors), minlength=len(STRATA)) / max(len(vectors), 1)
