@@ -7,22 +7,13 @@ on the stores, and both encoders see the same ones.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from inference.bundle import Bundle
-from inference.graph import open_graph, run_graph
-
-_LATENCY_ROWS: Final = 256  # a micro-batch of a busy worker
-_LATENCY_ROUNDS: Final = 60
-_PARITY_ROWS: Final = 4096
-_BATCHES: Final = (1, 7, 256)
+from training.gate_figures import Figures
 
 
 class GateSettings(BaseSettings):
@@ -44,18 +35,6 @@ class GateSettings(BaseSettings):
         0.001, description="largest share of rows whose code depends on runtime or batch size", ge=0
     )
     latency_ratio: float = Field(1.5, description="longest time of a batch, the champion's being 1", gt=0)
-
-
-class Figures(NamedTuple):
-    """What the gates look at, of one encoder: shares, except perplexity (codes) and latency (ms a batch
-    of 256 rows, one thread). NaN: the rows cannot say."""
-
-    purity: float
-    incoherence: float
-    js: float
-    perplexity: float
-    changed_codes: float
-    latency_ms: float
 
 
 class Verdict(NamedTuple):
@@ -110,31 +89,3 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
         numbers = (f"{value:.4g}" for value in (it.champion, it.candidate, it.bound))
         rows.append((it.gate, *numbers, "passed" if it.passed else "FAILED"))  # type: ignore[arg-type]
     return "\n".join(f"{a:<14}{b:>10}{c:>11}{d:>10}  {e}".rstrip() for a, b, c, d, e in rows)
-
-
-def latencies_ms(bundles: Sequence[Bundle], vectors: NDArray[np.float32]) -> list[float]:
-    """Fastest time of a batch for each bundle, in turns, so that a busy machine slows all alike."""
-    rows = np.resize(vectors, (_LATENCY_ROWS, vectors.shape[1]))
-    sessions = [open_graph(bundle.model, threads=1) for bundle in bundles]
-    best = [math.inf] * len(bundles)
-    for _ in range(_LATENCY_ROUNDS):
-        for i, session in enumerate(sessions):
-            started = time.perf_counter()
-            run_graph(session, rows)
-            best[i] = min(best[i], (time.perf_counter() - started) * 1000)
-    return best
-
-
-def changed_codes(bundle: Bundle, recorded: dict[str, Any], vectors: NDArray[np.float32]) -> float:
-    """Share of rows whose code was another in torch, as evaluation.json recorded it (`parity`), or is
-    another here when the batch has another size; the larger of both."""
-    rows = vectors[:_PARITY_ROWS]
-    session = open_graph(bundle.model, threads=1)
-    codes = run_graph(session, rows).code
-    changed = np.zeros(len(rows), dtype=np.bool_)
-    for size in _BATCHES:
-        parts = [run_graph(session, rows[i : i + size]).code for i in range(0, len(rows), size)]
-        changed |= np.concatenate(parts) != codes
-    parity = recorded.get("parity")
-    ties = len(parity["ties"]) / parity["rows"] if parity else 1.0  # nothing proves a single row
-    return max(float(changed.mean()), ties)

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.inference.bundles import make_bundle, random_vectors
-from training.gates import Figures, GateSettings, changed_codes, judge, latencies_ms, refusal, verdict_table
+from training.gate_figures import Figures
+from training.gates import GateSettings, judge, refusal, verdict_table
 
 CHAMPION = Figures(
     purity=0.9, incoherence=0.02, js=0.05, perplexity=150.0, changed_codes=0.0001, latency_ms=1.0
@@ -63,22 +60,3 @@ def test_better_never_fails_where_worse_passed(gate: str, one: float, other: flo
     low, high = sorted((one, other))
     if gate not in failed(CHAMPION._replace(**{gate: low})):
         assert gate not in failed(CHAMPION._replace(**{gate: high}))
-
-
-def test_latencies_are_told_for_each_bundle(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "one")
-    times = latencies_ms([bundle, bundle], random_vectors(10))
-    assert len(times) == 2
-    assert all(0 < time < math.inf for time in times)
-
-
-def recorded(ties: int) -> dict[str, Any]:
-    return {"parity": {"rows": 100, "ties": [{"row": i} for i in range(ties)]}}
-
-
-def test_codes_that_torch_gives_otherwise_count_as_changed(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "one")
-    rows = random_vectors(300)
-    assert changed_codes(bundle, recorded(0), rows) == pytest.approx(0, abs=0.01)
-    assert changed_codes(bundle, recorded(5), rows) == pytest.approx(0.05)
-    assert changed_codes(bundle, json.loads("{}"), rows) == 1.0
