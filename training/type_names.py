@@ -7,7 +7,7 @@ own figures beside those of all buyers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ _NOTABLE: Final = 0.5
 _PHRASES: Final = 4
 _BARE: Final = 0.3
 """How far a namesake must stand out before a qualifier is better than the bare noun."""
+_ALONE: Final = 1e3
 
 
 class Behaviour(NamedTuple):
@@ -96,7 +97,8 @@ NOUNS: Final = (
 
 
 class Trait(NamedTuple):
-    """A scalar in words: qualifiers of a name, phrases of a rule, and what its figure is called."""
+    """A scalar in words: what it adds to a name when high or low ("" for nothing), phrases of a rule, and
+    what its figure is called."""
 
     scalar: str
     high: str
@@ -110,32 +112,33 @@ TRAITS: Final = (
     Trait("events", "deep", "brief", "many events", "few events", "events"),
     Trait("sessions", "returning", "one-visit", "several visits", "a single visit", "visits"),
     Trait("pace_seconds", "slow", "quick", "slow steps", "quick steps", "s a step"),
-    Trait(
-        "product_views", "viewing", "unviewing", "many product views", "few product views", "product views"
-    ),
+    Trait("product_views", "", "", "many product views", "few product views", "product views"),
     Trait("distinct_categories", "roaming", "focused", "many categories", "few categories", "categories"),
-    Trait("list_views", "listing", "direct", "many lists", "few lists", "lists"),
-    Trait("searches", "searching", "unsearching", "many searches", "few searches", "searches"),
-    Trait("carts", "carting", "uncarting", "full carts", "small carts", "added to cart"),
+    Trait("list_views", "", "", "many lists", "few lists", "lists"),
+    Trait("searches", "searching", "", "many searches", "few searches", "searches"),
+    Trait("carts", "", "", "full carts", "empty carts", "added to cart"),
     Trait("viewed_price", "premium", "thrifty", "dear products", "cheap products", "mean price viewed"),
 )
-_QUALIFIERS: Final = ("events", "sessions", "pace_seconds", "distinct_categories", "viewed_price")
-_RISING_ONLY: Final = ("list_views", "searches", "carts")
 
 
-def name_types(behaviours: Sequence[Behaviour], kept: Mapping[int, str]) -> list[str]:
-    """A unique name for each type, in order; kept: index -> name that a type already has."""
+def name_types(
+    behaviours: Sequence[Behaviour], kept: Mapping[int, str], retired: Collection[str]
+) -> list[str]:
+    """A unique name for each type, in order.
+
+    kept: index -> name that a type already has; retired: names whose types are gone, given to no other,
+    so that nobody who targets such a name meets other buyers under it.
+    """
     names = dict(kept)
     nouns = [next(noun.word for noun in NOUNS if noun.holds(b)) for b in behaviours]
     for word in dict.fromkeys(nouns):
         group = [i for i, noun in enumerate(nouns) if noun == word]
         new = [i for i in group if i not in kept]
-        candidates = _candidates(word, behaviours, group)
-        free = [name for name in candidates if name not in names.values()]
-        gains = np.array([[candidates[name][i] for name in free] for i in new])
-        if new:
-            for row, column in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
-                names[new[row]] = free[column]
+        taken = {*names.values(), *retired}
+        fits = {name: fit for name, fit in _candidates(word, behaviours, group).items() if name not in taken}
+        gains = np.array([[fit[i] for fit in fits.values()] for i in new]).reshape(len(new), len(fits))
+        for row, column in zip(*linear_sum_assignment(gains, maximize=True), strict=True):
+            names[new[row]] = list(fits)[column]
     return [names[i] for i in range(len(behaviours))]
 
 
@@ -143,16 +146,15 @@ def _candidates(
     word: str, behaviours: Sequence[Behaviour], group: Sequence[int]
 ) -> dict[str, dict[int, float]]:
     """Names of a noun and how well each fits each type of the group: deviations from the namesakes."""
-    weights = [behaviours[i].share for i in group]
-    fits = {word: dict.fromkeys(group, _BARE)}
+    shares = [behaviours[i].share for i in group]
+    # Alone, a type needs no qualifier; among namesakes, the one that stands out least goes without.
+    fits = {word: dict.fromkeys(group, _ALONE if len(group) == 1 else _BARE)}
     for trait in TRAITS:
-        if trait.high[:6] == word[:6]:
-            continue  # no "searching-searcher"
         levels = {i: behaviours[i].level(trait.scalar) for i in group}
-        middle = float(np.average(list(levels.values()), weights=weights))
-        if trait.scalar in (*_QUALIFIERS, *_RISING_ONLY):
+        middle = float(np.average(list(levels.values()), weights=shares)) if len(group) > 1 else 0.0
+        if trait.high and trait.high[:6] != word[:6]:  # no "searching-searcher"
             fits[f"{trait.high}-{word}"] = {i: level - middle for i, level in levels.items()}
-        if trait.scalar in _QUALIFIERS:
+        if trait.low:
             fits[f"{trait.low}-{word}"] = {i: middle - level for i, level in levels.items()}
     return fits
 

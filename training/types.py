@@ -8,13 +8,13 @@ towards that of its nearest codes by as much as its buyers are few (empirical Ba
 How many types: each count is tried on bootstrap samples of the buyers. The largest count is taken whose
 types all come out again and are large enough to be of use. A type comes out again if the type most like
 it in a sample shares, on average, 3 of 4 of both types' buyers (Jaccard; Hennig 2007, Cluster-wise
-assessment of cluster stability). The adjusted Rand index and the silhouette (simplified, Vendramin et al.
+assessment of cluster stability). After a retrain, the count that comes nearest to the previous one is taken
+instead, so that names can stay. The adjusted Rand index and the silhouette (simplified, Vendramin et al.
 2010) are reported beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,13 +27,16 @@ from inference.catalogue import Catalogue, PersonaType, ProfileScale
 from inference.graph import CODES
 from training.errors import DatasetError
 from training.type_names import Behaviour, describe_type, name_types
+from training.ward import distances_between, found_again, group_means, rand_index, silhouette, ward_cuts
 
 MIN_TYPES: Final = 6
 MAX_TYPES: Final = 12
 MIN_SHARE: Final = 0.01
 """A type smaller than this is not worth a name, if another count can do without it."""
 STABLE: Final = 0.75
-_RESAMPLES: Final = 20
+ALWAYS_SAME: Final = 0.1
+"""A profile that moved by a tenth of a deviation is the same behaviour, however still its bootstrap lies."""
+_RESAMPLES: Final = 30
 _RESAMPLED_BUYERS: Final = 100_000
 _NEIGHBOURS: Final = 5
 _MAX_SIGMAS: Final = 4.0
@@ -92,19 +95,22 @@ def group_codes(
     points = profile_points(vectors, stores, scale)
     near = _nearest_codes(codebook)
     smoothed, weights = _profiles(points, codes, near)
-    cuts = _ward(smoothed, weights)
+    cuts = ward_cuts(smoothed, weights, MIN_TYPES, MAX_TYPES)
     resampled = _resample(points, codes, near, np.random.default_rng(seed))
-    count, tried = _choose_count(cuts, resampled, smoothed, weights)
+    wanted = len(previous.types) if previous is not None and previous.types else MAX_TYPES
+    count, tried = _choose_count(cuts, resampled, smoothed, weights, wanted)
 
     labels = _by_share(_spread_to_unused(cuts[count], weights, codebook), weights)
     type_of_buyer = labels[codes]
-    profiles = _group_means(points, type_of_buyer, count)
+    profiles = group_means(points, type_of_buyer, count)
     radii = _radii(
         profiles, [(points[rows], again[count][codes[rows]]) for rows, again in resampled if count in again]
     )
     behaviours = _behaviours(vectors, points, type_of_buyer, count)
     kept = match_previous(vectors, stores, type_of_buyer, radii, previous)
-    names = name_types(behaviours, {index: name for index, (name, _) in kept.items()})
+    taken = {index: name for index, (name, _) in kept.items()}
+    before = {kind.name for kind in previous.types} if previous is not None else set()
+    names = name_types(behaviours, taken, retired=before - {*taken.values()})
     types = tuple(
         PersonaType(
             name=name,
@@ -170,9 +176,9 @@ def match_previous(
 ) -> dict[int, tuple[str, float]]:
     """Which types are those of a previous catalogue: index -> (name, distance), in the previous scale.
 
-    Types are matched one to one (Hungarian) by the distance of their profiles; a pair counts where it is
-    no further apart than what drawing the buyers again moves them (the sum of both radii), and nearer
-    than half way to the next type of the previous catalogue.
+    Types are matched one to one (Hungarian) by the distance of their profiles. A pair counts where it is
+    no further apart than what drawing the buyers again moves them (the sum of both radii, at least
+    ALWAYS_SAME), and nearer than half way to the next type of the previous catalogue.
     """
     if previous is None or previous.scale is None:
         return {}
@@ -180,13 +186,11 @@ def match_previous(
     if not old:
         return {}
     points = profile_points(vectors, stores, previous.scale)
-    now = _group_means(points, type_of_buyer, len(radii))
+    now = group_means(points, type_of_buyer, len(radii))
     before = np.array([kind.profile for kind in old])
-    apart = _distances(before, before)
-    np.fill_diagonal(apart, np.inf)
-    distances = _distances(now, before)
+    distances = distances_between(now, before)
     moves = radii[:, None] + np.array([kind.radius for kind in old])
-    allowed = np.minimum(moves, apart.min(axis=1) / 2)
+    allowed = np.minimum(np.maximum(moves, ALWAYS_SAME), _half_gaps(before))
     rows, columns = linear_sum_assignment(distances)
     return {
         int(row): (old[column].name, float(distances[row, column]))
@@ -199,22 +203,9 @@ def _transformed(vectors: NDArray[np.float32]) -> Floats:
     return np.asarray(np.log1p(vectors[:, :N_SCALARS].astype(np.float64).clip(0.0, _MAX_RAW)))
 
 
-def _group_means(points: Floats, group: Ints, groups: int, weights: Floats | None = None) -> Floats:
-    totals = np.bincount(group, weights, minlength=groups)
-    sums = [
-        np.bincount(group, column if weights is None else column * weights, minlength=groups)
-        for column in points.T
-    ]
-    return np.asarray(np.stack(sums, axis=1) / np.maximum(totals, 1e-12)[:, None])
-
-
-def _distances(a: Floats, b: Floats) -> Floats:
-    return np.asarray(np.sqrt(((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)))
-
-
 def _nearest_codes(codebook: NDArray[np.float32]) -> Ints:
     """Every code's others, nearest first: int64 [256, 255]."""
-    distances = _distances(codebook.astype(np.float64), codebook.astype(np.float64))
+    distances = distances_between(codebook.astype(np.float64), codebook.astype(np.float64))
     np.fill_diagonal(distances, np.inf)
     return np.asarray(np.argsort(distances, axis=1, kind="stable")[:, :-1])
 
@@ -226,7 +217,7 @@ def _profiles(points: Floats, codes: Ints, near: Ints) -> tuple[Floats, Floats]:
     inside codes is larger than that between them.
     """
     counts = np.bincount(codes, minlength=CODES).astype(np.float64)
-    means = _group_means(points, codes, CODES)
+    means = group_means(points, codes, CODES)
     inside = ((points - means[codes]) ** 2).mean(axis=0)
     overall = np.average(means, axis=0, weights=counts)
     between = np.average((means - overall) ** 2, axis=0, weights=counts)
@@ -241,123 +232,53 @@ def _profiles(points: Floats, codes: Ints, near: Ints) -> tuple[Floats, Floats]:
     return smoothed, counts
 
 
-def _ward(profiles: Floats, weights: Floats) -> dict[int, Ints]:
-    """Labels int64 [256] (-1: no buyers) for each count of types; fewer where fewer codes are used."""
-    used = np.flatnonzero(weights > 0)
-    centres, mass = profiles[used].copy(), weights[used].copy()
-    label = np.arange(len(used))
-    cost = np.stack([_merge_costs(centres, mass, i) for i in range(len(used))])
-    np.fill_diagonal(cost, np.inf)
-    cuts = {}
-    fewest = min(MIN_TYPES, len(used))
-    for left in range(len(used), fewest - 1, -1):
-        if left <= MAX_TYPES:
-            cuts[left] = np.full(CODES, -1)
-            cuts[left][used] = np.unique(label, return_inverse=True)[1]
-        if left == fewest:
-            break
-        i, j = divmod(int(cost.argmin()), len(used))
-        centres[i] = (mass[i] * centres[i] + mass[j] * centres[j]) / (mass[i] + mass[j])
-        mass[i] += mass[j]
-        label[label == j] = i
-        gone = np.isinf(cost[i])
-        cost[i] = np.where(gone, np.inf, _merge_costs(centres, mass, i))
-        cost[:, i] = cost[i]
-        cost[j] = cost[:, j] = np.inf
-    return cuts
-
-
-def _merge_costs(centres: Floats, mass: Floats, i: int) -> Floats:
-    return np.asarray(((centres - centres[i]) ** 2).sum(axis=1) * mass * mass[i] / (mass + mass[i]))
-
-
 def _resample(
     points: Floats, codes: Ints, near: Ints, random: np.random.Generator
 ) -> list[tuple[Ints, dict[int, Ints]]]:
     """Bootstrap samples of the buyers: (rows drawn, Ward's labels for each count)."""
     size = min(len(codes), _RESAMPLED_BUYERS)
     drawn = [random.integers(0, len(codes), size) for _ in range(_RESAMPLES)]
-    return [(rows, _ward(*_profiles(points[rows], codes[rows], near))) for rows in drawn]
+    return [
+        (rows, ward_cuts(*_profiles(points[rows], codes[rows], near), MIN_TYPES, MAX_TYPES)) for rows in drawn
+    ]
 
 
 def _choose_count(
-    cuts: dict[int, Ints], resampled: list[tuple[Ints, dict[int, Ints]]], profiles: Floats, weights: Floats
+    cuts: dict[int, Ints],
+    resampled: list[tuple[Ints, dict[int, Ints]]],
+    profiles: Floats,
+    weights: Floats,
+    wanted: int,
 ) -> tuple[int, list[dict[str, float]]]:
     tried = []
     for count, labels in sorted(cuts.items()):
         again = [other[count] for _, other in resampled if count in other]
         sizes = np.bincount(labels[labels >= 0], weights[labels >= 0]) / weights.sum()
-        found = [_found_again(labels, other, weights) for other in again]
+        indices = [rand_index(labels, other, weights) for other in again]
+        found = [found_again(labels, other, weights) for other in again]
         tried.append(
             {
                 "types": count,
                 "stability": round(float(np.mean(found, axis=0).min()), 4) if found else 0.0,
-                "rand_index": round(_mean(rand_index(labels, other, weights) for other in again), 4),
-                "silhouette": round(_silhouette(profiles, labels, weights), 4),
+                "rand_index": round(float(np.mean(indices)), 4) if again else 0.0,
+                "silhouette": round(silhouette(profiles, labels, weights), 4),
                 "smallest_share": round(float(sizes.min()), 4),
             }
         )
     large_enough = [row for row in tried if row["smallest_share"] >= MIN_SHARE] or tried
     stable = [row for row in large_enough if row["stability"] >= STABLE]
-    best = stable[-1] if stable else max(large_enough, key=lambda row: row["stability"])
-    return int(best["types"]), tried
-
-
-def _mean(values: Iterable[float]) -> float:
-    return float(np.mean([*values] or [0.0]))
-
-
-def _found_again(a: Ints, b: Ints, weights: Floats) -> Floats:
-    """For each type of a, the Jaccard index of its buyers with those of the type of b most like it."""
-    table = _shared(a, b, weights)
-    either = table.sum(axis=1)[:, None] + table.sum(axis=0)[None, :] - table
-    return np.asarray((table / either).max(axis=1))
-
-
-def rand_index(a: Ints, b: Ints, weights: Floats) -> float:
-    """Adjusted Rand index (Hubert and Arabie 1985) of two labellings of codes, over their buyers.
-
-    a, b int64 [256], -1 where a code is not labelled (left out); weights float64 [256], buyers a code.
-    """
-    table = _shared(a, b, weights)
-    total = _pairs(table.sum())
-    together = _pairs(table).sum()
-    in_a, in_b = _pairs(table.sum(axis=1)).sum(), _pairs(table.sum(axis=0)).sum()
-    expected, largest = in_a * in_b / total, (in_a + in_b) / 2
-    return 1.0 if largest == expected else float((together - expected) / (largest - expected))
-
-
-def _shared(a: Ints, b: Ints, weights: Floats) -> Floats:
-    known = (a >= 0) & (b >= 0)
-    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
-    np.add.at(table, (a[known], b[known]), weights[known])
-    return table
-
-
-def _pairs(n: Any) -> Any:
-    return n * (n - 1) / 2
-
-
-def _silhouette(profiles: Floats, labels: Ints, weights: Floats) -> float:
-    used = np.flatnonzero(labels >= 0)
-    own = labels[used]
-    centres = _group_means(profiles[used], own, int(own.max()) + 1, weights[used])
-    distances = _distances(profiles[used], centres)
-    mine = distances[np.arange(len(used)), own]
-    distances[np.arange(len(used)), own] = np.inf
-    other = distances.min(axis=1)
-    return float(
-        np.average((other - mine) / np.maximum(np.maximum(other, mine), 1e-12), weights=weights[used])
-    )
+    if not stable:
+        return int(max(large_enough, key=lambda row: row["stability"])["types"]), tried
+    return min((int(row["types"]) for row in stable), key=lambda count: abs(count - wanted)), tried
 
 
 def _spread_to_unused(labels: Ints, weights: Floats, codebook: NDArray[np.float32]) -> Ints:
     used = np.flatnonzero(weights > 0)
     whole = labels.copy()
     unused = np.flatnonzero(weights == 0)
-    nearest = _distances(codebook[unused].astype(np.float64), codebook[used].astype(np.float64)).argmin(
-        axis=1
-    )
+    nearest = distances_between(
+        codebook[unused].astype(np.float64), codebook[used].astype(np.float64)
+    ).argmin(axis=1)
     whole[unused] = labels[used[nearest]]
     return whole
 
@@ -370,15 +291,25 @@ def _by_share(labels: Ints, weights: Floats) -> Ints:
 
 
 def _radii(profiles: Floats, samples: list[tuple[Floats, Ints]]) -> Floats:
-    """How far each type's profile moves, float64 [types]: the 95 % quantile over the bootstrap samples."""
-    moved = [np.full(len(profiles), np.nan)]
+    """How far each type's profile moves, float64 [types]: the 95 % quantile over the bootstrap samples.
+
+    A sample counts for a type where it holds the type at all: nearer than half way to another type.
+    """
+    half = _half_gaps(profiles)
+    moved = [np.zeros(len(profiles))]
     for points, labels in samples:
-        again = _group_means(points, labels, int(labels.max()) + 1)
-        distances = _distances(profiles, again)
+        again = group_means(points, labels, int(labels.max()) + 1)
+        distances = distances_between(profiles, again)
         rows, columns = linear_sum_assignment(distances)
-        moved.append(np.full(len(profiles), np.nan))
-        moved[-1][rows] = distances[rows, columns]
-    return np.asarray(np.nan_to_num(np.nanquantile(np.stack(moved), 0.95, axis=0)))
+        moved.append(np.where(distances[rows, columns] < half, distances[rows, columns], np.nan))
+    return np.asarray(np.nanquantile(np.stack(moved), 0.95, axis=0))
+
+
+def _half_gaps(profiles: Floats) -> Floats:
+    """Half the distance from each profile to the next, float64 [types]; infinite for a single one."""
+    apart = distances_between(profiles, profiles)
+    np.fill_diagonal(apart, np.inf)
+    return np.asarray(apart.min(axis=1) / 2)
 
 
 def _behaviours(
