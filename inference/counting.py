@@ -14,7 +14,7 @@ come later still are counted late in the window of the watermark and cast no vot
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ from inference.profile import (
     TALLY,
 )
 
-_EVENTS: Final = COUNTER["events"]
 _LAST: Final = COUNTER["last_time"]
 _CODES: Final = FEATURE["codes"].cells.start
 _TYPES: Final = FEATURE["types"].cells.start
@@ -60,13 +59,12 @@ Key = tuple[int, int, int]
 class Before(NamedTuple):
     """The buyers of a batch as they were before it, one entry a buyer.
 
-    slots int64 [b], ascending; last_time int64 [b] (ms), events int64 [b]; voted bool [b], whether their
+    place int64 [n], which entry is an event's; last_time int64 [b] (ms); voted bool [b], whether their
     state was counted; code, type and band int64 [b], scalars float32 [b, 16]: what was counted.
     """
 
-    slots: NDArray[np.int64]
+    place: NDArray[np.int64]
     last_time: NDArray[np.int64]
-    events: NDArray[np.int64]
     voted: NDArray[np.bool_]
     code: NDArray[np.int64]
     type: NDArray[np.int64]
@@ -96,37 +94,77 @@ class Windows(NamedTuple):
 def before(
     states: StateArrays,
     slots: NDArray[np.int64],
-    said: NDArray[np.bool_],
-    code: NDArray[np.integer],
-    type_: NDArray[np.integer],
-    band: NDArray[np.integer],
+    said: Callable[[NDArray[np.int64]], Sequence[NDArray[Any]]],
 ) -> Before:
-    """Note the buyers in `slots` (int64 [b], ascending) before a batch is folded into them.
+    """Note the buyers of a batch (slots int64 [n]) before it is folded into their states.
 
-    said: whether code, type and band were said, under the version that counts now.
+    said: slots -> bool, whether something was said of the buyer under the version that counts now, and
+    the code, type and band that were.
     """
-    counters = states.counters[slots]
+    buyers, place = group(slots)
+    known, code, kind, band = said(buyers)
     return Before(
-        slots,
-        counters[:, _LAST],
-        counters[:, _EVENTS],
-        said & (code >= 0),
+        place,
+        states.counters[buyers, _LAST],
+        known & (code >= 0),
         code.astype(np.int64),
-        type_.astype(np.int64),
+        kind.astype(np.int64),
         band.astype(np.int64),
-        scalars(states, slots),
+        scalars(states, buyers),
     )
+
+
+def group(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different values in order of first appearance, int64 [d], and which of them each is, int64 [n].
+
+    np.unique without its sort: that alone took as long as the counts do.
+    """
+    n = len(values)
+    table = np.full(max(16, 1 << (2 * n - 1).bit_length()), -1, dtype=np.int64)
+    distinct, place = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    return distinct[: _group(values, table, distinct, place)], place
+
+
+@kernel
+def _group(
+    values: NDArray[np.int64],
+    table: NDArray[np.int64],
+    distinct: NDArray[np.int64],
+    place: NDArray[np.int64],
+) -> int:
+    # Open addressing with Fibonacci hashing: Knuth, TAOCP 3, section 6.4.
+    mask, count = len(table) - 1, 0
+    for i in range(len(values)):
+        value = values[i]
+        at = ((value * 0x9E3779B97F4A7C1) >> 20) & mask
+        while table[at] >= 0 and distinct[table[at]] != value:
+            at = (at + 1) & mask
+        if table[at] < 0:
+            table[at] = count
+            distinct[count] = value
+            count += 1
+        place[i] = table[at]
+    return count
 
 
 def watermarks(
     partition: NDArray[np.int64], time: NDArray[np.int64], start: Callable[[int], int]
 ) -> NDArray[np.int64]:
     """Highest event time of an event's partition up to and with it, int64 [n]; `start` knows the earlier."""
+    distinct, place = group(partition)
+    marks = np.array([start(number) for number in distinct.tolist()], dtype=np.int64)
     out = np.empty_like(time)
-    for number in np.unique(partition).tolist():
-        mine = partition == number
-        out[mine] = np.maximum(np.maximum.accumulate(time[mine]), start(number))
+    _watermarks(place, time, marks, out)
     return out
+
+
+@kernel
+def _watermarks(
+    place: NDArray[np.int64], time: NDArray[np.int64], marks: NDArray[np.int64], out: NDArray[np.int64]
+) -> None:
+    for i in range(len(place)):
+        marks[place[i]] = max(marks[place[i]], time[i])
+        out[i] = marks[place[i]]
 
 
 def count(
@@ -159,21 +197,21 @@ def count(
         arrivals.type,
         step_of,
         late,
-        np.searchsorted(_AGES, arrivals.created - arrivals.time, side="right"),
+        arrivals.created - arrivals.time,
     )
     _vote(
         counts,
         row[:n][steps.places],
         row[n:],
         vote_window,
-        np.searchsorted(was.slots, arrivals.slots[steps.places]),
+        was.place[steps.places],
         was,
         np.where(was.voted, was.last_time // length, _NO_VOTE),
         steps,
         encoding,
         bands,
-        np.empty((len(steps.places) + len(was.slots), _VOTE), dtype=np.int64),
-        np.full(len(was.slots), -1, dtype=np.int64),
+        np.empty((len(steps.places), _VOTE), dtype=np.int64),
+        np.full(len(was.code), -1, dtype=np.int64),
     )
 
 
@@ -186,16 +224,11 @@ def _rows(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The matrix of counts and each entry's row in it, -1 where none is wanted."""
     packed = (window << 32) | (partition << 16) | store
-    keys, first, inverse = np.unique(packed[wanted], return_index=True, return_inverse=True)
-    arrival = np.argsort(first, kind="stable")  # who comes first gets the last row where rows are bounded
-    asked = [
-        (key >> 16 & 0xFFFF, key & 0xFFFF, key >> 32) for key in keys[arrival].tolist()
-    ]  # (partition, store, window)
-    counts, found = rows(asked)
-    of_key = np.empty(len(keys), dtype=np.int64)
-    of_key[arrival] = found
+    keys, place = group(packed[wanted])
+    # (partition, store, window), in order of arrival: who comes first gets a row where rows are bounded
+    counts, found = rows([(key >> 16 & 0xFFFF, key & 0xFFFF, key >> 32) for key in keys.tolist()])
     out = np.full(len(window), -1, dtype=np.int64)
-    out[wanted] = of_key[inverse]
+    out[wanted] = found[place]
     return counts, out
 
 
@@ -206,7 +239,7 @@ def _tally(
     kinds: NDArray[np.uint8],
     step_of: NDArray[np.int64],
     late: NDArray[np.bool_],
-    age: NDArray[np.int64],
+    age_ms: NDArray[np.int64],
 ) -> None:
     for i in range(len(rows)):
         row = counts[rows[i]]
@@ -215,7 +248,7 @@ def _tally(
             row[_DUPLICATES] += 1
         else:
             row[_MIX + kinds[i]] += 1
-            row[_AGE + age[i]] += 1
+            row[_AGE + _bin(_AGES, age_ms[i])] += 1
 
 
 @kernel
@@ -233,18 +266,15 @@ def _vote(
     votes: NDArray[np.int64],
     latest: NDArray[np.int64],
 ) -> None:
-    n = len(windows)
-    for b in range(len(was_window)):  # the votes before the batch stand behind those of the batch
-        _cells(votes[n + b], was.code[b], was.type[b], was.band[b], was.scalars[b])
-    for i in range(n):
+    earlier = np.empty(_VOTE, dtype=np.int64)
+    for i in range(len(windows)):
         b = buyer[i]
         j = latest[b]
         latest[b] = i
         _cells(votes[i], encoding.code[i], encoding.type[i], bands[i], steps.vectors[i])
+        last_time, window = was.last_time[b], was_window[b]
         if j >= 0:
             last_time, window = steps.last_time[j], windows[j]
-        else:
-            j, last_time, window = n + b, was.last_time[b], was_window[b]
         if steps.events[i] == 1:
             counts[tally_rows[i], _NEW] += 1
             counts[tally_rows[i], _SESSIONS] += 1
@@ -253,12 +283,16 @@ def _vote(
         if rows[i] < 0:
             continue
         row = counts[rows[i]]
-        if window == windows[i]:
-            for c in range(_VOTE):
-                row[votes[j, c]] -= 1
-        else:
+        if window != windows[i]:
             row[_DISTANCE + _bin(LATENT_EDGES, encoding.distance[i])] += 1
             row[_MARGIN + _bin(LATENT_EDGES, encoding.margin[i])] += 1
+        else:  # what was cast before is taken back
+            if j >= 0:
+                earlier[:] = votes[j]
+            else:
+                _cells(earlier, was.code[b], was.type[b], was.band[b], was.scalars[b])
+            for c in range(_VOTE):
+                row[earlier[c]] -= 1
         for c in range(_VOTE):
             row[votes[i, c]] += 1
 
@@ -273,7 +307,7 @@ def _cells(vote: NDArray[np.int64], code: int, kind: int, band: int, values: NDA
 
 
 @kernel
-def _bin(edges: NDArray[np.float32], value: float) -> int:
+def _bin(edges: NDArray[Any], value: float) -> int:
     number = 0
     while number < len(edges) and edges[number] <= value:
         number += 1

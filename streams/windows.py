@@ -16,7 +16,7 @@ from feature_store.behavior import StateArrays
 from feature_store.describe import Steps
 from feature_store.online import OnlineRows
 from feature_store.online import Windows as WindowRows
-from inference.counting import Arrivals, Before, Key, ProfileTable, Windows, before, count, watermarks
+from inference.counting import Arrivals, Before, Key, ProfileTable, Windows, before, count, group, watermarks
 from inference.encoder import Encoding
 from inference.profile import TALLY, pack_profile, unpack_profile
 from inference.windows import OTHERS, StoreWindow, WindowSettings
@@ -72,9 +72,11 @@ class WindowCounts:
 
         version: what meta.version reads for buyers whose last vote was under the present one.
         """
-        slots = np.unique(arrivals.slots)
-        said = meta.version[slots] == version
-        was = before(states, slots, said, meta.code[slots], meta.type[slots], meta.band[slots])
+        was = before(
+            states,
+            arrivals.slots,
+            lambda at: (meta.version[at] == version, meta.code[at], meta.type[at], meta.band[at]),
+        )
         return Counting(was, arrivals, self._watermarks(owned, arrivals.partition, arrivals.time))
 
     def count(self, begun: Counting, steps: Steps, encoding: Encoding, bands: NDArray[np.uint8]) -> None:
@@ -125,7 +127,7 @@ class WindowCounts:
     def _watermarks(
         self, owned: Mapping[int, Partition], partition: NDArray[np.int64], time: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        for number in np.unique(partition).tolist():
+        for number in group(partition)[0].tolist():
             self._since.setdefault(number, owned[number].watermark // self._windows.length_ms)
         return watermarks(partition, time, lambda number: owned[number].watermark)
 

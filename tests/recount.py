@@ -39,11 +39,7 @@ class Recount:
         slots = np.array([self._slot((e.store, e.buyer)) for e in events])
         stores = np.array([self._store(e.store) for e in events])
         table = columns(events, self._products)
-        touched = np.unique(slots)
-        said = self._said[touched]
-        was = before(
-            self._states.states, touched, np.ones(len(touched), np.bool_), said[:, 0], said[:, 1], said[:, 2]
-        )
+        was = before(self._states.states, slots, lambda at: (self._said[at, 0] >= 0, *self._said[at].T))
         partitions = np.full(len(events), partition)
         marks = watermarks(partitions, table.time, self._watermark.__getitem__)
         self._watermark[partition] = int(marks[-1])
