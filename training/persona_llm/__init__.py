@@ -1,0 +1,1 @@
+"""The persona LLM: traces of real sessions, a storefront to act in, models, agents and their evaluation."""
