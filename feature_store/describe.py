@@ -130,6 +130,69 @@ def _fold_each(
     return count
 
 
+class Course(NamedTuple):
+    """How far each event of a batch of m brought its buyer: events and sessions so far, int64 [m] each.
+
+    events is 0 where an event changed nothing.
+    """
+
+    events: NDArray[np.int64]
+    sessions: NDArray[np.int64]
+
+
+def fold_course(
+    states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
+) -> Course:
+    """Fold a batch in place, as behavior.fold does, and say how far each event went."""
+    course = Course(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
+    _fold_course(states, slots, batch, products.arrays, course)
+    return course
+
+
+@kernel
+def _fold_course(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: ProductArrays,
+    course: Course,
+) -> None:
+    for i in range(len(slots)):
+        if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT):
+            course.events[i] = states.counters[slots[i], _EVENTS]
+            course.sessions[i] = states.counters[slots[i], _SESSIONS]
+
+
+def fold_to(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: Products,
+    places: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Fold a batch in place; the vectors float32 [k, 403] after its events `places`, int64 [k], ascending."""
+    out = np.zeros((len(places), VECTOR_SIZE), dtype=np.float32)
+    _fold_to(states, slots, batch, products.arrays, places, out)
+    return out
+
+
+@kernel
+def _fold_to(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: ProductArrays,
+    places: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None:
+    count = 0
+    for i in range(len(slots)):
+        fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT)
+        if count < len(places) and places[count] == i:
+            _describe(states, slots[i], out[count])
+            count += 1
+
+
 @kernel
 def _describe_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
     for i in range(len(slots)):

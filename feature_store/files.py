@@ -103,7 +103,7 @@ def read_rows(path: Path, columns: Sequence[str] | None) -> Iterator[list[dict[s
         EventSourceError: the file is damaged.
     """
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_ROWS_A_READ, columns=None if columns is None else list(columns)):
                 # Column by column is a third faster than RecordBatch.to_pylist.
                 values = (_without_nan(column).to_pylist() for column in batch.columns)

@@ -66,7 +66,7 @@ class Limits(NamedTuple):
     products: int = 200_000  # 30 MB of product rows
 
 
-IN_MEMORY: Final = Limits()
+LIMITS: Final = Limits()
 
 
 class Shard(NamedTuple):
@@ -111,6 +111,14 @@ class Shards:
     def __len__(self) -> int:
         return len(self.paths) or 1
 
+    def count_buyers(self) -> int:
+        """How many buyers there are; reads the names of all shards."""
+        return (
+            sum(len(set(_read_names(path))) for path in self.paths)
+            if self._held is None
+            else len(self._held.buyers)
+        )
+
     def __iter__(self) -> Iterator[Shard]:
         if self._held is not None:
             yield self._held
@@ -119,9 +127,15 @@ class Shards:
 
 
 def shard_events(
-    batches: Iterable[Sequence[Event]], folder: Path, *, shards: int = SHARDS, limits: Limits = IN_MEMORY
+    batches: Iterable[Sequence[Event]],
+    folder: Path | None,
+    *,
+    shards: int = SHARDS,
+    limits: Limits = LIMITS,
 ) -> Shards:
-    """Split a history, given in arrival order, by buyer; `folder` is made if memory is not to hold it.
+    """Split a history, given in arrival order, by buyer.
+
+    `folder` is made where the limits are passed; None holds everything in memory, however much it is.
 
     Raises:
         OSError: the disk is full, or `folder` cannot be written.
@@ -138,31 +152,50 @@ def read_shard(path: Path) -> Shard:
     Raises:
         OSError: it cannot be read.
     """
-    names = _decode_lines((path / "buyers").read_bytes()) if (path / "buyers").exists() else []
+    names = _read_names(path)
     # A buyer who came back after their name was forgotten has two lines.
     slots: dict[BuyerKey, int] = {}
     slot_of = np.fromiter((slots.setdefault(name, len(slots)) for name in names), np.int64, len(names))
-    records = np.fromfile(path / "events", RECORD) if names else np.empty(0, RECORD)
+    records = np.fromfile(path / "events", RECORD)
     return _by_buyer(list(slots), slot_of[records["buyer"]], records, _Stored(_read_products(path.parent)))
+
+
+def _read_names(path: Path) -> list[BuyerKey]:
+    return _decode_lines((path / "buyers").read_bytes())
+
+
+class Group(NamedTuple):
+    """Some buyers of a shard: buyers[i]'s events are those whose slot (int64 [m]) is i."""
+
+    buyers: list[BuyerKey]
+    slots: NDArray[np.int64]
+    events: EventColumns
+
+
+def groups(shard: Shard) -> Iterator[Group]:
+    """A shard's buyers, some thousand at a time, each with all their events."""
+    for first in range(0, len(shard.buyers), GROUP_BUYERS):
+        buyers = shard.buyers[first : first + GROUP_BUYERS]
+        edges = shard.starts[first : first + len(buyers) + 1]
+        slots = np.repeat(np.arange(len(buyers)), np.diff(edges))
+        yield Group(buyers, slots, EventColumns._make(c[edges[0] : edges[-1]] for c in shard.events))
 
 
 def fold_shard(
     shard: Shard, *, prefix: int | None = None, allowed_lateness_ms: int = ALLOWED_LATENESS_MS
 ) -> Iterator[Folded]:
     """Fold a shard, some thousand buyers at a time; with `prefix`, only each buyer's first so many events."""
-    for first in range(0, len(shard.buyers), GROUP_BUYERS):
-        group = shard.buyers[first : first + GROUP_BUYERS]
-        edges = shard.starts[first : first + len(group) + 1]
-        states = empty_states(len(group))
+    for group in groups(shard):
+        states = empty_states(len(group.buyers))
         fold(
             states,
-            np.repeat(np.arange(len(group)), np.diff(edges)),
-            EventColumns._make(column[edges[0] : edges[-1]] for column in shard.events),
+            group.slots,
+            group.events,
             shard.products,
             allowed_lateness_ms=allowed_lateness_ms,
             max_events=NO_LIMIT if prefix is None else prefix,
         )
-        yield Folded(group, states)
+        yield Folded(group.buyers, states)
 
 
 def fold_shards(shards: Iterable[Shard], *, prefix: int | None = None) -> Iterator[Folded]:
@@ -174,9 +207,9 @@ def fold_shards(shards: Iterable[Shard], *, prefix: int | None = None) -> Iterat
 class _Writer:
     """Holds the records of the latest batches; writes them all to their shards when there are too many."""
 
-    def __init__(self, folder: Path, shards: int, limits: Limits) -> None:
+    def __init__(self, folder: Path | None, shards: int, limits: Limits) -> None:
         self._folder, self._limits = folder, limits
-        self._paths = [folder / f"{number:04d}" for number in range(shards)]
+        self._paths = [folder / f"{number:04d}" for number in range(shards)] if folder else []
         self._events = 0
         self._slots: dict[BuyerKey, int] = {}
         self._held: list[NDArray[np.void]] = []
@@ -194,22 +227,22 @@ class _Writer:
         records["product"] += self._products_before
         self._held.append(records)
         limits = self._limits
-        if (
+        if self._folder and (
             sum(map(len, self._held)) > limits.events
             or len(slots) > limits.buyers
             or len(self._products) > limits.products
         ):
-            self._spill()
+            self._spill(self._folder)
 
     def finish(self) -> Shards:
-        if self._lines.any():
-            self._spill()
+        if self._folder and self._lines.any():
+            self._spill(self._folder)
             return Shards(self._paths, None, self._events)
         records = self._take()
         held = _by_buyer(list(self._slots), records["buyer"], records, self._products)
         return Shards([], held, self._events)
 
-    def _spill(self) -> None:
+    def _spill(self, folder: Path) -> None:
         if not self._lines.any():
             for path in self._paths:
                 path.mkdir(parents=True)
@@ -220,7 +253,7 @@ class _Writer:
         order = np.argsort(to, kind="stable")
         for path, part in zip(self._paths, np.split(order, self._ends(to)), strict=True):
             _append(path / "events", records[part].tobytes())
-        self._spill_products()
+        self._spill_products(folder)
 
     def _take(self) -> NDArray[np.void]:
         records = np.concatenate([np.empty(0, RECORD), *self._held])
@@ -240,10 +273,10 @@ class _Writer:
             _append(self._paths[at] / "buyers", _encode_lines([names[i] for i in part.tolist()]))
         return shard, line
 
-    def _spill_products(self) -> None:
+    def _spill_products(self, folder: Path) -> None:
         for name, rows in self._products.arrays._asdict().items():
             new = rows[self._products_written : len(self._products)]
-            _append(self._folder / f"products.{name}", new.tobytes())
+            _append(folder / f"products.{name}", new.tobytes())
         self._products_written = len(self._products)
         if len(self._products) > self._limits.products:
             self._products_before += len(self._products)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.describe import vectors
+from feature_store.behavior import empty_states
+from feature_store.describe import fold_course, fold_to
 from feature_store.events import Event
-from feature_store.history import BuyerKey, History
+from feature_store.history import BuyerKey
+from feature_store.products import Products
+from feature_store.shards import Group, groups, shard_events
 from feature_store.vector import SCALARS, VECTOR_SIZE
 
 _NAMES = [scalar.name for scalar in SCALARS]
@@ -60,85 +65,107 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def training_rows(batches: Iterable[Sequence[Event]], prefixes: Sequence[int]) -> BuyerVectors:
+def training_rows(
+    batches: Iterable[Sequence[Event]], prefixes: Sequence[int], work: Path | None = None
+) -> BuyerVectors:
     """Fold a history, given in arrival order, into training rows.
 
     A buyer of e events gives one row for all of them, one for each prefix p < e (how they looked after p
     events, so that the early states which live traffic is full of are in distribution) and one for the
     end of each session in which such a prefix lies.
+
+    With `work`, an empty folder, only the buyers' names and three numbers a row stay in memory: events are
+    split in that folder (feature_store.shards), and the vectors are a file there, mapped into memory. The
+    folder must stay as long as the result is used. Without it, everything is held in memory.
+
+    Raises:
+        OSError: `work` cannot be written.
     """
-    history = History()
-    earlier = _Earlier(prefixes)
-    for batch in batches:
-        earlier.add(history, batch)
-    whole = history.vectors() if history.buyers else np.empty((0, VECTOR_SIZE), np.float32)
-    slots, rows = earlier.rows()
-    position = np.empty(len(history.table.states.counters), dtype=np.int64)
-    position[history.table.rows()] = np.arange(len(whole))
-    early = position[slots]
-    shorter = rows[:, EVENTS_COLUMN] < whole[early, EVENTS_COLUMN]
-    buyer = np.concatenate([np.arange(len(whole)), early[shorter]]).astype(np.int64)
-    everything = np.concatenate([whole, rows[shorter]])
-    return BuyerVectors(
-        buyers=history.buyers,
-        vectors=everything,
-        buyer=buyer,
-        whole=np.arange(len(everything)) < len(whole),
-        session_end=_last_of_session(buyer, everything),
-    )
+    shards = shard_events(batches, work and work / "shards")
+    with closing(_Rows(work and work / "rows", shards.count_buyers(), prefixes)) as rows:
+        for shard in shards:
+            for group in groups(shard):
+                rows.add(group, shard.products)
+    return rows.result()
 
 
-class _Earlier:
-    """Rows of buyers before the end of their history, taken while a History folds it."""
+class _Chosen(NamedTuple):
+    """The events of a group after which a row is taken: places int64 [k] among its events; last bool [k],
+    True for a buyer's last; session_end int64 [k], which of the k is the end of the session."""
 
-    def __init__(self, prefixes: Sequence[int]) -> None:
-        self._prefixes = np.unique(np.asarray(prefixes, dtype=np.float32))
-        self._session = np.zeros(0)  # by slot: the session of the latest prefix row, 0 for none
-        self._slots: list[NDArray[np.int64]] = []
-        self._rows: list[NDArray[np.float32]] = []
-
-    def add(self, history: History, batch: Sequence[Event]) -> None:
-        """Fold a batch; keep the rows of it that are prefixes, and those at which a session was over."""
-        table = history.table
-        known = np.unique([table.slots.get((event.store, event.buyer), -1) for event in batch])
-        known = known[known >= 0].astype(np.int64)
-        before = vectors(table.states, known)
-        steps = history.add_each(batch)
-        stepped = [table.slots[batch[i].store, batch[i].buyer] for i in steps.places.tolist()]
-        # In the order of time, buyer by buyer, each led by how they looked before this batch.
-        slots = np.concatenate([known, np.array(stepped, dtype=np.int64)])
-        order = np.argsort(slots, kind="stable")
-        slots, rows = slots[order], np.concatenate([before, steps.vectors])[order]
-        fresh = order >= len(known)
-
-        sessions = rows[:, SESSIONS_COLUMN]
-        prefix = fresh & np.isin(rows[:, EVENTS_COLUMN], self._prefixes)
-        over = np.zeros(len(rows), dtype=np.bool_)
-        over[:-1] = (slots[1:] == slots[:-1]) & (sessions[1:] > sessions[:-1])
-        keys = slots << 32 | sessions.astype(np.int64)
-        self._session.resize(len(table.states.counters), refcheck=False)
-        awaited = np.isin(keys, keys[prefix]) | (sessions == self._session[slots])
-        kept = prefix | (over & awaited & ~np.isin(rows[:, EVENTS_COLUMN], self._prefixes))
-        np.maximum.at(self._session, slots[prefix], sessions[prefix])
-        self._slots.append(slots[kept])
-        self._rows.append(rows[kept])
-
-    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Slots int64 [m] and rows float32 [m, 403] that were kept."""
-        slots = [np.empty(0, np.int64), *self._slots]
-        return np.concatenate(slots), np.concatenate([np.empty((0, VECTOR_SIZE), np.float32), *self._rows])
+    places: NDArray[np.int64]
+    last: NDArray[np.bool_]
+    session_end: NDArray[np.int64]
 
 
-def _last_of_session(buyer: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.int64]:
-    """For each row the latest row of the same buyer and session, int64 [n]."""
-    order = np.lexsort((rows[:, EVENTS_COLUMN], rows[:, SESSIONS_COLUMN], buyer))
-    keys = np.stack([buyer[order], rows[order, SESSIONS_COLUMN].astype(np.int64)])
-    last = np.append((keys[:, 1:] != keys[:, :-1]).any(axis=0), True)[: len(order)]
-    ends = order[last]
-    group = np.cumsum(last) - last
-    result = np.empty(len(order), dtype=np.int64)
-    result[order] = ends[group]
-    return result
+def _choose(group: Group, products: Products, prefixes: NDArray[np.int64]) -> _Chosen:
+    course = fold_course(empty_states(len(group.buyers)), group.slots, group.events, products)
+    counted = np.flatnonzero(course.events)  # duplicates count for nothing
+    events, session, slot = course.events[counted], course.sessions[counted], group.slots[counted]
+    last = np.append(slot[1:] != slot[:-1], True)
+    over = last | np.append(session[1:] != session[:-1], True)
+    visit = np.cumsum(over) - over  # sessions of all buyers, numbered through
+    prefix = np.isin(events, prefixes)
+    awaited = np.isin(visit, visit[prefix])
+    kept = last | prefix | (over & awaited)
+    end_of_visit = (np.cumsum(kept) - 1)[over]
+    return _Chosen(counted[kept], last[kept], end_of_visit[visit[kept]])
+
+
+class _Rows:
+    """Training rows in the making: the whole histories first, the earlier rows after them."""
+
+    def __init__(self, path: Path | None, buyers: int, prefixes: Sequence[int]) -> None:
+        self._path = path
+        self._file: BinaryIO = io.BytesIO() if path is None else path.open("w+b")
+        self._prefixes = np.unique(np.asarray(prefixes, dtype=np.int64))
+        self._buyers: list[BuyerKey] = []
+        self._next = buyers  # the row where the next earlier one goes
+        self._buyer = [np.arange(buyers)]
+        self._session_end = [np.arange(buyers)]
+
+    def add(self, group: Group, products: Products) -> None:
+        """Take the rows of some buyers."""
+        chosen = _choose(group, products, self._prefixes)
+        states = empty_states(len(group.buyers))
+        vectors = fold_to(states, group.slots, group.events, products, chosen.places)
+        first, earlier = len(self._buyers), ~chosen.last
+        row = np.empty(len(vectors), dtype=np.int64)
+        row[chosen.last] = np.arange(first, first + len(group.buyers))
+        row[earlier] = np.arange(self._next, self._next + earlier.sum())
+        self._write(first, vectors[chosen.last])
+        self._write(self._next, vectors[earlier])
+        self._buyer.append(first + group.slots[chosen.places[earlier]])
+        self._session_end.append(row[chosen.session_end[earlier]])
+        self._buyers += group.buyers
+        self._next += int(earlier.sum())
+
+    def _write(self, row: int, vectors: NDArray[np.float32]) -> None:
+        self._file.seek(row * VECTOR_SIZE * vectors.itemsize)
+        self._file.write(vectors.tobytes())
+
+    def close(self) -> None:
+        """Everything is written. What is held in memory stays."""
+        if self._path is not None:
+            self._file.close()
+
+    def result(self) -> BuyerVectors:
+        return BuyerVectors(
+            buyers=self._buyers,
+            vectors=self._vectors() if self._buyers else np.empty((0, VECTOR_SIZE), np.float32),
+            buyer=np.concatenate(self._buyer),
+            whole=np.arange(self._next) < len(self._buyers),
+            session_end=np.concatenate(self._session_end),
+        )
+
+    def _vectors(self) -> NDArray[np.float32]:
+        if isinstance(self._file, io.BytesIO):
+            flat = np.frombuffer(self._file.getbuffer(), dtype=np.float32)
+        else:
+            assert self._path is not None
+            # Copy-on-write: torch wants arrays that can be written, and the file must stay as it is.
+            flat = np.asarray(np.memmap(self._path, dtype=np.float32, mode="c"))
+        return flat.reshape(-1, VECTOR_SIZE)
 
 
 def split_by_buyer(

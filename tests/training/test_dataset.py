@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 from hypothesis import given
@@ -12,10 +15,11 @@ from numpy.typing import NDArray
 
 from feature_store.events import Event
 from feature_store.history import BuyerKey, fold_history
+from feature_store.shards import Limits, shard_events
 from feature_store.vector import VECTOR_SIZE
 from tests.strategies import START, cuts, event, histories
 from tests.training.conftest import synthetic_buyers
-from training.dataset import describe_source, split_by_buyer, training_rows
+from training.dataset import BuyerVectors, describe_source, split_by_buyer, training_rows
 
 PREFIXES = (1, 3, 5)
 HOUR = 3_600_000
@@ -79,6 +83,28 @@ def test_a_landmark_holds_all_who_came_so_far() -> None:
     data = training_rows([visits("b1", 4) + visits("b2", 1) + visits("b3", 3)], PREFIXES)
     assert sorted(data.buyer[data.landmark(3)].tolist()) == [0, 2]
     assert len(data.landmark(1)) == 3
+
+
+@given(st.data())
+def test_rows_on_disk_are_the_rows_in_memory(data: st.DataObject) -> None:
+    batches = cuts(data.draw, data.draw(histories()))
+    limits = Limits(events=data.draw(st.integers(0, 60)), buyers=data.draw(st.integers(0, 3)))
+    spilling = functools.partial(shard_events, shards=3, limits=limits)
+    with TemporaryDirectory() as work, mock.patch("training.dataset.shard_events", spilling):
+        on_disk, in_memory = training_rows(batches, PREFIXES, Path(work)), training_rows(batches, PREFIXES)
+        assert by_name(on_disk) == by_name(in_memory)
+        whole = on_disk.whole.tolist()
+        assert whole == sorted(whole, reverse=True)
+        assert on_disk.buyer[: sum(whole)].tolist() == list(range(len(on_disk.buyers)))
+
+
+def by_name(data: BuyerVectors) -> dict[tuple[BuyerKey, int], tuple[list[float], bool, int]]:
+    """(buyer, events) -> (vector, whole?, events at the end of that session)."""
+    ends = data.vectors[data.session_end, 0].astype(int)
+    return {
+        (data.buyers[buyer], int(vector[0])): (vector.tolist(), bool(whole), end)
+        for buyer, vector, whole, end in zip(data.buyer, data.vectors, data.whole, ends.tolist(), strict=True)
+    }
 
 
 def test_no_event_gives_no_row() -> None:
