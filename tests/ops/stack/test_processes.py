@@ -162,6 +162,7 @@ OWNER = """
 import signal, sys, time
 from pathlib import Path
 from tests.ops.stack.test_processes import Toy
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background inherit an ignored one
 server = Toy(Path(sys.argv[1]), mode=sys.argv[2], owned=True)
 server.start()
 print(server.process.pid, flush=True)
