@@ -54,6 +54,8 @@ RECORD: Final = np.dtype(
     ]
 )
 
+_FIRST_RECORDS: Final = 65_536
+
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode_lines = msgspec.json.Decoder(BuyerKey).decode_lines
 
@@ -212,7 +214,9 @@ class _Writer:
         self._paths = [folder / f"{number:04d}" for number in range(shards)] if folder else []
         self._events = 0
         self._slots: dict[BuyerKey, int] = {}
-        self._held: list[NDArray[np.void]] = []
+        # One buffer: many small arrays are scattered over the heap, which then grows with the history.
+        self._buffer = np.empty(_FIRST_RECORDS, RECORD)
+        self._held = 0  # records of the buffer that are in use
         self._lines = np.zeros(shards, dtype=np.int64)  # names written to each shard
         self._products = ProductTable()
         self._products_before = 0  # rows of tables that were full and are forgotten
@@ -220,17 +224,14 @@ class _Writer:
 
     def add(self, events: Sequence[Event]) -> None:
         slots = self._slots
-        records = np.empty(len(events), RECORD)
+        records = self._room(len(events))
         records["buyer"] = [slots.setdefault((event.store, event.buyer), len(slots)) for event in events]
         for name, column in columns(events, self._products)._asdict().items():
             records[name] = column
         records["product"] += self._products_before
-        self._held.append(records)
         limits = self._limits
         if self._folder and (
-            sum(map(len, self._held)) > limits.events
-            or len(slots) > limits.buyers
-            or len(self._products) > limits.products
+            self._held > limits.events or len(slots) > limits.buyers or len(self._products) > limits.products
         ):
             self._spill(self._folder)
 
@@ -241,6 +242,22 @@ class _Writer:
         records = self._take()
         held = _by_buyer(list(self._slots), records["buyer"], records, self._products)
         return Shards([], held, self._events)
+
+    def _room(self, count: int) -> NDArray[np.void]:
+        """The next `count` records of the buffer, to be filled."""
+        if self._held + count > len(self._buffer):
+            grown = np.empty(max(2 * len(self._buffer), self._held + count), RECORD)
+            grown[: self._held] = self._buffer[: self._held]
+            self._buffer = grown
+        self._held += count
+        return self._buffer[self._held - count : self._held]
+
+    def _take(self) -> NDArray[np.void]:
+        """The records held; valid until the next `add`."""
+        records = self._buffer[: self._held]
+        self._events += self._held
+        self._held = 0
+        return records
 
     def _spill(self, folder: Path) -> None:
         if not self._lines.any():
@@ -254,12 +271,6 @@ class _Writer:
         for path, part in zip(self._paths, np.split(order, self._ends(to)), strict=True):
             _append(path / "events", records[part].tobytes())
         self._spill_products(folder)
-
-    def _take(self) -> NDArray[np.void]:
-        records = np.concatenate([np.empty(0, RECORD), *self._held])
-        self._held = []
-        self._events += len(records)
-        return records
 
     def _spill_names(self) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
         """Write the names held and forget them; returns where each went: shard [n] and line there [n]."""
