@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_store.behavior import COUNTER
@@ -15,12 +15,16 @@ from feature_store.describe import scalars, vectors
 from feature_store.events import EVENT_TYPES, Event
 from feature_store.history import History
 from inference.assignment import confidence_band, confidence_bands
-from inference.counting import ProfileTable
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.counting import ProfileTable, Windows
+from inference.errors import ProfileError
+from inference.onnx_encoder import OnnxEncoder
 from inference.profile import (
     CELLS,
     FEATURE,
     FEATURES,
     TALLY,
+    Counts,
     buyers,
     code_shares,
     empty_profile,
@@ -29,40 +33,56 @@ from inference.profile import (
     profile_to_json,
     unpack_profile,
 )
-from tests.recount import Recount
+from inference.recount import Recount
 from tests.strategies import MINUTE, START, cuts, event, histories
 
 LENGTH = 5 * MINUTE
+ENCODER = OnnxEncoder(load_bundle(starter_bundle_path()))
 
 
 def counted(batches: list[list[Event]], lateness: int = 30 * MINUTE) -> dict[tuple[int, str, int], bytes]:
-    recount = Recount(LENGTH, lateness)
+    recount = Recount(Windows(LENGTH, lateness), ENCODER.encode)
     for batch in batches:
-        recount.add(0, batch, [0] * len(batch))
-    return recount.packed()
+        recount.add(batch)
+    return {key: pack_profile(counts) for key, counts in recount.drain().items() if counts.any()}
 
 
+@settings(max_examples=40)
 @given(st.data(), histories())
 def test_any_split_into_batches_counts_the_same(data: st.DataObject, events: list[Event]) -> None:
     assert counted(cuts(data.draw, events)) == counted([events])
 
 
+@settings(max_examples=40)
 @given(st.data(), histories())
-def test_partitions_add_up_to_the_whole(data: st.DataObject, events: list[Event]) -> None:
+def test_drained_parts_add_up_to_the_whole(data: st.DataObject, events: list[Event]) -> None:
+    recount = Recount(Windows(LENGTH, 30 * MINUTE), ENCODER.encode)
+    sums: dict[tuple[int, str, int], Counts] = defaultdict(empty_profile)
+    for batch in cuts(data.draw, events):
+        recount.add(batch)
+        for key, counts in recount.drain().items():
+            sums[key] = sums[key] + counts
+    assert {key: pack_profile(counts) for key, counts in sums.items() if counts.any()} == counted([events])
+
+
+@settings(max_examples=40)
+@given(histories())
+def test_partitions_add_up_to_the_whole(events: list[Event]) -> None:
     """Buyers split over partitions, merged: the same counts. Nothing is late here, as lateness is endless."""
-    whole, parts = Recount(LENGTH, 10**12), Recount(LENGTH, 10**12)
-    whole.add(0, events, [0] * len(events))
+    parts = Recount(Windows(LENGTH, 10**12), ENCODER.encode)
     for number, buyer in enumerate(("b1", "b2", "b3")):
-        mine = [e for e in events if e.buyer == buyer]
-        parts.add(number, mine, [0] * len(mine))
-    assert whole.merged() == parts.merged()
+        parts.add([e for e in events if e.buyer == buyer], partition=number)
+    sums: dict[tuple[int, str, int], Counts] = defaultdict(empty_profile)
+    for (_, store, window), counts in parts.drain().items():
+        sums[0, store, window] = sums[0, store, window] + counts
+    assert {key: pack_profile(counts) for key, counts in sums.items()} == counted([events], 10**12)
 
 
+@settings(max_examples=40)
 @given(histories())
 def test_a_buyer_has_one_vote_a_window_their_last_state_in_it(events: list[Event]) -> None:
     """Against the slowest definition there is: fold event by event, remember each buyer's last word."""
-    recount, history = Recount(LENGTH, 10**12), History()
-    recount.add(0, events, [0] * len(events))
+    rows, history = counted([events], 10**12), History()
     last: dict[tuple[str, int], np.ndarray] = {}
     for e in events:
         if history.add([e])[0]:
@@ -70,7 +90,7 @@ def test_a_buyer_has_one_vote_a_window_their_last_state_in_it(events: list[Event
             window = int(history.table.states.counters[slot[0], COUNTER["last_time"]]) // LENGTH
             last[e.buyer, window] = scalars(history.table.states, slot)[0]
     for window in {window for _, window in last}:
-        counts = unpack_profile(recount.packed()[0, "acme", window])
+        counts = unpack_profile(rows[0, "acme", window])
         voters = [state for (_, at), state in last.items() if at == window]
         assert buyers(counts) == len(voters)
         purchases = Counter(min(int(state[12]), 4) for state in voters)  # bins 0 to 3 are single numbers
@@ -166,7 +186,5 @@ def test_bands_of_many_are_the_bands_of_each(confidence: list[float]) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\x09\x00\x00", b"\x01\x02\x00short"])
 def test_damaged_counts_are_refused(raw: bytes) -> None:
-    from inference.errors import ProfileError
-
     with pytest.raises(ProfileError):
         unpack_profile(raw)
