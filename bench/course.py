@@ -16,12 +16,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from feature_store.events import SCHEMA_VERSION, Event, encode_event, record_key
 from feature_store.history import fold_history
+from feature_store.partitions import partition_of
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
 from ops.replay import AsFastAsPossible, Pace, first_events, replay_events
 from ops.traffic import TrafficConfig, generate
 from streams.output import Output
-from streams.records import partition_of
 
 PARTITIONS: Final = 8
 _TRAFFIC: Final = TrafficConfig(buyers=100_000)

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from aiokafka.partitioner import murmur2
 from feast import Entity, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -25,6 +24,7 @@ from feature_store.describe import vectors
 from feature_store.errors import OnlineStoreError
 from feature_store.events import record_key
 from feature_store.online import OnlineRows, unpack_row
+from feature_store.partitions import partition_of
 from feature_store.state import unpack_states
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, PRODUCT_SETS, SCALARS
 from feature_store.views import FEATURES_VIEW, PERSONA_VIEW, STATE_VIEW
@@ -116,7 +116,7 @@ def _by_partition(
 ) -> list[bytes | None]:
     wanted: dict[int, list[bytes]] = {}
     for key in keys:
-        wanted.setdefault(int((murmur2(key) & 0x7FFFFFFF) % count), []).append(key)
+        wanted.setdefault(partition_of(key, count), []).append(key)
     found = read(wanted)
     by_key = {
         key: row

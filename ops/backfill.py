@@ -11,7 +11,7 @@ from feature_store.errors import OnlineStoreError
 from feature_store.events import Event, record_key
 from feature_store.history import fold_history
 from feature_store.online import Checkpoint, OnlineRows, Progress, RowHeader, pack_row
-from streams.records import partition_of
+from feature_store.partitions import partition_of
 
 _NOTHING_SAID = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 

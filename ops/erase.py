@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
+from feature_store.erasures import Erasure
 from feature_store.events import record_key
 from ops.connect import Connection
 from ops.errors import ErasureError
 from streams.control import Erase, encode_command
-from streams.erasures import Erasure
 from streams.output import Output
 
 _POLL_S = 0.2

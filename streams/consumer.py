@@ -17,17 +17,18 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from feature_store.erasures import Erasure, encode_erasure
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
 from feature_store.online import OnlineRows, Progress, unpack_row
+from feature_store.partitions import partition_of
 from inference.errors import EncoderUnavailableError
 from streams.checkpoint import Checkpointer
 from streams.consumer_config import consumer_config
-from streams.erasures import Erasure, ErasureLog, encode_erasure
+from streams.erasures import ErasureLog
 from streams.errors import ConsumerError, ProducerError, TopicError
 from streams.metrics import WorkerMetrics
 from streams.output import Output
 from streams.partition import Partition
-from streams.records import partition_of
 from streams.settings import WorkerSettings
 from streams.topics import end_offsets
 from streams.worker import Tagger

@@ -10,35 +10,14 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
+from feature_store.erasures import Erasure, decode_erasure
 from streams.errors import TopicError
 from streams.topics import end_offsets, partition_count
 
 _POLL_S: Final = 0.1
 _SILENCE_S: Final = 15.0
-
-
-class Erasure(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of the topic simpersona-erasures, keyed store|buyer.
-
-    before_offset: events of the key below it, in partition `partition` of the clickstream, are void.
-    requested_at and erased_at are wall clock, ms UTC.
-    """
-
-    partition: int
-    before_offset: int
-    requested_at: int
-    erased_at: int
-
-
-def _rank(erasure: Erasure) -> tuple[int, int]:
-    return erasure.before_offset, erasure.requested_at
-
-
-encode_erasure = msgspec.json.Encoder().encode
-decode_erasure = msgspec.json.Decoder(Erasure).decode
 
 
 class ErasureLog:
@@ -86,7 +65,7 @@ class ErasureLog:
     def add(self, key: bytes, erasure: Erasure) -> None:
         """Remember an erasure; of two the one that voids more stays, of equals the later."""
         known = self.by_key.get(key)
-        if known is None or _rank(erasure) > _rank(known):
+        if known is None or erasure.rank > known.rank:
             self.by_key[key] = erasure
 
     def close(self) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from aiokafka.partitioner import murmur2
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from feature_store.errors import InvalidEventError
@@ -19,17 +17,12 @@ from feature_store.events import (
     decode_event,
     record_key,
 )
+from feature_store.partitions import partition_of
 from streams.errors import TopicError
 
 _BATCH: Final = 5_000
 _POLL_S: Final = 0.1
 _SILENCE_S: Final = 15.0
-
-
-@functools.lru_cache(maxsize=2**18)  # the library's murmur2 is Python: 9 us once a buyer, not once an event
-def partition_of(key: bytes, partition_count: int) -> int:
-    """Where Kafka's default partitioner (murmur2) puts a key."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partition_count)
 
 
 def accept(

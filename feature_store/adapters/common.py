@@ -58,6 +58,8 @@ class Adapted(NamedTuple):
     skipped: dict[SkipReason, int]
     details: list[str]
     """One sentence for each item skipped by a reason in FAULTS."""
+    places: list[int]
+    """Of each of these items, its index in the payload."""
 
 
 def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Adapted:
@@ -65,7 +67,8 @@ def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Ad
     events: list[Event] = []
     skipped: Counter[SkipReason] = Counter()
     details: list[str] = []
-    for item in items:
+    places: list[int] = []
+    for place, item in enumerate(items):
         try:
             events.append(adapt_one(item))
         except SkippedItemError as error:
@@ -73,7 +76,8 @@ def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Ad
             skipped[reason] += 1
             if reason in FAULTS:
                 details.append(str(error))
-    return Adapted(events, dict(skipped), details)
+                places.append(place)
+    return Adapted(events, dict(skipped), details, places)
 
 
 def build_event(
