@@ -42,28 +42,33 @@ def train(
         raise click.UsageError(
             f"{error.name} is not installed; training needs: pip install 'simpersona[training]'"
         ) from error
-    from ops.history_files import history_batches
+    from feature_store.workspace import workspace
+    from ops.progress import progress_bars, read_with_bar
     from training.dataset import describe_source, training_rows
     from training.publish import check_absent, publish
 
     check_absent(out)
     config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)
     counts = dict.fromkeys(paths, 0)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with workspace(out) as work:
+        with progress_bars() as bars:
 
-    def counted(path: Path) -> Iterator[list[Event]]:
-        for batch in history_batches(path):
-            counts[path] += len(batch)
-            yield batch
+            def counted(path: Path) -> Iterator[list[Event]]:
+                for batch in read_with_bar(path, bars):
+                    counts[path] += len(batch)
+                    yield batch
 
-    data = training_rows(itertools.chain.from_iterable(map(counted, paths)), config.prefixes)
-    described = [describe_source(path, count) for path, count in counts.items()]
-    bundle, evaluated = publish(
-        train_model(data, config),
-        data,
-        out,
-        sources=described + ([note] if note else []),
-        command=shlex.join(["simpersona", *sys.argv[1:]]),
-    )
+            events = itertools.chain.from_iterable(map(counted, paths))
+            data = training_rows(events, config.prefixes, work)
+        described = [describe_source(path, count) for path, count in counts.items()]
+        bundle, evaluated = publish(
+            train_model(data, config),
+            data,
+            out,
+            sources=described + ([note] if note else []),
+            command=shlex.join(["simpersona", *sys.argv[1:]]),
+        )
     report = bundle.describe() | {"evaluation": evaluated}
     if as_json:
         click.echo(json.dumps(report))
