@@ -23,6 +23,8 @@ from inference.windows import WindowSettings
 from ops.cli.main import simpersona
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
+from training.gates import GateSettings
+from training.mlflow_client import RegistrySettings
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
@@ -31,6 +33,8 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     KafkaSettings,
     WorkerSettings,
     EncoderSettings,
+    RegistrySettings,
+    GateSettings,
     WindowSettings,
 )
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"

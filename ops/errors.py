@@ -1,6 +1,10 @@
 """Exceptions of operations.
 
 OpsError
++-- VerificationError         the online store and the log disagree
++-- ErasureError              no worker has erased a buyer in time
++-- DemoError                 the demo lost something, or could not do what it shows
++-- ModelsError               a version cannot be put live, or taken back
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
     +-- ServerStartError      a server died or did not become ready; quotes its last log lines
@@ -27,6 +31,10 @@ class ErasureError(OpsError):
 
 class DemoError(OpsError):
     """The demo could not do what it shows, or lost something."""
+
+
+class ModelsError(OpsError):
+    """A version cannot be put live, or taken back."""
 
 
 class StackError(OpsError):

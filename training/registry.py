@@ -8,6 +8,7 @@ A version is a sealed bundle, and beside it what a retrain needs of its predeces
 from __future__ import annotations
 
 import datetime
+import math
 import shutil
 import tempfile
 import warnings
@@ -88,8 +89,6 @@ class Registry:
             run = self._client.create_run(
                 self._experiment, run_name=bundle.codebook_version, tags=dict(tags)
             ).info
-            for name, value in figures.items():
-                self._client.log_metric(run.run_id, name, value)
             self._client.log_artifacts(run.run_id, str(bundle.folder), _BUNDLE)
             for path in extras.values():
                 self._client.log_artifact(run.run_id, str(path), _EXTRAS)
@@ -100,6 +99,7 @@ class Registry:
                 run.run_id,
                 tags={**tags, "codebook_version": bundle.codebook_version},
             )
+            self._measured(run.run_id, figures)
         log.info("version_registered", version=int(made.version), codebook=bundle.codebook_version)
         return self.version(int(made.version))
 
@@ -146,6 +146,11 @@ class Registry:
             for name, value in tags.items():
                 self._client.set_model_version_tag(MODEL_NAME, str(number), name, value)
 
+    def measured(self, version: Version, figures: Mapping[str, float]) -> None:
+        """Write figures of a version; a figure that is NaN is left out."""
+        with self._said():
+            self._measured(version.run, figures)
+
     def lay_down(self, version: Version, folder: Path) -> Bundle:
         """Bring a version's bundle to folder/<codebook version>, whole or not at all, and check it.
 
@@ -178,6 +183,11 @@ class Registry:
             return
         with self._staging(None) as staging:
             yield self._download(version, f"{_EXTRAS}/{name}", staging)
+
+    def _measured(self, run: str, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            if not math.isnan(value):
+                self._client.log_metric(run, name, value)
 
     def _download(self, version: Version, path: str, folder: Path) -> Path:
         with self._said(), warnings.catch_warnings():

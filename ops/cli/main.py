@@ -21,6 +21,9 @@ COMMANDS: Final[dict[str, str]] = {
     "erase": "ops.cli.erase:erase",
     "events": "ops.cli.events:events",
     "fold": "ops.cli.fold:fold",
+    "models": "ops.cli.models:models",
+    "personas": "ops.cli.personas:personas",
+    "sample": "ops.cli.sample:sample",
     "stack": "ops.cli.stack:stack",
     "train": "ops.cli.train:train",
     "verify": "ops.cli.verify:verify",
@@ -34,6 +37,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "WorkerSettings": "SIMPERSONA_",
     "KafkaSettings": "SIMPERSONA_KAFKA_",
     "EncoderSettings": "SIMPERSONA_ENCODER_",
+    "GateSettings": "SIMPERSONA_GATE_",
     "WindowSettings": "SIMPERSONA_",
 }
 
