@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Floats]
 """Weights float64 [b, n] -> values float64 [b]; see measures.py."""
 
-SAMPLES: Final = 400
+SAMPLES: Final = 300
 _AT_ONCE: Final = 100  # weights of so many samples are in memory together
 _ENDS: Final = (2.5, 97.5)
 
@@ -55,16 +55,21 @@ class Bootstrap:
             parts.append(measure(weights))
         return np.concatenate(parts)
 
+    def all(self, measure: Measure) -> Floats:
+        """The measure on the buyers as they are, then on every sample: float64 [1 + samples]."""
+        return np.concatenate([measure(once(self._n)), self.values(measure)])
+
     def estimate(self, measure: Measure) -> Estimate:
         """The measure on the buyers as they are, and its percentile interval."""
-        return _interval(float(measure(once(self._n))[0]), self.values(measure))
+        return interval(float(measure(once(self._n))[0]), self.values(measure))
 
     def difference(self, measure: Measure, other: Measure) -> Estimate:
         """measure - other with both on the same samples: what the buyers have in common cancels out."""
         return self.estimate(lambda weights: measure(weights) - other(weights))
 
 
-def _interval(value: float, samples: Floats) -> Estimate:
+def interval(value: float, samples: Floats) -> Estimate:
+    """A value with the percentile interval of its samples; NaN where there is none."""
     finite = samples[np.isfinite(samples)]
     if len(finite) == 0 or not np.isfinite(value):
         return Estimate(value, float("nan"), float("nan"))

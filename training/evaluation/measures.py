@@ -52,10 +52,11 @@ def calinski_harabasz(points: Floats, codes: Ints, weights: Floats) -> Floats:
     """How far apart codes lie beside how wide they are (Calinski and Harabasz 1974); points float64 [n, d].
 
     CH = (B / (K - 1)) / (W / (n - K)), B = sum_k n_k |m_k - m|^2, W = sum_i w_i |x_i - m_code(i)|^2, with K
-    codes in use. Comparable on the same points in the same space only. Drawing buyers twice would shrink W and widen
-    B; so with weights, W is divided by sum_k (n_k - q_k / n_k), q_k = sum w_i^2, its unbiased divisor, giving
-    s^2, and s^2 times (sum_k q_k / n_k - q / n - (K - 1)) is taken from B; K stays that of all buyers. At
-    weights of 1 this is CH.
+    codes in use. Comparable on the same points in the same space only.
+
+    Drawing buyers twice would shrink W and widen B; so with weights, W is divided by sum_k (n_k - q_k / n_k),
+    q_k = sum w_i^2, its unbiased divisor, giving s^2, and s^2 times (sum_k q_k / n_k - q / n - (K - 1)) is
+    taken from B; K stays that of all buyers. At weights of 1 this is CH.
     """
     _, codes = np.unique(codes, return_inverse=True)
     size = int(codes.max(initial=0)) + 1
