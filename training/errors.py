@@ -3,6 +3,7 @@
 TrainingError
 +-- DatasetError      the data cannot train an encoder: empty, too few different buyers, NaN
 +-- DivergedError     the loss is not finite
++-- EvaluationError   an evaluation cannot be made, or would look at test buyers too early
 +-- ExportError       the exported graph is not valid or does not say what torch says
 +-- RegistryError     the model registry does not answer, or has not what was asked for
 +-- GateError         a candidate is worse than the champion, or cannot be compared with it
@@ -40,3 +41,7 @@ class GateError(TrainingError):
 
 class RetrainError(TrainingError):
     """A retrain that cannot begin or go on, and why."""
+
+
+class EvaluationError(TrainingError):
+    """An evaluation that cannot be made, or that would look at test buyers before the choice."""

@@ -1,0 +1,174 @@
+"""What a study runs: contenders, seeds, held-out stores, terms to leave out, and how validation chooses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from training.config import TrainConfig
+from training.evaluation import measures as m
+from training.evaluation.choice import Sealed
+from training.evaluation.panel import AXES, Judged, panel
+from training.evaluation.points import TRAIN, VALIDATION, Points
+from training.evaluation.runs import PLAIN, Run, Runs
+
+BRIEF: Final[dict[str, Any]] = {"epochs": 20, "warmup_epochs": 3, "patience": 20, "epoch_rows": 12_288}
+"""A shorter training than `simpersona train`'s, so that a study's many runs fit into an hour."""
+NO_TYPES: Final[dict[str, Any]] = {"forecast_epochs": 0}
+WITHOUT: Final[dict[str, dict[str, Any]]] = {
+    "engagement head": {"engagement_weight": 0.0},
+    "exploration head": {"exploration_weight": 0.0},
+    "purchase head": {"purchase_weight": 0.0},
+    "all three heads": {"engagement_weight": 0.0, "exploration_weight": 0.0, "purchase_weight": 0.0},
+    "contrastive term": {"contrastive_weight": 0.0},
+    "scalars relative to buyers with as many events": {"relative": False},
+    "prefix rows": {"prefix_share": 0.0},
+    "rebuilding the embeddings": {"embeddings_weight": 0.0},
+    "rebuilding the masks": {"masks_weight": 0.0},
+    "revival of dead codes": {"revive_below": 0.0},
+}
+MOST_INCOHERENT: Final = 0.015
+LEAST_PERPLEXITY: Final = 150.0
+_LEAST_ON_VALIDATION: Final = 5  # buyers that a code needs there: the side is small
+RULE: Final = (
+    "on validation buyers: of the head weights with engagement and exploration incoherence of at most 1.5 % "
+    "and perplexity of at least 150, the one with the highest Calinski-Harabasz index on the 16; if there is "
+    "none, the least incoherent. With the funnel hidden: the head weight with the highest purity"
+)
+
+
+class Plan(BaseModel):
+    """The size of a study."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    ablation_seeds: tuple[int, ...] = (0, 1)
+    held_out: tuple[str, ...]
+    head_weights: tuple[float, ...] = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+    hidden_head_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
+    base: dict[str, Any] = BRIEF
+
+
+def heads(weight: float) -> dict[str, Any]:
+    """The same weight for all three heads."""
+    return {f"{axis}_weight": weight for axis in AXES}
+
+
+class Runners(BaseModel):
+    """The study's runs by contender, once the configuration is chosen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: Plan
+    chosen: dict[str, Any]
+    hidden: dict[str, Any]
+
+    def model(self, **differs: Any) -> list[Run]:
+        """The chosen encoder, one run a seed; `differs`: fields of Run."""
+        config = self.plan.base | self.chosen
+        return [Run(kind="model", seed=seed, **({"config": config} | differs)) for seed in self.plan.seeds]
+
+    def plain(self) -> list[Run]:
+        """The plain VQ-VAE."""
+        return self.model(config=self.plan.base | PLAIN | NO_TYPES)
+
+    def baseline(self, kind: str, **differs: Any) -> list[Run]:
+        """A baseline, one run a seed."""
+        return [Run(kind=kind, seed=seed, **differs) for seed in self.plan.seeds]  # type: ignore[arg-type]
+
+    def without(self, differs: dict[str, Any]) -> list[Run]:
+        """The chosen encoder with something changed, on the seeds of the ablations."""
+        config = self.plan.base | self.chosen | NO_TYPES | differs
+        return [Run(kind="model", seed=seed, config=config) for seed in self.plan.ablation_seeds]
+
+    def hidden_model(self, held_out: str | None = None) -> list[Run]:
+        """The encoder that does not see the funnel."""
+        return self.model(view="hidden", config=self.hidden, held_out=held_out)
+
+    def hidden_lloyd(self, held_out: str | None = None) -> list[Run]:
+        """k-means that does not see the funnel."""
+        config = {"hide_funnel": True}
+        return self.baseline("lloyd", view="hidden", config=config, held_out=held_out)
+
+    def all(self, generated: bool) -> list[Run]:
+        """Everything, the main comparison first: what is done when a study is stopped is of most use."""
+        runs = [*self.model(), *self.baseline("kmeans_standard"), *self.baseline("lloyd")]
+        runs += [*self.baseline("lloyd_levels"), *self.baseline("kmeans_scalars"), Run(kind="grid")]
+        runs += [*self.hidden_model(), *self.hidden_lloyd()]
+        for store in self.plan.held_out:
+            runs += [*self.model(held_out=store), *self.baseline("lloyd", held_out=store)]
+            runs += [*self.baseline("lloyd_levels", held_out=store)]
+            runs += [*self.baseline("kmeans_standard", held_out=store)]
+            runs += [*self.hidden_model(store), *self.hidden_lloyd(store)]
+        runs += [*self.plain(), *self.baseline("autoencoder_kmeans")]
+        if generated:
+            runs += [*self.model(view="generated"), *self.baseline("lloyd", view="generated")]
+        for differs in WITHOUT.values():
+            runs += self.without(differs)
+        runs += self.without({})
+        runs += self.without({"quantizer": "simvq"})
+        return runs
+
+
+def choose(plan: Plan, sealed: Sealed, runs: Runs, tell: Any) -> Runners:
+    """Let validation buyers choose the head weights, once; `runs` must hold sealed points only."""
+    frontier = {
+        w: Run(kind="model", config=plan.base | NO_TYPES | heads(w)) for w in plan.head_weights
+    }
+    hidden = {w: Run(kind="model", view="hidden", config=_hidden(plan, w)) for w in plan.hidden_head_weights}
+    lloyd = Run(kind="lloyd")
+    every = [*frontier.values(), *hidden.values(), lloyd]
+    digest = hashlib.sha256(json.dumps([runs.path(run).name for run in every]).encode()).hexdigest()
+    choice = sealed.chosen(digest)
+    if choice is None:
+        runs.do(every, tell)
+        judged = _judged(runs.points["full"])
+        figures = {str(w): _figures(judged, runs, run) for w, run in frontier.items()}
+        unseen = _judged(runs.points["hidden"], hide_funnel=True)
+        purities = {str(w): _figures(unseen, runs, run) for w, run in hidden.items()}
+        best = float(max(figures, key=lambda w: _worth(figures[w])))
+        best_hidden = float(max(purities, key=lambda w: purities[w]["purity"]))
+        choice = {
+            "rule": RULE,
+            "candidates_digest": digest,
+            "seed": 0,
+            "frontier": figures,
+            "lloyd": _figures(judged, runs, lloyd),
+            "hidden": purities,
+            "chosen": {"head_weight": best, "hidden_head_weight": best_hidden},
+            "defaults": TrainConfig().model_dump(mode="json"),
+        }
+        sealed.fix(choice)
+    chosen = choice["chosen"]
+    return Runners(
+        plan=plan, chosen=heads(chosen["head_weight"]), hidden=_hidden(plan, chosen["hidden_head_weight"])
+    )
+
+
+def _hidden(plan: Plan, weight: float) -> dict[str, Any]:
+    # Only whole histories exist without the funnel, a few thousand of them: fewer rows an epoch.
+    rows = {"epoch_rows": plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 2}
+    return plan.base | rows | NO_TYPES | {"hide_funnel": True, "contrastive_weight": 0.0} | heads(weight)
+
+
+def _judged(points: Points, hide_funnel: bool = False) -> Judged:
+    return Judged.of(points, points.where(TRAIN), points.where(VALIDATION), hide_funnel=hide_funnel)
+
+
+def _figures(judged: Judged, runs: Runs, run: Run) -> dict[str, float]:
+    codes = runs.get(run).codes[: len(judged.points.side)]
+    weights = m.once(len(judged.test))
+    measured = panel(judged, codes, least=_LEAST_ON_VALIDATION)
+    names = ["ch16", "purity", "perplexity", *(f"incoherence_{axis}" for axis in AXES)]
+    return {name: float(np.nan_to_num(measured[name](weights)[0], nan=1.0)) for name in names}
+
+
+def _worth(figures: dict[str, float]) -> tuple[bool, float]:
+    mixed = max(figures["incoherence_engagement"], figures["incoherence_exploration"])
+    fine = mixed <= MOST_INCOHERENT and figures["perplexity"] >= LEAST_PERPLEXITY
+    return fine, figures["ch16"] if fine else -mixed
