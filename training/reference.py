@@ -11,7 +11,7 @@ counts against the store's, over its degrees of freedom. This is the dispersion 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +29,8 @@ MAX_STORES: Final = 200
 
 _NEVER_LATE: Final = Windows(WINDOW_MS, 2**50)
 _ROWS_HELD: Final = 20_000
+_FIRST_PART: Final = 12
+"""Windows of the first stretch: an hour."""
 _LEAST_VOTES: Final = 20
 """A span with fewer votes says too little of how spans vary."""
 _LEAST_FREEDOM: Final = 100
@@ -37,34 +39,64 @@ _UNMEASURED: Final = 3.0
 
 
 class ReferenceCounter:
-    """Feed it a history in arrival order, several sources one after the other."""
+    """Feed it a history in arrival order, several sources one after the other.
+
+    A history begins with buyers who all look new, because what they did before is not in it; live traffic,
+    with the history in the store, does not. So the first quarter to half of the event time only warms
+    the states: spans of doubling length are counted apart, and the last two make the reference.
+    """
 
     def __init__(self, encode: Encode) -> None:
         self._recount = Recount(_NEVER_LATE, encode)
-        self._spans = {span: _Spread(span) for span in SPANS_MS}
-        self._stores: dict[str, Counts] = defaultdict(empty_profile)
+        self._began: int | None = None
+        self._parts: dict[int, _Part] = defaultdict(_Part)
 
     def add(self, events: Sequence[Event]) -> None:
         """Count a batch."""
         self._recount.add(events)
         if len(self._recount) > _ROWS_HELD:
-            self._take_over()
+            self.add_windows(self._recount.drain())
+
+    def add_windows(self, counted: Mapping[tuple[int, str, int], Counts]) -> None:
+        """Count windows of WINDOW_MS that were counted elsewhere: (partition, store, window) -> counts."""
+        if self._began is None and counted:
+            self._began = min(window for _, _, window in counted)
+        for (_, store, window), counts in counted.items():
+            elapsed = max(0, window - (self._began or 0)) // _FIRST_PART
+            self._parts[elapsed.bit_length()].add(store, window, counts)
 
     def reference(self) -> Reference:
         """What was counted until now."""
-        self._take_over()
-        largest = sorted(self._stores, key=lambda store: -buyers(self._stores[store]))[:MAX_STORES]
+        self.add_windows(self._recount.drain())
+        whole = _Part()
+        for number, part in self._parts.items():
+            if number >= max(self._parts) - 1:
+                whole.merge(part)
+        largest = sorted(whole.stores, key=lambda store: -buyers(whole.stores[store]))[:MAX_STORES]
         return Reference(
-            pooled=sum(self._stores.values(), empty_profile()),
-            stores={store: self._stores[store] for store in sorted(largest)},
-            dispersion={span: spread.dispersion() for span, spread in self._spans.items()},
+            pooled=sum(whole.stores.values(), empty_profile()),
+            stores={store: whole.stores[store] for store in sorted(largest)},
+            dispersion={span: spread.dispersion() for span, spread in whole.spreads.items()},
         )
 
-    def _take_over(self) -> None:
-        for (_, store, window), counts in self._recount.drain().items():
-            self._stores[store] = self._stores[store] + counts
-            for spread in self._spans.values():
-                spread.add(store, window * WINDOW_MS, counts)
+
+class _Part:
+    """A stretch of the history: counts by store, and how they vary."""
+
+    def __init__(self) -> None:
+        self.stores: dict[str, Counts] = defaultdict(empty_profile)
+        self.spreads = {span: _Spread(span) for span in SPANS_MS}
+
+    def add(self, store: str, window: int, counts: Counts) -> None:
+        self.stores[store] = self.stores[store] + counts
+        for spread in self.spreads.values():
+            spread.add(store, window * WINDOW_MS, counts)
+
+    def merge(self, other: _Part) -> None:
+        for store, counts in other.stores.items():
+            self.stores[store] = self.stores[store] + counts
+        for span, spread in self.spreads.items():
+            spread.merge(other.spreads[span])
 
 
 class _Spread:
@@ -77,9 +109,9 @@ class _Spread:
     def __init__(self, span_ms: int) -> None:
         self._span_ms = span_ms
         self._open: dict[tuple[str, int], Counts] = defaultdict(empty_profile)
-        self._squares: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(CELLS))
-        self._sums: dict[str, Counts] = defaultdict(empty_profile)
-        self._count: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(len(FEATURES), np.int64))
+        self.squares: dict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(CELLS))
+        self.sums: dict[str, Counts] = defaultdict(empty_profile)
+        self.count: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(len(FEATURES), np.int64))
 
     def add(self, store: str, at_ms: int, counts: Counts) -> None:
         """Add counts of a window that begins at a time."""
@@ -88,10 +120,22 @@ class _Spread:
         if len(self._open) > _ROWS_HELD:
             self._close(sorted(self._open, key=lambda at: at[1])[: _ROWS_HELD // 2])
 
+    def merge(self, other: _Spread) -> None:
+        """Take over what another stretch of the history counted."""
+        other.close()
+        for store, spans in other.count.items():
+            self.squares[store] += other.squares[store]
+            self.sums[store] = self.sums[store] + other.sums[store]
+            self.count[store] += spans
+
     def dispersion(self) -> dict[str, float]:
         """How much each feature's counts vary, 1 being independent votes; never below 1."""
-        self._close(list(self._open))
+        self.close()
         return {feature.name: self._of(i, feature) for i, feature in enumerate(FEATURES)}
+
+    def close(self) -> None:
+        """No span grows any more."""
+        self._close(list(self._open))
 
     def _close(self, keys: Sequence[tuple[str, int]]) -> None:
         for key in keys:
@@ -100,18 +144,18 @@ class _Spread:
                 mine = counts[feature.cells]
                 votes = int(mine.sum())
                 if votes >= _LEAST_VOTES:
-                    self._squares[store][feature.cells] += mine.astype(np.float64) ** 2 / votes
-                    self._sums[store][feature.cells] += mine
-                    self._count[store][i] += 1
+                    self.squares[store][feature.cells] += mine.astype(np.float64) ** 2 / votes
+                    self.sums[store][feature.cells] += mine
+                    self.count[store][i] += 1
 
     def _of(self, i: int, feature: Feature) -> float:
         statistic, freedom = 0.0, 0
-        for store, spans in self._count.items():
-            sums = self._sums[store][feature.cells]
+        for store, spans in self.count.items():
+            sums = self.sums[store][feature.cells]
             met = sums > 0
             freedom += max(0, int(spans[i]) - 1) * max(0, int(met.sum()) - 1)
             # sum over spans of (n_rk - n_r p_k)^2 / (n_r p_k), with p_k = sums / their sum
-            squares = self._squares[store][feature.cells][met]
+            squares = self.squares[store][feature.cells][met]
             statistic += float((squares / sums[met]).sum() * sums.sum() - sums.sum())
         return round(max(1.0, statistic / freedom), 3) if freedom >= _LEAST_FREEDOM else _UNMEASURED
 

@@ -1,0 +1,1 @@
+"""Drift: live traffic, window by window, against the bundle's reference."""
