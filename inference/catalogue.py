@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from inference.errors import CatalogueError
 from inference.graph import CODES
 
 MIN_SHARED_BY: Final = 5
@@ -112,9 +113,28 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The type that a code belongs to, or None in a bundle without types."""
         return next((kind for kind in self.types if code in kind.codes), None)
 
-    def type_named(self, name: str) -> PersonaType | None:
-        """The type of this name, or None."""
-        return next((kind for kind in self.types if kind.name == name), None)
+    def require_card(self, code: int) -> CodeCard:
+        """The card of a code.
+
+        Raises:
+            CatalogueError: the bundle was made without cards, or the code is none of its codes.
+        """
+        card = self.card(code)
+        if card is None:
+            raise CatalogueError(f"this bundle has no card of code {code}; codes are 0 to {CODES - 1}")
+        return card
+
+    def require_type(self, name: str) -> PersonaType:
+        """The type of this name.
+
+        Raises:
+            CatalogueError: there is none; the message names those that are.
+        """
+        for kind in self.types:
+            if kind.name == name:
+                return kind
+        known = ", ".join(sorted(kind.name for kind in self.types)) or "none: it was made without types"
+        raise CatalogueError(f"this bundle has no type {name!r}; it has {known}")
 
 
 def encode_catalogue(catalogue: Catalogue) -> bytes:

@@ -90,7 +90,11 @@ def _kinds(session: Sequence[Visit]) -> Shape:
 
 
 _LEVELS: Final[tuple[Callable[[Sequence[Visit]], Shape], ...]] = (_with_pauses, _in_order, _totals, _kinds)
-"""Forms of a session, from the finest to the coarsest."""
+
+
+def forms(session: Sequence[Visit]) -> list[Shape]:
+    """The forms of a session, from the finest to the coarsest."""
+    return [form(session) for form in _LEVELS]
 
 
 def _range(ranges: Sequence[tuple[int, str]], value: float) -> str:
@@ -101,7 +105,7 @@ class SharedShapes:
     """How many buyers have which form in common, at every level; one session counts a buyer."""
 
     def __init__(self, sessions: Mapping[BuyerKey, Sequence[Visit]]) -> None:
-        self._shapes = {key: [form(session) for form in _LEVELS] for key, session in sessions.items()}
+        self._shapes = {key: forms(session) for key, session in sessions.items()}
         self._counts = [Counter(shapes[i] for shapes in self._shapes.values()) for i in range(len(_LEVELS))]
 
     def prototype(self, nearest_first: Sequence[BuyerKey]) -> SessionShape | None:

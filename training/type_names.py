@@ -111,12 +111,12 @@ class Trait(NamedTuple):
 TRAITS: Final = (
     Trait("events", "deep", "brief", "many events", "few events", "events"),
     Trait("sessions", "returning", "one-visit", "several visits", "a single visit", "visits"),
-    Trait("pace_seconds", "slow", "quick", "slow steps", "quick steps", "s a step"),
+    Trait("pace_seconds", "slow", "quick", "lingers on pages", "skims pages", "s a step"),
     Trait("product_views", "", "", "many product views", "few product views", "product views"),
     Trait("distinct_categories", "roaming", "focused", "many categories", "few categories", "categories"),
-    Trait("list_views", "", "", "many lists", "few lists", "lists"),
+    Trait("list_views", "", "", "many category pages", "few category pages", "category pages"),
     Trait("searches", "searching", "", "many searches", "few searches", "searches"),
-    Trait("carts", "", "", "full carts", "empty carts", "added to cart"),
+    Trait("carts", "", "", "fills carts", "empty carts", "cart additions"),
     Trait("viewed_price", "premium", "thrifty", "dear products", "cheap products", "mean price viewed"),
 )
 
@@ -181,7 +181,7 @@ def describe_type(name: str, behaviour: Behaviour, all_types: Sequence[Behaviour
     bought = behaviour.reached("A")
     return {
         "title": name.replace("-", " ").capitalize(),
-        "description": f"They {noun.does}: {_percent(behaviour.reached('C'))} fill a cart and "
+        "description": f"They {noun.does}: {_percent(behaviour.reached('C'))} reach a cart and "
         f"{_percent(bought)} buy (of all buyers {_percent(overall.reached('C'))} and "
         f"{_percent(overall.reached('A'))}).",
         "rule": ", ".join([*words, _buys(bought)]) + "".join(f"; {figure}" for figure in figures),
@@ -197,6 +197,8 @@ def _buys(share: float) -> str:
 
 
 def _percent(share: float) -> str:
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
 
 

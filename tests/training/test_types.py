@@ -113,7 +113,7 @@ def test_shares_fall_and_sum_to_one(groups: TypeGroups) -> None:
 def test_texts_carry_the_types_own_figures(groups: TypeGroups) -> None:
     texts = {kind.name: (kind.title, kind.description, kind.rule) for kind in groups.types}
     assert texts["cart-builder"][0] == "Cart builder"
-    assert "100 % fill a cart and 0 % buy" in texts["cart-builder"][1]
+    assert "100 % reach a cart and 0 % buy" in texts["cart-builder"][1]
     assert "many searches" in texts["searcher"][2]
     assert "8.0 searches" in texts["searcher"][2] or "8.1 searches" in texts["searcher"][2]
     assert texts["buyer"][2].split(";")[0].endswith("always buys")

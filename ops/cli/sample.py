@@ -1,0 +1,84 @@
+"""`simpersona sample`: a population of persona tokens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ops.store_mix import Source
+
+
+def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[str, ...]) -> tuple[str, ...]:
+    names = []
+    for text in filters:
+        key, _, name = text.partition("=")
+        if key != "type" or not name:
+            raise click.BadParameter(f"{text!r} is no filter; write type=NAME (see `simpersona personas`)")
+        names.append(name)
+    return tuple(names)
+
+
+@click.command()
+@click.option("--store", required=True, help="Whose buyers; a store never seen has the mix of all stores.")
+@click.option("-n", "--count", "n", default=10, show_default=True, type=click.IntRange(min=0, max=10_000_000))
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same tokens."
+)
+@click.option(
+    "--filter",
+    "types",
+    multiple=True,
+    callback=_types,
+    metavar="type=NAME",
+    help="Only buyers of a type; may be given several times.",
+)
+@click.option(
+    "--source",
+    type=click.Choice(["reference", "live"]),
+    default="reference",
+    show_default=True,
+    help="reference: the bundle's training buyers; live: what workers counted lately.",
+)
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), help="Bundle folder; default: the one that serves."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def sample(
+    store: str, n: int, seed: int, types: tuple[str, ...], source: Source, bundle: Path | None, as_json: bool
+) -> None:
+    """Draw persona tokens from p_s(k), the mix of a store's buyers: one token a line.
+
+    A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
+    the mix rests on is said on stderr.
+    """
+    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.sampling import draw_codes, only_codes, tokens
+    from inference.settings import EncoderSettings
+    from ops.store_mix import mix_of
+
+    loaded = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    mix = mix_of(loaded, store, source)
+    if types:
+        mix = only_codes(mix, [code for name in types for code in loaded.catalogue.require_type(name).codes])
+    drawn = tokens(draw_codes(mix, n, seed))
+    if not as_json:
+        click.echo(f"{store}: {mix.note}", err=True)
+        click.echo("".join(f"{token}\n" for token in drawn), nl=False)
+        return
+    report = {
+        "store": store,
+        "source": source,
+        "codebook_version": loaded.codebook_version,
+        "types": list(types),
+        "seed": seed,
+        "n": n,
+        "buyers": mix.buyers,
+        "pooled_share": round(mix.pooled_share, 4),
+        "note": mix.note,
+        "tokens": drawn,
+    }
+    click.echo(json.dumps(report))

@@ -1,0 +1,44 @@
+"""p_s(k) of a store: from the reference of a bundle, or from what workers counted lately."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.profile import FEATURE, Counts, empty_profile
+from inference.reference import load_reference
+from inference.sampling import Mix, store_mix
+
+Source = Literal["reference", "live"]
+HOUR_MS: Final = 3_600_000
+
+
+def mix_of(bundle: Bundle, store: str, source: Source) -> Mix:
+    """The smoothed mix of a store's codes; an unknown store has that of all stores.
+
+    Raises:
+        ProfileError: the bundle has no counts (reference), or they are of another release.
+        OnlineStoreError: the store of a running installation does not answer (live).
+        SamplingError: nobody was counted.
+    """
+    if source == "reference":
+        reference = load_reference(bundle.folder)
+        return store_mix(_codes(reference.stores.get(store)), _codes(reference.pooled))
+    stores = _live(bundle.codebook_version)
+    return store_mix(_codes(stores.get(store)), _codes(sum(stores.values(), empty_profile())))
+
+
+def _codes(counts: Counts | None) -> Counts:
+    return np.zeros(FEATURE["codes"].size, np.int64) if counts is None else counts[FEATURE["codes"].cells]
+
+
+def _live(version: str) -> dict[str, Counts]:
+    from inference.windows import WindowReader, WindowSettings
+    from ops.connect import connect
+
+    settings = WindowSettings()
+    with connect() as connection:
+        span_ms = round(settings.window_hours * HOUR_MS)
+        return WindowReader(connection.rows, settings).recent(span_ms, version)
