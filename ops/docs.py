@@ -18,9 +18,11 @@ from feature_store.events import json_schema
 from feature_store.identity import IdentitySettings
 from feature_store.settings import HomeSettings
 from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from inference.bundle import load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
 from inference.windows import WindowSettings
 from ops.cli.main import simpersona
+from ops.personas import personas_page
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
 from training.gates import GateSettings
@@ -99,11 +101,17 @@ def event_schema() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+def personas() -> str:
+    """The catalogue of the bundle that comes with the package."""
+    return _MADE + personas_page(load_bundle(starter_bundle_path()))
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "features.md": features_page,
     "event.schema.json": event_schema,
+    "personas.md": personas,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -147,10 +148,7 @@ def test_a_code_of_one_odd_buyer_goes_with_its_neighbours() -> None:
 
 def test_names_stay_when_other_buyers_behave_the_same(groups: TypeGroups) -> None:
     renamed = Catalogue(
-        types=tuple(
-            type(kind)(**{f: getattr(kind, f) for f in kind.__struct_fields__} | {"name": f"old-{kind.name}"})
-            for kind in groups.types
-        ),
+        types=tuple(msgspec.structs.replace(kind, name=f"old-{kind.name}") for kind in groups.types),
         scale=groups.scale,
     )
     later = grouped(seed=7, previous=renamed)
