@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_store.funnel import STRATA, strata
 from feature_store.vector import SCALARS
 
 Floats = NDArray[np.float64]
@@ -27,8 +28,6 @@ Ints = NDArray[np.int64]
 MIN_EVENTS: Final = 3
 """Buyers with fewer events say too little of themselves to set a level, or to be judged."""
 LOW, MID, HIGH = 0, 1, 2
-LOOKED, CARTED, CHECKED_OUT, PURCHASED = 0, 1, 2, 3
-"""Funnel strata D, C, B, A of the paper, by depth."""
 
 KNOTS: Final = np.log1p(np.array([1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 100], dtype=np.float64))
 """log1p(events) at which mean and deviation among buyers with as many events are kept; linear between."""
@@ -41,7 +40,7 @@ _LOOKS: Final = [_COLUMN[name] for name in ("product_views", "list_views", "sear
 _DISTINCT: Final = [_COLUMN[name] for name in ("distinct_products", "distinct_categories")]
 _FLAT: Final = 1e-6
 _LEAST_DEVIATION: Final = 0.1  # of a log1p count: where nearly all are the same, a step is no outlier
-_PRIOR_ROWS: Final = 30.0
+_PRIOR_ROWS: Final = 2.0
 
 
 class ByEvents(NamedTuple):
@@ -54,18 +53,21 @@ class ByEvents(NamedTuple):
     def fit(cls, log_events: Floats, columns: Floats, known: NDArray[np.bool_] | None = None) -> Self:
         """Estimate from rows: log_events float64 [n], columns float64 [n, c], known bool [n, c] or all.
 
-        A row counts for the two knots around it by how near they are; a knot with few rows leans on the
-        mean of all, as if _PRIOR_ROWS rows of that mean had been seen there.
+        The mean is a linear spline by least squares, the variance the kernel-weighted mean of what is left.
+        A knot with few rows leans on the mean of all, as if _PRIOR_ROWS rows of that mean were there.
         """
         weight = hat_weights(log_events)
         told = np.ones_like(columns) if known is None else known.astype(np.float64)
         seen = np.maximum(told.sum(axis=0), 1.0)
         overall = (told * columns).sum(axis=0) / seen
-        spread = (told * (columns - overall) ** 2).sum(axis=0) / seen
-        total = weight.T @ told + _PRIOR_ROWS
-        mean = (weight.T @ (told * columns) + _PRIOR_ROWS * overall) / total
+        off = told * (columns - overall)
+        mean = np.empty((len(KNOTS), columns.shape[1]))
+        for i in range(columns.shape[1]):
+            normal = (weight * told[:, i, None]).T @ weight + _PRIOR_ROWS * np.eye(len(KNOTS))
+            mean[:, i] = overall[i] + np.linalg.solve(normal, weight.T @ off[:, i])
         square = told * (columns - weight @ mean) ** 2
-        variance = (weight.T @ square + _PRIOR_ROWS * spread) / total
+        variance = weight.T @ square + _PRIOR_ROWS * (off**2).sum(axis=0) / seen
+        variance /= weight.T @ told + _PRIOR_ROWS
         return cls(mean, np.maximum(np.sqrt(variance), _LEAST_DEVIATION))
 
     def standardise(self, log_events: Floats, columns: Floats) -> Floats:
@@ -82,7 +84,8 @@ def hat_weights(log_events: Floats) -> Floats:
 
 
 class Levels(NamedTuple):
-    """Levels of rows, int64 [n] each: engagement and exploration LOW, MID, HIGH; purchase 0 to 3."""
+    """Levels of rows, int64 [n] each: engagement and exploration LOW, MID, HIGH; purchase 0 to 3 as
+    said above (the strata D, C, B, A)."""
 
     engagement: Ints
     exploration: Ints
@@ -129,7 +132,7 @@ class Axes(NamedTuple):
         return Levels(
             np.searchsorted(self.engagement_cuts, engagement).astype(np.int64),
             np.searchsorted(self.exploration_cuts, exploration).astype(np.int64),
-            stratum(vectors),
+            len(STRATA) - 1 - strata(vectors),
         )
 
     def _engagement(self, logs: Floats) -> Floats:
@@ -147,14 +150,6 @@ def _breadth(logs: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     looks = np.log1p(np.expm1(logs[:, _LOOKS]).sum(axis=1))
     parts = np.column_stack([looks, logs[:, _DISTINCT]])
     return parts, np.column_stack([np.ones(len(parts), np.bool_), logs[:, _DISTINCT] > 0])
-
-
-def stratum(vectors: NDArray[np.float32]) -> Ints:
-    """Deepest point of the funnel that raw vectors reached, int64 [n]: LOOKED to PURCHASED."""
-    depth = np.zeros(len(vectors), dtype=np.int64)
-    for level, name in ((CARTED, "carts"), (CHECKED_OUT, "checkouts"), (PURCHASED, "purchases")):
-        depth[vectors[:, _COLUMN[name]] > 0] = level
-    return depth
 
 
 def _logs(vectors: NDArray[np.float32]) -> Floats:

@@ -69,7 +69,7 @@ def _fill(staging: Path, trained: Trained, data: BuyerVectors) -> dict[str, Any]
     served = run_graph(open_graph(model.read_bytes(), threads=1), data.vectors[data.whole])
     shares = code_shares(served.code, CODES)
     evaluated = evaluation(trained, data, shares, parity)
-    _write(staging / CATALOGUE, catalogue(shares))
+    _write(staging / CATALOGUE, catalogue(shares, trained.forecasting))
     _write(staging / "reference.json", reference(data, shares, served.distance))
     _write(staging / "evaluation.json", evaluated)
     size = sum(file.stat().st_size for file in staging.iterdir())

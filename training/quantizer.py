@@ -1,19 +1,17 @@
 """A vector quantiser with a codebook learned by exponential moving averages.
 
 van den Oord et al. 2017 (arXiv 1711.00937): k = argmin ||z - e_k||, straight-through gradient and
-commitment loss (section 3.2), EMA updates (appendix A.1). Initialised by k-means++ (Arthur and
-Vassilvitskii 2007) and Lloyd steps; codes that fall out of use restart at a random encoder output
-(Dhariwal et al. 2020, arXiv 2005.00341, section 3.1).
+commitment loss (section 3.2), EMA updates (appendix A.1). Codes that fall out of use restart at a
+random encoder output (Dhariwal et al. 2020, arXiv 2005.00341, section 3.1).
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
+
+from training.codebook import nearest_code, place_codes, straight_through
 
 _EPSILON = 1e-5  # Laplace smoothing of the use counts, as in the authors' code
 
@@ -44,28 +42,19 @@ class EmaQuantizer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, latents: Tensor) -> None:
-        """Place the codes by k-means++ and Lloyd steps on latents float32 [n, size], n >= codes."""
-        codes = len(self.codebook)
-        kmeans = KMeans(codes, init="k-means++", n_init=1, max_iter=10, random_state=self._seed)
-        with threadpool_limits(1):  # its threads add up in the order in which they finish
-            labels = kmeans.fit_predict(latents.cpu().double().numpy())
-        counts = np.bincount(labels, minlength=codes)
-        self.codebook.copy_(torch.from_numpy(kmeans.cluster_centers_))
+        """Place the codes on latents float32 [n, size], n >= codes."""
+        centres, counts = place_codes(latents, len(self.codebook), self._seed)
+        self.codebook.copy_(torch.from_numpy(centres))
         self.uses.copy_(torch.from_numpy(counts / counts.mean()))
         self.sums.copy_(self.codebook * self.uses[:, None])
 
-    def nearest(self, latents: Tensor) -> Tensor:
-        """Indices int64 [n] of the nearest codes of latents float32 [n, size]."""
-        return square_distances(latents, self.codebook).argmin(dim=1)
-
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Quantise latents float32 [n, size]."""
-        indices = self.nearest(latents)
+        indices = nearest_code(latents, self.codebook)
         quantized = self.codebook[indices]
         if self.training:
             self._update(latents.detach(), indices)
-        loss = F.mse_loss(latents, quantized)
-        return latents + (quantized - latents).detach(), indices, loss
+        return straight_through(latents, quantized), indices, F.mse_loss(latents, quantized)
 
     @torch.no_grad()
     def _update(self, latents: Tensor, indices: Tensor) -> None:
@@ -88,9 +77,10 @@ class EmaQuantizer(nn.Module):
         self.uses[dead] = mean  # as if of average use, so that it gets time to win rows
         self.sums[dead] = fresh * mean
 
+    def get_extra_state(self) -> Tensor:
+        """What the next revival draws from, so that a resumed run draws what the other would have."""
+        return self._random.get_state()
 
-def square_distances(latents: Tensor, codebook: Tensor) -> Tensor:
-    """||z - e||^2 float32 [n, codes] by the expanded square: one matrix product, no [n, codes, size]."""
-    return (
-        latents.square().sum(dim=1, keepdim=True) - 2.0 * latents @ codebook.T + codebook.square().sum(dim=1)
-    )
+    def set_extra_state(self, state: Tensor) -> None:
+        """Go on drawing from there."""
+        self._random.set_state(state.cpu())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,7 @@ from feature_store.vector import N_SCALARS, SCALARS
 from inference.assignment import token
 from training.dataset import BuyerVectors
 from training.export import Parity
+from training.forecasting import Forecasting
 from training.train import Trained
 
 QUANTILES: Final = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
@@ -27,14 +29,17 @@ def code_shares(codes: NDArray[np.int64], size: int) -> NDArray[np.float64]:
     return np.bincount(codes, minlength=size) / len(codes)
 
 
-def catalogue(shares: NDArray[np.float64]) -> dict[str, Any]:
-    """The codes with their share of the training buyers; no types yet."""
+def catalogue(shares: NDArray[np.float64], forecasting: Forecasting | None) -> dict[str, Any]:
+    """The codes with their share of the training buyers and their type; the types, if any were made."""
+    types = forecasting.groups.types if forecasting else ()
+    name = {code: kind.name for kind in types for code in kind.codes}
     return {
         "codes": [
-            {"code": code, "token": token(code), "share": round(share, 6)}
+            {"code": code, "token": token(code), "type": name.get(code), "share": round(share, 6)}
             for code, share in enumerate(shares.tolist())
         ],
-        "types": [],
+        "types": msgspec.to_builtins(types),
+        "scale": msgspec.to_builtins(forecasting.groups.scale) if forecasting else None,
     }
 
 
@@ -71,5 +76,16 @@ def evaluation(
         "validation_losses": trained.validation_losses,
         "codes_used": int((shares > 0).sum()),
         "perplexity": round(perplexity(shares), 1),
+        "forecast": _forecast(trained.forecasting),
         "parity": parity._asdict(),
+    }
+
+
+def _forecast(forecasting: Forecasting | None) -> dict[str, Any] | None:
+    if forecasting is None:
+        return None
+    return {
+        "types": forecasting.groups.choice,
+        "temperature": forecasting.temperature,
+        "validation_by_events": forecasting.validation,
     }

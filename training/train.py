@@ -5,108 +5,216 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from inference.catalogue import Catalogue
 from inference.graph import CODES
+from training import checkpoint
+from training.axes import Axes
 from training.config import TrainConfig
 from training.dataset import BuyerVectors, split_by_buyer
 from training.errors import DatasetError, DivergedError
-from training.model import VQVAE, Losses, Scaling
+from training.forecasting import Forecasting, add_forecast
+from training.model import VQVAE, Batch, Losses
+from training.sampling import Sampler
+from training.scaling import Scaling
 
 log = structlog.get_logger()
 
-_INITIAL_ROWS = 65_536  # enough for 256 k-means centres; more only takes longer
+_INITIAL_ROWS = 32_768  # enough for 256 k-means centres; more only takes longer
+_VALIDATION_ROWS = 16_384
 _EVALUATION_ROWS = 8192
 
 
 class Trained(NamedTuple):
-    """A trained model (in eval mode, on the CPU) and how the training went."""
+    """A trained model (in eval mode, on the CPU) and how the training went.
+
+    axes are the levels as fitted on the training buyers. forecasting holds the types and how well they are
+    forecast; None where no types were asked for (forecast_epochs 0).
+    """
 
     model: VQVAE
     config: TrainConfig
+    axes: Axes
     epochs: int
     best_epoch: int
     seconds: float
     validation_losses: dict[str, float]
+    forecasting: Forecasting | None
 
 
-def train(data: BuyerVectors, config: TrainConfig) -> Trained:
+def train(
+    data: BuyerVectors,
+    config: TrainConfig,
+    resume: Path | None = None,
+    *,
+    warm_start: Mapping[str, Tensor] | None = None,
+    previous: Catalogue | None = None,
+) -> Trained:
     """Train on data; the model of the epoch with the lowest validation loss is returned.
 
+    `resume` names a checkpoint file: written after each epoch, and where it is there already, training goes
+    on from it and comes to the result that it would have had without the stop. It is removed at the end.
+    `warm_start` are the weights of a champion (training.successor), begun with in place of a warm-up and of
+    placing the codes; `previous` is its catalogue, whose types keep their names.
+
     Raises:
-        DatasetError: the data is empty, not finite, or has fewer different rows than codes.
+        DatasetError: the data is empty, not finite, or has fewer different rows than codes; or the
+            checkpoint is of another run.
         DivergedError: the loss became NaN or infinite.
     """
     started = time.perf_counter()
     check_trainable(data)
-    training_rows, validation_rows = split_by_buyer(data, config.validation_share, config.seed)
+    of = checkpoint.fingerprint(data, config) if resume else ""
+    kept = checkpoint.load(resume, of)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    vectors = torch.from_numpy(data.vectors)
-    training, validation = vectors[training_rows].to(device), vectors[validation_rows].to(device)
-
+    training, validation = split_by_buyer(data, config.validation_share, config.seed)
+    whole = training[data.whole[training]]
+    axes = Axes.fit(data.vectors[whole])
+    rows = Rows(data, axes, device)
     torch.manual_seed(config.seed)
-    shuffle = torch.Generator().manual_seed(config.seed)
-    model = VQVAE(Scaling.fit(data.vectors[training_rows], config.embedding_weight), config).to(device)
-    epochs = config.warmup_epochs + config.epochs
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, epochs * math.ceil(len(training) / config.batch_size)
+    scaling = Scaling.fit(
+        data.vectors[Sampler(data, training, config).draw(0, config.epoch_rows)],
+        config.embedding_weight,
+        relative=config.relative,
+        hide_funnel=config.hide_funnel,
+    )
+    run = _Run(VQVAE(scaling, config).to(device), config)
+    if kept:
+        run.restore(kept)
+    elif warm_start is not None:
+        run.begin_with(warm_start)
+    sampler = Sampler(data, training, config)
+    judged = rows.take(Sampler(data, validation, config).draw(0, min(_VALIDATION_ROWS, 4 * len(validation))))
+    with _progress() as progress:
+        bar = progress.add_task("training", total=config.warmup_epochs + config.epochs, loss=run.best)
+        while not run.finished:
+            run.one_epoch(rows, sampler.draw(run.epoch + 1, config.epoch_rows), judged)
+            progress.update(bar, completed=run.epoch, loss=run.best)
+            if resume:
+                checkpoint.save(resume, of, run.state())
+    model = run.best_model()
+    forecasting = None
+    if config.forecast_epochs:
+        forecasting = add_forecast(model, data, training, validation, config, previous)
+    seconds = time.perf_counter() - started
+    log.info("trained", epochs=run.epoch, best_epoch=run.best_epoch, loss=run.best, seconds=round(seconds, 1))
+    if resume:
+        resume.unlink(missing_ok=True)
+    return Trained(
+        model.cpu().eval(), config, axes, run.epoch, run.best_epoch, seconds, run.best_losses, forecasting
     )
 
-    best, best_epoch = float("inf"), 0
-    kept: dict[str, Tensor] = {}
-    losses: dict[str, float] = {}
-    with _progress() as progress:
-        bar = progress.add_task("training", total=epochs, loss=float("nan"))
-        for epoch in range(1, epochs + 1):
-            order = torch.randperm(len(training), generator=shuffle).to(device)
-            if epoch <= config.warmup_epochs:
-                _run_epoch(model.autoencode, training[order], optimiser, schedule, config)
-                progress.update(bar, completed=epoch)
-                continue
-            if epoch == config.warmup_epochs + 1:
-                with torch.no_grad():
-                    model.quantizer.initialise(model.latents(training[order[:_INITIAL_ROWS]]))
-            model.train()
-            _run_epoch(model, training[order], optimiser, schedule, config)
-            terms = validation_losses(model, validation)
-            loss = float(total_loss(terms, config))
-            _check_finite(loss)
-            progress.update(bar, completed=epoch, loss=loss)
-            if loss < best:
-                best, best_epoch = loss, epoch
-                kept = {name: value.clone() for name, value in model.state_dict().items()}
-                losses = {name: float(value) for name, value in terms._asdict().items()}
-            elif epoch - best_epoch >= config.patience:
-                break
-    model.load_state_dict(kept)
-    seconds = time.perf_counter() - started
-    log.info("trained", epochs=epoch, best_epoch=best_epoch, loss=best, seconds=round(seconds, 1))
-    return Trained(model.cpu().eval(), config, epoch, best_epoch, seconds, losses)
+
+class Rows:
+    """The data as batches."""
+
+    def __init__(self, data: BuyerVectors, axes: Axes, device: torch.device) -> None:
+        self._vectors = torch.from_numpy(data.vectors)
+        self._levels = torch.from_numpy(np.stack(axes.levels(data.vectors), axis=1))
+        self._end = torch.from_numpy(data.session_end)
+        self._device = device
+
+    def take(self, rows: NDArray[np.int64]) -> Batch:
+        """The batch of rows int64 [n]."""
+        chosen = torch.from_numpy(rows)
+        end = self._end[chosen]
+        columns = (self._vectors[chosen], self._levels[chosen], self._vectors[end], end == chosen)
+        return Batch(*(column.to(self._device) for column in columns))
 
 
-def _run_epoch(
-    losses: Callable[[Tensor], Losses],
-    rows: Tensor,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    config: TrainConfig,
-) -> None:
-    for batch in torch.split(rows, config.batch_size):
-        loss = total_loss(losses(batch), config)
-        _check_finite(loss.item())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+class _Run:
+    """The state of a training run between two epochs."""
+
+    def __init__(self, model: VQVAE, config: TrainConfig) -> None:
+        self.model = model
+        self.config = config
+        self.epoch = 0
+        self._placed = False
+        self.best, self.best_epoch = float("inf"), 0
+        self.best_losses: dict[str, float] = {}
+        self._best_state: dict[str, Any] = {}
+        self._optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+        steps = (config.warmup_epochs + config.epochs) * math.ceil(config.epoch_rows / config.batch_size)
+        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, steps)
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or the last `patience` of them made nothing better."""
+        waited = self.epoch - max(self.best_epoch, self.config.warmup_epochs)
+        return self.epoch == self.config.warmup_epochs + self.config.epochs or waited >= self.config.patience
+
+    def one_epoch(self, rows: Rows, drawn: NDArray[np.int64], judged: Batch) -> None:
+        """Train on the drawn rows, then judge the model on held-out ones."""
+        warm = self.epoch >= self.config.warmup_epochs
+        if self.epoch == self.config.warmup_epochs and not self._placed:
+            self._place_codes(rows, drawn)
+        self.model.train()
+        for start in range(0, len(drawn), self.config.batch_size):
+            batch = rows.take(drawn[start : start + self.config.batch_size])
+            loss = self.model(batch, quantize=warm).total(self.config)
+            _check_finite(loss.item())
+            self._optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimiser.step()
+            self._schedule.step()
+        self.epoch += 1
+        if warm:
+            self._judge(judged)
+
+    def _place_codes(self, rows: Rows, drawn: NDArray[np.int64]) -> None:
+        with torch.no_grad():
+            latents = self.model.latents(rows.take(drawn[:_INITIAL_ROWS]).vectors)
+        if not torch.isfinite(latents).all():
+            raise DivergedError("the latents became NaN or inf; lower the learning rate")
+        self.model.quantizer.initialise(latents)
+
+    def _judge(self, judged: Batch) -> None:
+        terms = validation_losses(self.model, judged)
+        loss = float(terms.total(self.config))
+        _check_finite(loss)
+        if loss < self.best:
+            self.best, self.best_epoch = loss, self.epoch
+            self.best_losses = {name: float(value) for name, value in terms._asdict().items()}
+            self._best_state = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def best_model(self) -> VQVAE:
+        """The model as it was after the best epoch, in eval mode."""
+        self.model.load_state_dict(self._best_state)
+        return self.model.eval()
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin where another run ended, its codes in place."""
+        self.model.load_state_dict(weights)
+        self.epoch, self._placed = self.config.warmup_epochs, True
+
+    def state(self) -> dict[str, Any]:
+        """All that the epochs to come depend on."""
+        return {
+            "epoch": self.epoch,
+            "best": (self.best, self.best_epoch, self.best_losses, self._best_state),
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.epoch = state["epoch"]
+        self.best, self.best_epoch, self.best_losses, self._best_state = state["best"]
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
 
 
 def _check_finite(loss: float) -> None:
@@ -135,18 +243,14 @@ def check_trainable(data: BuyerVectors) -> None:
         )
 
 
-def total_loss(terms: Losses, config: TrainConfig) -> Tensor:
-    """What is minimised: reconstruction, and commitment by its weight."""
-    return terms.scalars + terms.embeddings + terms.masks + config.commitment * terms.commitment
-
-
 @torch.no_grad()
-def validation_losses(model: VQVAE, vectors: Tensor) -> Losses:
-    """Mean loss terms of raw vectors float32 [n, 403], the codebook at rest."""
+def validation_losses(model: VQVAE, judged: Batch) -> Losses:
+    """Mean loss terms of a batch of any size, the codebook at rest."""
     model.eval()
-    parts = [(len(part), model(part)) for part in torch.split(vectors, _EVALUATION_ROWS)]
-    means = [sum(n * terms[i] for n, terms in parts) / len(vectors) for i in range(len(Losses._fields))]
-    return Losses(*(torch.as_tensor(mean) for mean in means))
+    parts = [Batch(*part) for part in zip(*(torch.split(c, _EVALUATION_ROWS) for c in judged), strict=True)]
+    terms = [torch.stack(model(part)) * len(part.vectors) for part in parts]
+    total: Tensor = torch.stack(terms).sum(dim=0) / len(judged.vectors)
+    return Losses(*total)
 
 
 def _progress() -> Progress:
@@ -154,7 +258,7 @@ def _progress() -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("epochs, validation loss {task.fields[loss]:.4f}"),
+        TextColumn("epochs, best validation loss {task.fields[loss]:.4f}"),
         TimeElapsedColumn(),
         console=Console(file=sys.stderr),
     )

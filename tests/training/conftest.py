@@ -11,7 +11,7 @@ from training.config import TrainConfig
 from training.dataset import BuyerVectors
 from training.train import Trained, train
 
-SMALL = TrainConfig(epochs=3, warmup_epochs=2, batch_size=256)
+SMALL = TrainConfig(epochs=3, warmup_epochs=2, batch_size=256, epoch_rows=1500, forecast_epochs=2)
 
 
 def synthetic_buyers(n: int, seed: int = 0, kinds: int = 30) -> BuyerVectors:

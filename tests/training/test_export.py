@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from feature_store.vector import VECTOR_SIZE
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
-from inference.graph import open_graph, run_graph
+from inference.graph import CODES, open_graph, run_graph
 from inference.onnx_encoder import OnnxEncoder
 from tests.training.conftest import SMALL, synthetic_buyers
 from training.dataset import BuyerVectors
@@ -31,7 +32,7 @@ def published(trained: Trained, buyers: BuyerVectors, tmp_path_factory: pytest.T
 
 
 def test_codes_are_torch_codes(published: Published, trained: Trained) -> None:
-    rows = parity_rows(synthetic_buyers(3000, seed=9).vectors, seed=1)
+    rows = parity_rows(synthetic_buyers(3000, seed=9).vectors, seed=1, rows=6000)
     served = OnnxEncoder(published[0]).encode(rows)
     with torch.inference_mode():
         code, distance, margin, *_ = ServingGraph(trained.model)(torch.from_numpy(rows))
@@ -70,10 +71,57 @@ def test_extremes_give_numbers(published: Published) -> None:
     assert (served.margin >= 0).all()
 
 
-def test_a_starter_has_no_types(published: Published, buyers: BuyerVectors) -> None:
-    served = OnnxEncoder(published[0]).encode(buyers.vectors[:5])
+def test_types_and_their_probability_are_those_of_torch(
+    published: Published, trained: Trained, buyers: BuyerVectors
+) -> None:
+    served = OnnxEncoder(published[0]).encode(buyers.vectors)
+    assert trained.model.forecast is not None
+    with torch.inference_mode():
+        scaled = trained.model.scaling(torch.from_numpy(buyers.vectors))
+        probability = trained.model.forecast(scaled).softmax(dim=1).numpy()
+    np.testing.assert_allclose(served.confidence, probability.max(axis=1), rtol=1e-4)
+    rows = np.arange(len(buyers.vectors))
+    np.testing.assert_allclose(probability[rows, served.type], probability.max(axis=1), rtol=1e-4)
+    assert set(served.type.tolist()) <= set(range(len(published[0].types)))
+
+
+def test_every_code_has_one_type(published: Published) -> None:
+    kinds = published[0].catalogue.types
+    assert 6 <= len(kinds) <= 12
+    assert sorted(code for kind in kinds for code in kind.codes) == list(range(CODES))
+
+
+def test_a_bundle_without_types_says_none(
+    buyers: BuyerVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.PARITY_ROWS", 2000)
+    plain = train(buyers, SMALL.model_copy(update={"forecast_epochs": 0, "epochs": 1}))
+    bundle, _ = publish(plain, buyers, tmp_path / "plain", sources=[], command="tests")
+    served = OnnxEncoder(bundle).encode(buyers.vectors[:5])
+    assert bundle.types == ()
     assert served.type.tolist() == [-1] * 5
     assert np.isnan(served.confidence).all()
+
+
+def test_the_parity_test_has_100_000_rows(published: Published, buyers: BuyerVectors) -> None:
+    parity = published[1]["parity"]
+    assert isinstance(parity, dict)
+    assert parity["rows"] == 100_000
+    assert parity["type_ties"] <= len(parity["ties"]) + 10
+
+
+def test_a_full_disk_leaves_nothing(
+    trained: Trained, buyers: BuyerVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.PARITY_ROWS", 2000)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("training.publish.seal_bundle", full)
+    with pytest.raises(OSError, match="No space left"):
+        publish(trained, buyers, tmp_path / "one", sources=[], command="tests")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_graph_of_another_model_is_found_out(
@@ -105,7 +153,10 @@ def test_a_graph_names_no_file_of_the_machine_that_trained(
     assert b".py" not in published[0].model
 
 
-def test_a_bundle_is_never_overwritten(published: Published, trained: Trained, buyers: BuyerVectors) -> None:
+def test_a_bundle_is_never_overwritten(
+    published: Published, trained: Trained, buyers: BuyerVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.PARITY_ROWS", 2000)
     out = published[0].folder
     with pytest.raises(ExportError, match="is there already"):
         check_absent(out)

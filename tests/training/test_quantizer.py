@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.quantizer import EmaQuantizer, square_distances
+from training.codebook import nearest_code, square_distances
+from training.quantizer import EmaQuantizer
 
 
 def with_codebook(codebook: list[list[float]], **settings: float) -> EmaQuantizer:
@@ -70,7 +71,7 @@ def test_a_dead_code_restarts_at_a_latent_of_the_batch() -> None:
     for _ in range(20):
         quantizer(latents)
     assert (quantizer.codebook.abs() <= 2.0).all()
-    assert set(quantizer.nearest(latents).tolist()) == {0, 1}
+    assert set(nearest_code(latents, quantizer.codebook).tolist()) == {0, 1}
 
 
 def test_a_code_in_use_is_not_revived() -> None:
@@ -97,5 +98,5 @@ def test_initialisation_finds_far_clusters() -> None:
     latents = centres.repeat(50, 1) + torch.randn(200, 2)
     quantizer = EmaQuantizer(4, 2)
     quantizer.initialise(latents)
-    assert sorted(quantizer.nearest(centres).tolist()) == [0, 1, 2, 3]
+    assert sorted(nearest_code(centres, quantizer.codebook).tolist()) == [0, 1, 2, 3]
     np.testing.assert_allclose(quantizer.uses, [1.0] * 4)
