@@ -1,0 +1,1 @@
+"""The persona API: events in, personas out, over HTTP (`simpersona api`)."""

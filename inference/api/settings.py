@@ -1,0 +1,56 @@
+"""Settings of the persona API, read from the environment (SIMPERSONA_API_*)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ApiSettings(BaseSettings):
+    """Where the API listens, what it accepts, and how much of it at once."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_API_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address; 0.0.0.0 for clients elsewhere")
+    port: int = Field(8080, description="port; 0: any free one", ge=0, le=65_535)
+    tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; unset: no TLS")
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
+    cors_origins: tuple[str, ...] = Field(
+        (), description='origins whose pages may call, as JSON: ["https://shop.example"]; for browser pixels'
+    )
+    max_body_bytes: int = Field(1 << 20, description="largest request body as sent, gzip or not", ge=1024)
+    max_unpacked_bytes: int = Field(8 << 20, description="largest gzip body unpacked", ge=1024)
+    max_items: int = Field(2_000, description="most events or buyers a request", ge=1)
+    ack_timeout_s: float = Field(10.0, description="longest wait for Kafka's acknowledgement of events", gt=0)
+    queue_events: int = Field(
+        50_000, description="most events waiting for Kafka; more are answered 429", ge=100
+    )
+    stalled_s: float = Field(
+        3.0, description="Kafka acknowledges nothing for so long: new events are answered 503 at once", gt=0
+    )
+    rate: float = Field(500.0, description="requests and events a second of a key made without --rate", gt=0)
+    burst: float = Field(
+        5_000.0, description="requests and events at once of a key made without --burst", ge=1
+    )
+    heartbeat_s: float = Field(15.0, description="a silent stream says that it lives so often", gt=0)
+    stream_buffer: int = Field(
+        1_000, description="assignments that wait for a slow reader of a stream before it is closed", ge=1
+    )
+    streams: int = Field(1_000, description="most open streams of this process", ge=1)
+    streams_per_store: int = Field(50, description="most open streams of one store in this process", ge=1)
+    resume_records: int = Field(
+        200_000, description="how many assignments, of all stores, a resumed stream reads again at most", ge=0
+    )
+    persona_ttl_days: float | None = Field(
+        None, description="a buyer without an event for so long is answered as expired; unset: never", gt=0
+    )
+    distribution_minutes: float = Field(60.0, description="event time that p_s(k) now is counted over", gt=0)
+    grace_s: float = Field(15.0, description="after SIGTERM, how long answers may take", gt=0)
+
+    @model_validator(mode="after")
+    def _tls_whole(self) -> ApiSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both SIMPERSONA_API_TLS_CERTIFICATE and SIMPERSONA_API_TLS_KEY")
+        return self
