@@ -40,8 +40,8 @@ class Sealed:
             return choice
         if "opened_at" in choice:
             raise EvaluationError(
-                f"{self._choice} was chosen among other candidates or on other data, and the test buyers were "
-                f"seen with it; a new choice needs a new folder"
+                f"{self._choice} was chosen among other candidates or on other data, and the test "
+                f"buyers were seen with it; a new choice needs a new folder"
             )
         return None
 
@@ -49,6 +49,11 @@ class Sealed:
         """Write the choice; from now on the test buyers may be opened."""
         self._choice.parent.mkdir(parents=True, exist_ok=True)
         _write(self._choice, choice | {"fixed_at": _now()})
+
+    def read(self) -> dict[str, Any]:
+        """The choice as it stands."""
+        choice: dict[str, Any] = json.loads(self._choice.read_text())
+        return choice
 
     def open(self) -> dict[str, Points]:
         """The points with their test buyers; the first opening is noted in the choice.

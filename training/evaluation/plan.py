@@ -14,7 +14,7 @@ from training.evaluation import measures as m
 from training.evaluation.choice import Sealed
 from training.evaluation.panel import AXES, Judged, panel
 from training.evaluation.points import TRAIN, VALIDATION, Points
-from training.evaluation.runs import PLAIN, Run, Runs
+from training.evaluation.runs import PLAIN, Kind, Run, Runs
 
 BRIEF: Final[dict[str, Any]] = {"epochs": 20, "warmup_epochs": 3, "patience": 20, "epoch_rows": 12_288}
 """A shorter training than `simpersona train`'s, so that a study's many runs fit into an hour."""
@@ -77,9 +77,9 @@ class Runners(BaseModel):
         """The plain VQ-VAE."""
         return self.model(config=self.plan.base | PLAIN | NO_TYPES)
 
-    def baseline(self, kind: str, **differs: Any) -> list[Run]:
+    def baseline(self, kind: Kind, **differs: Any) -> list[Run]:
         """A baseline, one run a seed."""
-        return [Run(kind=kind, seed=seed, **differs) for seed in self.plan.seeds]  # type: ignore[arg-type]
+        return [Run(kind=kind, seed=seed, **differs) for seed in self.plan.seeds]
 
     def without(self, differs: dict[str, Any]) -> list[Run]:
         """The chosen encoder with something changed, on the seeds of the ablations."""
@@ -117,9 +117,7 @@ class Runners(BaseModel):
 
 def choose(plan: Plan, sealed: Sealed, runs: Runs, tell: Any) -> Runners:
     """Let validation buyers choose the head weights, once; `runs` must hold sealed points only."""
-    frontier = {
-        w: Run(kind="model", config=plan.base | NO_TYPES | heads(w)) for w in plan.head_weights
-    }
+    frontier = {w: Run(kind="model", config=plan.base | NO_TYPES | heads(w)) for w in plan.head_weights}
     hidden = {w: Run(kind="model", view="hidden", config=_hidden(plan, w)) for w in plan.hidden_head_weights}
     lloyd = Run(kind="lloyd")
     every = [*frontier.values(), *hidden.values(), lloyd]

@@ -1,0 +1,90 @@
+"""The study: points, choice on validation, runs, figures. Long, and resumable run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from feature_store.funnel import STRATA, strata
+from training.errors import EvaluationError
+from training.evaluation import bootstrap, measures
+from training.evaluation.choice import Sealed
+from training.evaluation.generated import Truth
+from training.evaluation.plan import Plan, choose
+from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points
+from training.evaluation.runs import Runs
+from training.evaluation.sections import Study
+
+
+class Inputs(NamedTuple):
+    """What a study reads. full: histories; hidden: the same buyers with the funnel folded away (see
+    points.hidden_funnel); generated: traffic with known latent types, or None; sources: one line a file."""
+
+    full: Points
+    hidden: Points
+    generated: tuple[Points, Truth] | None
+    sources: list[str]
+
+
+def run_study(inputs: Inputs, plan: Plan, work: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+    """All figures of the report, as one JSON document; `work` keeps what is done.
+
+    Raises:
+        EvaluationError: a held-out store is not in the data; or the folder's choice does not fit.
+    """
+    missing = [store for store in plan.held_out if store not in inputs.full.stores]
+    if missing:
+        raise EvaluationError(
+            f"no events of the store {missing[0]}; there are: {', '.join(inputs.full.stores)}"
+        )
+    views = {"full": inputs.full, "hidden": inputs.hidden}
+    sealed = Sealed(views, work / "choice.json")
+    tell("validation chooses the head weights; the test buyers are sealed")
+    runners = choose(plan, sealed, Runs(work / "runs", sealed.validation()), tell)
+    opened = sealed.open()
+    truth = None
+    if inputs.generated is not None:
+        opened = opened | {"generated": inputs.generated[0]}
+        truth = inputs.generated[1]
+    runs = Runs(work / "runs", opened)
+    tell("the choice is fixed; the test buyers are opened")
+    everything = runners.all(truth is not None)
+    runs.do(everything, tell)
+    figures = Study(runs, runners, truth).figures(tell)
+    seconds = [runs.get(run).about["seconds"] for run in everything if run.kind == "model"]
+    return {
+        "setup": _setup(inputs, plan) | {"models": len(seconds), "median_seconds": float(np.median(seconds))},
+        "choice": sealed.read(),
+        **figures,
+    }
+
+
+def _setup(inputs: Inputs, plan: Plan) -> dict[str, Any]:
+    full = inputs.full
+    labels = strata(full.whole(np.arange(len(full.side))))
+    stores = {}
+    for index, store in enumerate(full.stores):
+        of = full.store == index
+        hidden = inputs.hidden.store == inputs.hidden.stores.index(store)
+        stores[store] = {
+            "train": int((of & (full.side == TRAIN)).sum()),
+            "test": int((of & (full.side == TEST)).sum()),
+            "buyers": int(of.sum()),
+            "with_funnel_hidden": int(hidden.sum()),
+            "strata": dict(zip(STRATA, np.bincount(labels[of], minlength=len(STRATA)).tolist(), strict=True)),
+        }
+    return {
+        "sources": inputs.sources,
+        "plan": plan.model_dump(mode="json"),
+        "sides": dict(zip(("train", "validation", "test"), SHARES, strict=True)),
+        "stores": stores,
+        "landmarks": list(LANDMARKS),
+        "bootstrap_samples": bootstrap.SAMPLES,
+        "least_buyers": measures.LEAST_BUYERS,
+        "mixed": measures.MIXED,
+        "mixed_buyers": measures.MIXED_BUYERS,
+        "generated_buyers": 0 if inputs.generated is None else len(inputs.generated[0].side),
+    }
