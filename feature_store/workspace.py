@@ -35,7 +35,8 @@ def workspace(out: Path) -> Iterator[Path]:
     except Timeout:
         raise OutputError(f"another run is writing {out}: wait for it, or name another file") from None
     except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno else error  # arrow tells more than fits in a line
+        raise OutputError(f"{out} cannot be written: {reason}") from error
 
 
 def publish(made: Path, out: Path) -> None:
