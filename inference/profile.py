@@ -72,7 +72,9 @@ def _lay_out() -> tuple[Feature, ...]:
 
 FEATURES: Final = _lay_out()
 FEATURE: Final[dict[str, Feature]] = {feature.name: feature for feature in FEATURES}
-TALLIES: Final = ("sessions", "new_buyers", "duplicates", "late", "refused")
+TALLIES: Final = ("sessions", "new_buyers", "duplicates", "late", "refused", "unknown", "known")
+"""Plain counts. unknown and known: items of payloads that the adapters of a collector met, by whether they
+are events of ours; the others are of the clickstream."""
 TALLY: Final[dict[str, int]] = {name: FEATURES[-1].cells.stop + i for i, name in enumerate(TALLIES)}
 CELLS: Final = FEATURES[-1].cells.stop + len(TALLIES)
 

@@ -42,6 +42,11 @@ class WindowSettings(BaseSettings):
         """Length of a window, ms."""
         return self.window_seconds * 1000
 
+    @property
+    def keep_s(self) -> int:
+        """How long the store keeps a window, s."""
+        return round(self.window_hours * 3600)
+
 
 class StoreWindow(NamedTuple):
     """Whose counts: codebook version, store (OTHERS: see there)."""

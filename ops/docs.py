@@ -22,6 +22,7 @@ from inference.bundle import load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
 from inference.windows import WindowSettings
 from ops.cli.main import simpersona
+from ops.drift.settings import DriftSettings
 from ops.personas import personas_page
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
@@ -38,6 +39,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     RegistrySettings,
     GateSettings,
     WindowSettings,
+    DriftSettings,
 )
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
 _FEATURES: Final = """# Features

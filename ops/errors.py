@@ -37,6 +37,10 @@ class ModelsError(OpsError):
     """A version cannot be put live, or taken back."""
 
 
+class DriftError(OpsError):
+    """Drift cannot be looked at as things are."""
+
+
 class StackError(OpsError):
     """Root of the local stack's errors."""
 

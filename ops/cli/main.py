@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, str]] = {
     "archive": "ops.cli.archive:archive",
     "backfill": "ops.cli.backfill:backfill",
     "demo": "ops.cli.demo:demo",
+    "drift": "ops.cli.drift:drift",
     "encode": "ops.cli.encode:encode",
     "erase": "ops.cli.erase:erase",
     "events": "ops.cli.events:events",
@@ -39,6 +40,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "EncoderSettings": "SIMPERSONA_ENCODER_",
     "GateSettings": "SIMPERSONA_GATE_",
     "WindowSettings": "SIMPERSONA_",
+    "DriftSettings": "SIMPERSONA_DRIFT_",
 }
 
 

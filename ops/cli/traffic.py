@@ -43,6 +43,15 @@ log = structlog.get_logger()
 @click.option("--duplicates", default=0.01, show_default=True, help="Share of events delivered twice.")
 @click.option("--late", default=0.01, show_default=True, help="Share of events delivered minutes late.")
 @click.option(
+    "--favour", default="", metavar="TYPE", help="A shift: buyers of this latent type come more often."
+)
+@click.option(
+    "--favour-share", default=0.5, show_default=True, help="Share of all buyers that are of it then."
+)
+@click.option(
+    "--favour-after-hours", default=0.0, show_default=True, help="Event time until the shift begins."
+)
+@click.option(
     "--truth",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Parquet file for the buyers' latent types: store, buyer, type.",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, false_discovery_control
 
-from inference.profile import FEATURE, FEATURES, TALLY, Counts, buyers
+from inference.profile import AGE_EDGES_MS, FEATURE, FEATURES, TALLY, Counts, buyers
 from inference.reference import Reference
 
 _SMOOTHING: Final = 0.5
@@ -26,6 +26,7 @@ _LEAST_EXPECTED: Final = 5.0
 """Cells that expect fewer votes are tested together (Cochran's rule)."""
 _NOT_COMPARED: Final = frozenset({"event_age"})
 """History has no CreateTime, so a reference knows no ages; they are watched as they are."""
+_OLD: Final = 1 + AGE_EDGES_MS.index(900_000)
 COMPARED: Final = tuple(feature for feature in FEATURES if feature.name not in _NOT_COMPARED)
 
 Floats = NDArray[np.float64]
@@ -129,7 +130,7 @@ def compare(
 
 
 class Health(NamedTuple):
-    """What a store's counts say without a reference to compare with; shares are of events, NaN without any.
+    """What a store's counts say by themselves; shares are of what arrived, 0 where nothing did.
 
     perplexity: how many codes the votes are like (exp of the entropy); dead_codes: how many codes that hold
     at least 1 % of the reference have no vote; old: events more than five minutes old when Kafka took them.
@@ -137,6 +138,7 @@ class Health(NamedTuple):
 
     buyers: int
     events: int
+    arrived: int
     sessions: int
     perplexity: float
     dead_codes: int
@@ -144,6 +146,7 @@ class Health(NamedTuple):
     duplicates: float
     refused: float
     old: float
+    unknown: float
 
 
 def health(counts: Counts, reference: Counts) -> Health:
@@ -154,18 +157,20 @@ def health(counts: Counts, reference: Counts) -> Health:
     arrived = events + int(counts[TALLY["duplicates"]]) + int(counts[TALLY["refused"]])
 
     def share(part: int, whole: int) -> float:
-        return part / whole if whole else math.nan
+        return part / whole if whole else 0.0
 
     return Health(
         buyers=buyers(counts),
         events=events,
+        arrived=arrived,
         sessions=int(counts[TALLY["sessions"]]),
         perplexity=perplexity(codes),
         dead_codes=int(((codes <= 0) & (expected >= 0.01 * max(int(expected.sum()), 1))).sum()),
         late=share(int(counts[TALLY["late"]]), arrived),
         duplicates=share(int(counts[TALLY["duplicates"]]), arrived),
         refused=share(int(counts[TALLY["refused"]]), arrived),
-        old=share(int(ages[4:].sum()), int(ages.sum())),
+        old=share(int(ages[_OLD:].sum()), int(ages.sum())),
+        unknown=share(int(counts[TALLY["unknown"]]), int(counts[TALLY["unknown"]] + counts[TALLY["known"]])),
     )
 
 

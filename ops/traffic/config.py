@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.errors import TrafficError
 
 MAX_SESSION_MS: Final = 60 * 60 * 1000
@@ -72,7 +73,8 @@ class TrafficConfig:
     `stores` shops that cycle through the fitted profiles. An endless run keeps that rate of new buyers.
     duplicates, late: share of events delivered twice, and delivered a minute or more after they happened.
     noise: probability that a step ignores the buyer's type. diurnal: relative swing of the arrival
-    rate over a day (0 flat, below 1), highest at peak_hour UTC.
+    rate over a day (0 flat, below 1), highest at peak_hour UTC. favour: a buyer type that favour_share of
+    the buyers are of in every store, whatever its mix, from favour_after_hours on: a shift to be found.
 
     Raises:
         TrafficError: a parameter is outside its range.
@@ -87,6 +89,9 @@ class TrafficConfig:
     noise: float = 0.05
     diurnal: float = 0.5
     peak_hour: float = 19.0
+    favour: str = ""
+    favour_share: float = 0.0
+    favour_after_hours: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -99,7 +104,11 @@ class TrafficConfig:
             ("noise", 0, 1),
             ("diurnal", 0, 0.95),
             ("peak_hour", 0, 24),
+            ("favour_share", 0, 1),
+            ("favour_after_hours", 0, 24 * 3650),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise TrafficError(f"{name} is {value}; it must be between {low} and {high}")
+        if self.favour not in ("", *TYPE_NAMES):
+            raise TrafficError(f"favour is {self.favour!r}; it must be one of {', '.join(TYPE_NAMES)}")

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ops.traffic.buyer_types import BUYER_TYPES
+from ops.traffic.buyer_types import BUYER_TYPES, TYPE_NAMES
 from ops.traffic.catalogue import Catalogue
 from ops.traffic.config import MAX_SESSION_MS, MIN_GAP_MS, TrafficConfig, figures
 
@@ -50,17 +50,24 @@ class Population:
         self._config = config
         self._catalogue = catalogue
         self._seed = seed
-        self._type_cumulative = np.cumsum([profile.type_mix for profile in catalogue.profiles], axis=1)
+        mixes = np.array([profile.type_mix for profile in catalogue.profiles])
+        favoured = np.array([float(name == config.favour) for name in TYPE_NAMES])
+        shifted = (1 - config.favour_share) * mixes + config.favour_share * favoured
+        # [before the shift, after it]: cumulative shares by store
+        self._type_cumulative = np.cumsum([mixes, shifted if config.favour else mixes], axis=2)
         self._comes_back = np.array([buyer_type.comes_back for buyer_type in BUYER_TYPES])
         self._price_quantile = np.array([buyer_type.price_quantile for buyer_type in BUYER_TYPES])
         # one day of the diurnal curve, integrated: wall hours <-> hours of constant traffic
         self._grid = np.linspace(0.0, _DAY_MS, 24 * 60 + 1)
         self._busy = _integrated_day(self._grid, config.diurnal, config.peak_hour)
+        self._rate = config.buyers / self._to_busy(config.hours * _HOUR_MS)
+        self._favoured_from = int(self._rate * self._to_busy(config.favour_after_hours * _HOUR_MS))
 
     def traits(self, buyers: Ints) -> Traits:
         """Store, type, home category and price taste of the buyers with these numbers."""
         store = (self._uniform(buyers, _STORE) * len(self._catalogue.profiles)).astype(np.int64)
-        kind = (self._uniform(buyers, _TYPE)[:, None] >= self._type_cumulative[store, :-1]).sum(axis=1)
+        cumulative = self._type_cumulative[(buyers >= self._favoured_from).astype(np.int64), store, :-1]
+        kind = (self._uniform(buyers, _TYPE)[:, None] >= cumulative).sum(axis=1)
         first = self._catalogue.store_categories[store]
         width = self._catalogue.store_categories[store + 1] - first
         home = first + (self._uniform(buyers, _HOME) ** 2 * width).astype(np.int64)
@@ -73,7 +80,7 @@ class Population:
 
     def arrivals_before(self, first: int, end_ms: int) -> tuple[Ints, Ints]:
         """Numbers and first-session starts (ms) of buyers from `first` on who arrive before end_ms."""
-        rate = self._config.buyers / self._to_busy(self._config.hours * _HOUR_MS)
+        rate = self._rate
         elapsed = end_ms - self._config.start_ms
         last = int(rate * self._to_busy(elapsed)) + 1
         buyers = np.arange(first, max(last, first), dtype=np.int64)

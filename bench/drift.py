@@ -1,0 +1,217 @@
+"""Does drift see a shift, and does it keep quiet otherwise? Generated traffic, the live path's own counting.
+
+    .venv/bin/python -m bench.drift [--quick]
+
+A week of history makes the reference; its buyers stay in the store, and traffic goes on. Either nothing
+changes for another week, window after window looked at: every alert is a false one. Or, a day later, buyers
+of one latent type become more frequent: the delay is event time from then to the first alert. The
+time of day changes the traffic in both (TrafficConfig's diurnal curve). A whole run writes
+bench/results/drift.json and the tables of docs/drift.md.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import msgspec
+
+from bench.lineup import ROOT
+from feature_store.behavior import ALLOWED_LATENESS_MS
+from feature_store.intake import Items
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.counting import Windows
+from inference.onnx_encoder import OnnxEncoder
+from inference.profile import Counts, empty_profile
+from inference.recount import Recount
+from inference.reference import SPANS_MS
+from inference.windows import StoreWindow
+from ops.drift.alerts import AlertBook
+from ops.drift.look import look
+from ops.drift.settings import DriftSettings
+from ops.drift.windows import SlidingWindows
+from ops.traffic import TrafficConfig, generate
+from training.reference import WINDOW_MS, ReferenceCounter
+
+RESULTS: Final = ROOT / "bench" / "results" / "drift.json"
+DOCUMENT: Final = ROOT / "docs" / "drift.md"
+HISTORY_DAYS: Final = 7
+_DAY: Final = 86_400_000 // WINDOW_MS
+_VERSION: Final = "bench"
+SHIFTS: Final = (("bargain_hunter", 0.3), ("decisive_buyer", 0.2), ("bouncer", 0.5))
+_ENCODER: Final = OnnxEncoder(load_bundle(starter_bundle_path()))
+
+
+class Counted:
+    """Windows in memory, as the online store would give them."""
+
+    def __init__(self, config: TrafficConfig, seed: int) -> None:
+        self.by_window: dict[int, dict[StoreWindow, Counts]] = {}
+        self.events = 0
+        recount = Recount(Windows(WINDOW_MS, ALLOWED_LATENESS_MS), _ENCODER.encode)
+        for batch in generate(config, seed):
+            recount.add(batch)
+            self.events += len(batch)
+            if len(recount) > 20_000:
+                self._take(recount)
+        self._take(recount)
+
+    def _take(self, recount: Recount) -> None:
+        for (_, store, window), counts in recount.drain().items():
+            merged = self.by_window.setdefault(window, {})
+            whose = StoreWindow(_VERSION, store)
+            merged[whose] = merged.get(whose, empty_profile()) + counts
+
+    def windows(self, first: int, end: int) -> dict[int, dict[StoreWindow, Counts]]:
+        """As WindowReader.windows."""
+        return {n: self.by_window[n] for n in range(first, end) if n in self.by_window}
+
+    def read(self, _numbers: object) -> dict[int, dict[str, Items]]:
+        """As IntakeCounts.read: no collector here."""
+        return {}
+
+
+def follow(
+    config: TrafficConfig, seed: int, first_day: int, end_day: float
+) -> Iterator[tuple[int, AlertBook]]:
+    """The alert book after each window of these days, and first the number of windows since the start."""
+    counted = Counted(config, seed)
+    start = config.start_ms // WINDOW_MS
+    history = ReferenceCounter(_ENCODER.encode)
+    for window, stores in counted.windows(start, start + HISTORY_DAYS * _DAY).items():
+        history.add_windows({(0, whose.store, window): counts for whose, counts in stores.items()})
+    reference, settings, book = history.reference(), DriftSettings(), AlertBook(version=_VERSION)
+    sliding = SlidingWindows(counted, counted, WINDOW_MS, _VERSION)  # type: ignore[arg-type]
+    for window in range(start + first_day * _DAY, start + round(end_day * _DAY)):
+        sliding.read_up_to(window)
+        book.note(window, look(sliding, reference, settings, window).findings, settings)
+        yield window - start, book
+
+
+def quiet(buyers_a_day: int, days: int, seed: int, stores: int) -> dict[str, Any]:
+    """Count what is raised while nothing changes."""
+    total = HISTORY_DAYS + days
+    config = TrafficConfig(buyers=buyers_a_day * total, hours=24.0 * total, stores=stores)
+    looks, odd, raised = 0, 0, []
+    for at, book in follow(config, seed, HISTORY_DAYS, total):
+        looks += 1
+        odd += any(alert.over for alert in book.alerts)
+        raised += [
+            f"{a.store}: {a.name}" for a in book.active if a.since == at + config.start_ms // WINDOW_MS
+        ]
+    return {
+        "buyers_a_day": buyers_a_day,
+        "stores": stores,
+        "seed": seed,
+        "windows": looks,
+        "windows_x_stores": looks * (stores + 1),
+        "windows_with_a_finding": odd,
+        "false_alarms": len(raised),
+        "which": raised,
+    }
+
+
+def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) -> dict[str, Any]:
+    """Minutes of event time from a shift, `hour` hours after a quiet day, to the first alert and the request."""
+    total = HISTORY_DAYS + 2
+    begins = 24.0 * (HISTORY_DAYS + 1) + hour
+    config = TrafficConfig(
+        buyers=buyers_a_day * total,
+        hours=begins + 8,
+        favour=kind,
+        favour_share=share,
+        favour_after_hours=begins,
+    )
+    since = round(begins * 3_600_000 / WINDOW_MS)
+    settings, alarm, asked, early = DriftSettings(), None, None, 0
+    about: list[str] = []
+    for at, book in follow(config, seed, HISTORY_DAYS, begins / 24 + 8 / 24):
+        new = [a for a in book.active if a.since == at + config.start_ms // WINDOW_MS]
+        if at < since:
+            early += len(new)
+            continue
+        if new and alarm is None:
+            alarm, about = at, [f"{a.store}: {a.name}" for a in new]
+        if alarm is not None and book.wanting_retrain(settings) is not None:
+            asked = at
+            break
+    minutes = WINDOW_MS / 60_000
+    return {
+        "favour": kind,
+        "share": share,
+        "at_hour": hour,
+        "buyers_a_day": buyers_a_day,
+        "seed": seed,
+        "alert_after_min": None if alarm is None else (alarm + 1 - since) * minutes,
+        "retrain_asked_after_min": None if asked is None else (asked + 1 - since) * minutes,
+        "first_alerts": about,
+        "alerts_before_the_shift": early,
+    }
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """The tables of docs/drift.md."""
+    lines = ["| buyers a day | stores | windows | windows x stores | with a finding | false alarms |"]
+    lines.append("|---:|---:|---:|---:|---:|---:|")
+    for r in result["quiet"]:
+        lines.append(
+            f"| {r['buyers_a_day']:,} | {r['stores']} | {r['windows']:,} | {r['windows_x_stores']:,} "
+            f"| {r['windows_with_a_finding']} | {r['false_alarms']} |"
+        )
+    lines += [
+        "",
+        "| favoured type | share | at hour | buyers a day | alert after min | retrain asked after min |",
+    ]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    for r in result["shifted"]:
+        lines.append(
+            f"| {r['favour']} | {r['share']:.0%} | {r['at_hour']:g} | {r['buyers_a_day']:,} "
+            f"| {_minutes(r['alert_after_min'])} | {_minutes(r['retrain_asked_after_min'])} |"
+        )
+    lines += ["", f"`{result['command']}`, {result['date']}, {result['seconds']:.0f} s."]
+    return "\n".join(lines)
+
+
+def _minutes(value: float | None) -> str:
+    return "not within 8 h" if value is None else f"{value:g}"
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="A day and one shift, of fewer buyers; writes nothing.")
+@click.option("--seed", default=11, show_default=True, help="Seed of the generated traffic.")
+def main(quick: bool, seed: int) -> None:
+    """Count false alarms in a quiet week, and time what is seen of a shift."""
+    started = time.perf_counter()
+    if quick:
+        runs = [quiet(4_000, 1, seed, 4)]
+        shifts = [shifted("bargain_hunter", 0.3, 10, 4_000, seed)]
+    else:
+        runs = [quiet(10_000, 7, seed, 4), quiet(2_000, 7, seed + 1, 8)]
+        shifts = [
+            shifted(kind, share, hour, buyers, seed + 2)
+            for kind, share in SHIFTS
+            for hour, buyers in ((10.0, 10_000), (20.0, 10_000), (10.0, 2_000))
+        ]
+    result = {
+        "command": " ".join(["python -m bench.drift", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "spans_s": [span / 1000 for span in SPANS_MS],
+        "settings": DriftSettings().model_dump(),
+        "quiet": runs,
+        "shifted": shifts,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    click.echo(to_markdown(result))
+    if not quick:
+        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+        before, mark, rest = DOCUMENT.read_text().partition("<!-- figures -->\n")
+        _, end, after = rest.partition("<!-- figures: end -->")
+        DOCUMENT.write_text(before + mark + to_markdown(result) + "\n" + end + after)
+
+
+if __name__ == "__main__":
+    main()

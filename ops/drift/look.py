@@ -1,0 +1,130 @@
+"""One look at the live traffic: what every span shows, what is beyond its threshold, what lasts."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import structlog
+
+from inference.reference import SPANS_MS, Reference
+from ops.drift.alerts import Alert, AlertBook, Finding, request_retrain
+from ops.drift.measures import Health, Shift, compare, health
+from ops.drift.settings import DriftSettings
+from ops.drift.windows import SlidingWindows
+
+log = structlog.get_logger(__name__)
+
+BOOK: Final = "drift.json"
+RETRAIN_REQUEST: Final = "retrain-request.json"
+_CATCH_UP: Final = 72
+"""At most so many past windows are looked at again after a pause: six hours."""
+SPAN_NAMES: Final[dict[int, str]] = dict(zip(SPANS_MS, ("short", "long"), strict=True))
+
+
+class Look(NamedTuple):
+    """What the span that ends with a window shows: shifts by span (ms), health by store (None: all) over
+    the short span, and what is beyond its threshold."""
+
+    window: int
+    shifts: dict[int, list[Shift]]
+    health: dict[str | None, Health]
+    findings: list[Finding]
+
+
+def look(windows: SlidingWindows, reference: Reference, settings: DriftSettings, window: int) -> Look:
+    """Compare the spans that end with a window (already read) with the reference."""
+    live = {span: windows.live(window, span) for span in SPANS_MS}
+    shifts = {span: compare(counts, reference, span, settings.least_votes) for span, counts in live.items()}
+    figures = {store: health(counts, reference.of(store)) for store, counts in live[SPANS_MS[0]].items()}
+    findings = _moved(shifts, settings)
+    for store, found in figures.items():
+        findings += _unhealthy(store, found, settings)
+    return Look(window, shifts, figures, findings)
+
+
+def _moved(shifts: dict[int, list[Shift]], settings: DriftSettings) -> list[Finding]:
+    """Shifts that matter and are not chance; of a feature's spans the larger one."""
+    found: dict[tuple[str | None, str], Finding] = {}
+    for span, of_span in shifts.items():
+        for shift in of_span:
+            if shift.q > settings.q or shift.excess < settings.psi:
+                continue
+            figures = {
+                "span_s": span / 1000,
+                "votes": shift.votes,
+                "psi": round(shift.psi, 4),
+                "psi_chance": round(shift.psi_chance, 4),
+                "js": round(shift.js, 4),
+                "q": float(f"{shift.q:.3g}"),
+            }
+            key = (shift.store, shift.feature)
+            if key not in found or figures["psi"] > found[key].figures["psi"]:
+                found[key] = Finding(shift.store, shift.feature, "model", figures)
+    return list(found.values())
+
+
+def _unhealthy(store: str | None, found: Health, settings: DriftSettings) -> list[Finding]:
+    limits = {
+        "refused": settings.refused,
+        "unknown": settings.unknown,
+        "late": settings.late,
+        "duplicates": settings.duplicates,
+        "old": settings.old,
+    }
+    return [
+        Finding(store, name, "data", {"share": round(share, 4), "events": found.events})
+        for name, limit in limits.items()
+        if (share := getattr(found, name)) > limit and found.arrived >= settings.least_votes
+    ]
+
+
+class Watcher:
+    """Looks at each window once, in order, and keeps the book and the retrain request in a folder."""
+
+    def __init__(
+        self, windows: SlidingWindows, reference: Reference, settings: DriftSettings, home: Path, version: str
+    ) -> None:
+        self._windows, self._reference, self._settings = windows, reference, settings
+        self._book_path, self.request_path = home / BOOK, home / RETRAIN_REQUEST
+        self.book = AlertBook.load(self._book_path, version)
+
+    def catch_up(self) -> Look | None:
+        """Look at every complete window since the last time; the last one's look, None where there is none.
+
+        Raises:
+            OnlineStoreError, ProfileError: something cannot be read.
+        """
+        newest = self._windows.newest_complete()
+        if newest is None:
+            return None
+        first = newest - _CATCH_UP if self.book.evaluated is None else self.book.evaluated + 1
+        shown = None
+        for window in range(max(first, newest - _CATCH_UP), newest + 1):
+            self._windows.read_up_to(window)
+            shown = look(self._windows, self._reference, self._settings, window)
+            self._take_in(shown)
+        if shown is None:  # nothing new: show the last one again
+            self._windows.read_up_to(newest)
+            return look(self._windows, self._reference, self._settings, newest)
+        self.book.save(self._book_path)
+        return shown
+
+    def _take_in(self, shown: Look) -> None:
+        before = {(alert.store, alert.name) for alert in self.book.active}
+        self.book.note(shown.window, shown.findings, self._settings)
+        now = {(alert.store, alert.name): alert for alert in self.book.active}
+        for key in now.keys() - before:
+            log.warning("drift_alert", store=key[0], about=key[1], **now[key].figures)
+        for store, name in before - now.keys():
+            log.info("drift_alert_over", store=store, about=name)
+        lasting = self.book.wanting_retrain(self._settings)
+        if lasting is not None:
+            self._ask(lasting)
+
+    def _ask(self, alert: Alert) -> None:
+        at = datetime.fromtimestamp(time.time(), tz=UTC).isoformat(timespec="seconds")
+        if request_retrain(self.request_path, alert, at, {"codebook_version": self.book.version}):
+            log.warning("retrain_requested", store=alert.store, about=alert.name)

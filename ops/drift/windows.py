@@ -1,0 +1,67 @@
+"""Sliding spans over the windows that the workers counted, read once and merged as they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from feature_store.intake import IntakeCounts
+from inference.profile import TALLY, Counts, empty_profile
+from inference.reference import SPANS_MS
+from inference.windows import OTHERS, StoreWindow, WindowReader
+
+_STILL_OPEN_MS: Final = 45 * 60_000
+"""Late events may still change windows so young: these are read again. More than the allowed lateness."""
+_KNOWN: Final = TALLY["known"]
+_UNKNOWN: Final = TALLY["unknown"]
+
+
+class SlidingWindows:
+    """Counts of the last few hours, by store, of one codebook version."""
+
+    def __init__(self, reader: WindowReader, intake: IntakeCounts, length_ms: int, version: str) -> None:
+        self._reader, self._intake, self._length, self._version = reader, intake, length_ms, version
+        self._windows: dict[int, dict[str, Counts]] = {}
+
+    def newest_complete(self) -> int | None:
+        """The last window that event time has left; None before there is one.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        newest = self._reader.newest()
+        return None if newest is None else newest - 1
+
+    def read_up_to(self, last: int) -> None:
+        """Read what is not known yet of the windows that spans ending at `last` cover.
+
+        Raises:
+            OnlineStoreError, ProfileError: something cannot be read.
+        """
+        first = last + 1 - max(SPANS_MS) // self._length
+        settled = last - _STILL_OPEN_MS // self._length
+        known = max(self._windows, default=first - 1)
+        start = max(first, min(known + 1, settled))
+        self._windows = {n: stores for n, stores in self._windows.items() if first <= n < start}
+        for number, found in self._reader.windows(start, last + 1).items():
+            self._windows[number] = self._mine(found)
+        for number, stores in self._intake.read(range(start, last + 1)).items():
+            window = self._windows.setdefault(number, {})
+            for store, items in stores.items():
+                counts = window.get(store, empty_profile()).copy()
+                counts[_KNOWN] += items.known
+                counts[_UNKNOWN] += items.unknown
+                window[store] = counts
+
+    def live(self, last: int, span_ms: int) -> dict[str | None, Counts]:
+        """Counts of the span that ends with window `last`: by store, and of all together as None."""
+        merged: dict[str | None, Counts] = {None: empty_profile()}
+        for number in range(last + 1 - max(1, span_ms // self._length), last + 1):
+            for store, counts in self._windows.get(number, {}).items():
+                merged[None] = merged[None] + counts
+                if store != OTHERS:
+                    merged[store] = merged.get(store, 0) + counts
+        return merged
+
+    def _mine(self, found: Mapping[StoreWindow, Counts]) -> dict[str, Counts]:
+        return {whose.store: counts for whose, counts in found.items() if whose.version == self._version}
