@@ -3,7 +3,8 @@
 A code's profile is the mean of its buyers' behaviour: the 16 standardised scalars, each axis of equal
 weight, and the shares of the four funnel strata. Profiles of small codes are noise, so each is drawn
 towards that of its nearest codes by as much as its buyers are few (empirical Bayes; Efron and Morris
-1975). Ward's method (Ward 1963), codes weighted by their buyers, merges what is most alike.
+1975). Ward's method (Ward 1963), codes weighted by their buyers, merges what is most alike; Lloyd steps
+then put each code with the group whose centre is nearest.
 
 How many types: each count is tried on bootstrap samples of the buyers. The largest count is taken whose
 types all come out again and are large enough to be of use. A type comes out again if the type most like
@@ -27,7 +28,15 @@ from inference.catalogue import Catalogue, PersonaType, ProfileScale
 from inference.graph import CODES
 from training.errors import DatasetError
 from training.type_names import Behaviour, describe_type, name_types
-from training.ward import distances_between, found_again, group_means, rand_index, silhouette, ward_cuts
+from training.ward import (
+    distances_between,
+    found_again,
+    group_means,
+    rand_index,
+    settle,
+    silhouette,
+    ward_cuts,
+)
 
 MIN_TYPES: Final = 6
 MAX_TYPES: Final = 12
@@ -95,7 +104,7 @@ def group_codes(
     points = profile_points(vectors, stores, scale)
     near = _nearest_codes(codebook)
     smoothed, weights = _profiles(points, codes, near)
-    cuts = ward_cuts(smoothed, weights, MIN_TYPES, MAX_TYPES)
+    cuts = _cuts(smoothed, weights)
     resampled = _resample(points, codes, near, np.random.default_rng(seed))
     wanted = len(previous.types) if previous is not None and previous.types else MAX_TYPES
     count, tried = _choose_count(cuts, resampled, smoothed, weights, wanted)
@@ -232,15 +241,19 @@ def _profiles(points: Floats, codes: Ints, near: Ints) -> tuple[Floats, Floats]:
     return smoothed, counts
 
 
+def _cuts(profiles: Floats, weights: Floats) -> dict[int, Ints]:
+    """Groupings of the codes for each count: Ward's, settled."""
+    cuts = ward_cuts(profiles, weights, MIN_TYPES, MAX_TYPES)
+    return {count: settle(labels, profiles, weights) for count, labels in cuts.items()}
+
+
 def _resample(
     points: Floats, codes: Ints, near: Ints, random: np.random.Generator
 ) -> list[tuple[Ints, dict[int, Ints]]]:
     """Bootstrap samples of the buyers: (rows drawn, Ward's labels for each count)."""
     size = min(len(codes), _RESAMPLED_BUYERS)
     drawn = [random.integers(0, len(codes), size) for _ in range(_RESAMPLES)]
-    return [
-        (rows, ward_cuts(*_profiles(points[rows], codes[rows], near), MIN_TYPES, MAX_TYPES)) for rows in drawn
-    ]
+    return [(rows, _cuts(*_profiles(points[rows], codes[rows], near))) for rows in drawn]
 
 
 def _choose_count(

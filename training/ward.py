@@ -6,10 +6,12 @@ the buyers of each code, so all measures are over buyers, not over codes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_MAX_STEPS: Final = 50
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,6 +59,26 @@ def ward_cuts(profiles: Floats, weights: Floats, fewest: int, most: int) -> dict
         cost[:, i] = cost[i]
         cost[j] = cost[:, j] = np.inf
     return cuts
+
+
+def settle(labels: Ints, profiles: Floats, weights: Floats) -> Ints:
+    """Move codes to the group whose centre is nearest until none moves (weighted Lloyd steps, 1982).
+
+    Ward never takes a merge back, so a code may end up nearer to another group. A step that would empty
+    a group is not taken.
+    """
+    used = np.flatnonzero(labels >= 0)
+    groups = int(labels.max()) + 1
+    mine = labels[used]
+    for _ in range(_MAX_STEPS):
+        centres = group_means(profiles[used], mine, groups, weights[used])
+        nearest = distances_between(profiles[used], centres).argmin(axis=1)
+        if (nearest == mine).all() or len(np.unique(nearest)) < groups:
+            break
+        mine = nearest
+    settled = labels.copy()
+    settled[used] = mine
+    return settled
 
 
 def _merge_costs(centres: Floats, mass: Floats, i: int) -> Floats:

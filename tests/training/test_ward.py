@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 
-from training.ward import found_again, group_means, rand_index, silhouette, ward_cuts
+from training.ward import found_again, group_means, rand_index, settle, silhouette, ward_cuts
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
@@ -67,3 +67,22 @@ def test_means_by_group() -> None:
     points = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     means = group_means(points, np.array([0, 2, 2]), 3, np.array([1.0, 1.0, 3.0]))
     assert means.tolist() == [[1.0, 2.0], [0.0, 0.0], [4.5, 5.5]]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_settled_codes_lie_nearest_their_own_centre_and_nothing_got_worse(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    points, weights = random.normal(size=(40, 3)), random.integers(1, 50, 40).astype(float)
+    weights[random.random(40) < 0.2] = 0.0
+
+    def scatter(labels: np.ndarray) -> float:
+        used = labels >= 0
+        centres = group_means(points[used], labels[used], 6, weights[used])
+        return float((weights[used, None] * (points[used] - centres[labels[used]]) ** 2).sum())
+
+    before = ward_cuts(points, weights, 6, 6)[6]
+    after = settle(before, points, weights)
+    assert (settle(after, points, weights) == after).all()
+    assert ((after >= 0) == (weights > 0)).all()
+    assert len(np.unique(after[after >= 0])) == 6
+    assert scatter(after) <= scatter(before) + 1e-9
