@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from inference.publish import write_whole
 from training.config import TrainConfig
@@ -16,11 +18,13 @@ from training.dataset import BuyerVectors
 from training.errors import DatasetError
 
 
-def fingerprint(data: BuyerVectors, config: TrainConfig) -> str:
-    """What a checkpoint belongs to: the settings and the rows, as SHA-256."""
+def fingerprint(data: BuyerVectors, config: TrainConfig, warm_start: Mapping[str, Tensor] | None) -> str:
+    """What a checkpoint belongs to: the settings, the rows and the weights it began with, as SHA-256."""
     digest = hashlib.sha256(config.model_dump_json().encode())
     for column in data[1:]:
         digest.update(np.ascontiguousarray(column).view(np.uint8).data)
+    for weights in (warm_start or {}).values():
+        digest.update(weights.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

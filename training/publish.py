@@ -7,17 +7,24 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from feature_store.events import Event
 from inference.bundle import CATALOGUE, MODEL, Bundle
+from inference.catalogue import encode_catalogue
 from inference.graph import CODES, open_graph, run_graph
 from inference.publish import seal_bundle
+from inference.reference import REFERENCE
+from training.align import Status, with_status
+from training.catalogue import make_catalogue
 from training.dataset import BuyerVectors
 from training.errors import ExportError
 from training.export import check_parity, export_onnx
-from training.report import catalogue, code_shares, evaluation, reference
+from training.reference import make_reference
+from training.report import code_shares, evaluation
 from training.train import Trained
 
 MAX_BUNDLE_BYTES: Final = 2_000_000
@@ -34,11 +41,21 @@ def check_absent(out: Path) -> None:
 
 
 def publish(
-    trained: Trained, data: BuyerVectors, out: Path, *, sources: Sequence[str], command: str
+    trained: Trained,
+    data: BuyerVectors,
+    out: Path,
+    *,
+    sources: Sequence[str],
+    command: str,
+    events: Callable[[], Iterable[Sequence[Event]]] = tuple,
+    status: Sequence[Status | None] = (),
 ) -> tuple[Bundle, dict[str, Any]]:
     """Export the model and seal the bundle folder `out`; returns it and evaluation.json's content.
 
-    The folder is filled beside `out` and renamed when it is complete.
+    The folder is filled beside `out` and renamed when it is complete. `events` opens the history that `data`
+    was folded from: it is read once more for the sessions on the codes' cards and once for the reference;
+    without it, the cards have no sessions and the reference no counts. `status`, one a code, is what the
+    alignment says of them; empty where the codebook follows no other.
 
     Raises:
         ExportError: the graph is not valid, differs from torch, or the bundle is too large.
@@ -48,7 +65,7 @@ def publish(
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     staging.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from a worker of another user
     try:
-        evaluated = _fill(staging, trained, data)
+        evaluated = _fill(staging, trained, data, events, status)
         bundle = seal_bundle(
             staging,
             out,
@@ -62,15 +79,33 @@ def publish(
     return bundle, evaluated
 
 
-def _fill(staging: Path, trained: Trained, data: BuyerVectors) -> dict[str, Any]:
+def _fill(
+    staging: Path,
+    trained: Trained,
+    data: BuyerVectors,
+    events: Callable[[], Iterable[Sequence[Event]]],
+    status: Sequence[Status | None],
+) -> dict[str, Any]:
     model = staging / MODEL
     export_onnx(trained.model, model)
     parity = check_parity(trained.model, model, data.vectors, trained.config.seed)
-    served = run_graph(open_graph(model.read_bytes(), threads=1), data.vectors[data.whole])
-    shares = code_shares(served.code, CODES)
-    evaluated = evaluation(trained, data, shares, parity)
-    _write(staging / CATALOGUE, catalogue(shares, trained.forecasting))
-    _write(staging / "reference.json", reference(data, shares, served.distance))
+    encode = partial(run_graph, open_graph(model.read_bytes(), threads=1))
+    whole = data.vectors[data.whole]
+    served = encode(whole)
+    evaluated = evaluation(trained, data, code_shares(served.code, CODES), parity)
+    catalogue = make_catalogue(
+        data.buyers,
+        whole,
+        served.code,
+        served.distance,
+        trained.model.quantizer.codebook.detach().numpy(),
+        trained.forecasting and trained.forecasting.groups,
+        events(),
+    )
+    if status:
+        catalogue = with_status(catalogue, status)
+    (staging / CATALOGUE).write_bytes(encode_catalogue(catalogue))
+    _write(staging / REFERENCE, make_reference(events(), encode))
     _write(staging / "evaluation.json", evaluated)
     size = sum(file.stat().st_size for file in staging.iterdir())
     if size > MAX_BUNDLE_BYTES:

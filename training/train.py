@@ -75,7 +75,7 @@ def train(
     """
     started = time.perf_counter()
     check_trainable(data)
-    of = checkpoint.fingerprint(data, config) if resume else ""
+    of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
     kept = checkpoint.load(resume, of)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = split_by_buyer(data, config.validation_share, config.seed)
@@ -90,6 +90,8 @@ def train(
         hide_funnel=config.hide_funnel,
     )
     run = _Run(VQVAE(scaling, config).to(device), config)
+    if warm_start is not None:
+        run.warm_start(warm_start)
     if kept:
         run.restore(kept)
     elif warm_start is not None:
@@ -144,9 +146,19 @@ class _Run:
         self.best, self.best_epoch = float("inf"), 0
         self.best_losses: dict[str, float] = {}
         self._best_state: dict[str, Any] = {}
+        self._placed = False
         self._optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
         steps = (config.warmup_epochs + config.epochs) * math.ceil(config.epoch_rows / config.batch_size)
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, steps)
+
+    def warm_start(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin after the warm-up, with these weights and this codebook."""
+        try:
+            self.model.load_state_dict(dict(weights))
+        except RuntimeError as error:  # keys or shapes
+            raise DatasetError("the weights to begin with are of a model of other settings") from error
+        self.epoch = self.config.warmup_epochs
+        self._placed = True
 
     @property
     def finished(self) -> bool:

@@ -33,7 +33,7 @@ def train(
     """Train an encoder on files of events and publish it as a bundle.
 
     PATH is any file that `simpersona events check` accepts, or an archive folder. An encoder needs at
-    least 256 buyers.
+    least 256 buyers. A run that was killed goes on where it was when the same command is given again.
     """
     try:
         from training.config import TrainConfig
@@ -59,22 +59,28 @@ def train(
                     counts[path] += len(batch)
                     yield batch
 
-            events = itertools.chain.from_iterable(map(counted, paths))
-            data = training_rows(events, config.prefixes, work)
-        described = [describe_source(path, count) for path, count in counts.items()]
-        bundle, evaluated = publish(
-            train_model(data, config),
-            data,
-            out,
-            sources=described + ([note] if note else []),
-            command=shlex.join(["simpersona", *sys.argv[1:]]),
-        )
+            data = training_rows(itertools.chain.from_iterable(map(counted, paths)), config.prefixes, work)
+        trained = train_model(data, config, out.with_name(f".{out.name}.checkpoint"))
+        with progress_bars() as bars:
+
+            def again() -> Iterator[list[Event]]:
+                return itertools.chain.from_iterable(read_with_bar(path, bars) for path in paths)
+
+            described = [describe_source(path, count) for path, count in counts.items()]
+            bundle, evaluated = publish(
+                trained,
+                data,
+                out,
+                sources=described + ([note] if note else []),
+                command=shlex.join(["simpersona", *sys.argv[1:]]),
+                events=again,
+            )
     report = bundle.describe() | {"evaluation": evaluated}
     if as_json:
         click.echo(json.dumps(report))
         return
     click.echo(
-        f"bundle {bundle.codebook_version} in {out}: {evaluated['buyers']:,} buyers, "
+        f"bundle {bundle.codebook_version} in {out}: {evaluated['data']['buyers']:,} buyers, "
         f"{evaluated['codes_used']} codes used, perplexity {evaluated['perplexity']}, "
         f"trained in {evaluated['seconds']} s"
     )

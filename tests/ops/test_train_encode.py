@@ -16,6 +16,7 @@ from feature_store.sources import open_events
 from feature_store.writers import write_events
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
+from inference.reference import load_reference
 from ops.cli.encode import encode
 from ops.cli.train import train
 from ops.traffic import TrafficConfig, generate
@@ -54,7 +55,12 @@ def test_events_become_a_bundle_that_encodes_them(traffic: Path, tmp_path: Path)
     assert codes["code"].n_unique() == encoded["codes_used"]
     assert (codes["token"] == "<|persona_" + codes["code"].cast(pl.String) + "|>").all()
     assert codes["codebook_version"].unique().to_list() == [manifest.codebook_version]
-    assert codes["type"].null_count() == codes["confidence"].null_count() == len(codes)
+    bundle = load_bundle(out)
+    assert set(codes["type"].to_list()) <= set(bundle.types)
+    assert codes["confidence"].is_between(1 / len(bundle.types), 1.0).all()
+    reference = load_reference(out)
+    assert set(reference.stores) == set(codes["store"].unique())
+    assert any(card.typical is not None for card in bundle.catalogue.codes)
 
 
 def test_a_prefix_encodes_the_first_events_alone(traffic: Path, tmp_path: Path) -> None:
