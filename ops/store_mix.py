@@ -35,10 +35,14 @@ def _codes(counts: Counts | None) -> Counts:
 
 
 def _live(version: str) -> dict[str, Counts]:
+    from feature_store.feast_repo import online_rows
+    from feature_store.settings import HomeSettings
     from inference.windows import WindowReader, WindowSettings
-    from ops.connect import connect
+    from streams.settings import WorkerSettings
 
-    settings = WindowSettings()
-    with connect() as connection:
-        span_ms = round(settings.window_hours * HOUR_MS)
-        return WindowReader(connection.rows, settings).recent(span_ms, version)
+    settings, worker = WindowSettings(), WorkerSettings()
+    rows = online_rows(worker.store_url, worker.topic, HomeSettings().home)
+    try:
+        return WindowReader(rows, settings).recent(round(settings.window_hours * HOUR_MS), version)
+    finally:
+        rows.close()

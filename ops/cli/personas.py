@@ -13,7 +13,9 @@ import click
 @click.option("--type", "type_", metavar="NAME", help="One type and its most common codes.")
 @click.option("--code", type=click.IntRange(0, 255), help="One code's card.")
 @click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Bundle folder; default: the one that serves."
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle folder; default: the settings', else the package's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The catalogue, or the one entry, as JSON on stdout.")
 def personas(

@@ -44,7 +44,9 @@ def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[
     help="reference: the bundle's training buyers; live: what workers counted lately.",
 )
 @click.option(
-    "--bundle", type=click.Path(path_type=Path), help="Bundle folder; default: the one that serves."
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle folder; default: the settings', else the package's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def sample(

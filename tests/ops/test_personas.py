@@ -11,15 +11,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
+from feature_store.online import Checkpoint, OnlineRows, Progress, Windows
 from inference.bundle import Bundle
 from inference.catalogue import Catalogue, encode_catalogue
 from inference.errors import CatalogueError, ProfileError, SamplingError
-from inference.profile import FEATURE, Counts, empty_profile
+from inference.profile import FEATURE, Counts, empty_profile, pack_profile
 from inference.publish import seal_bundle
 from inference.reference import Reference, reference_to_json
+from inference.windows import StoreWindow, WindowSettings
 from ops.cli.personas import personas
 from ops.cli.sample import sample
 from ops.personas import personas_page
+from ops.stack.valkey import Valkey
 from tests.inference.bundles import make_bundle, model_bytes, stage_bundle
 from tests.strategies import START, event
 from tests.training.test_types import codebook, planted
@@ -176,3 +179,35 @@ def test_the_page_lists_every_type_with_its_codes(bundle: Bundle) -> None:
 def test_a_bundle_without_types_has_a_page(bundle: Bundle) -> None:
     bare = msgspec.structs.replace(bundle, catalogue=Catalogue(types=()))
     assert "made without types" in personas_page(bare)
+
+
+@pytest.mark.integration
+def test_a_sample_of_live_traffic(
+    bundle: Bundle, valkey: Valkey, topic_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMPERSONA_HOME", str(tmp_path))
+    monkeypatch.setenv("SIMPERSONA_STORE_URL", valkey.address)
+    monkeypatch.setenv("SIMPERSONA_TOPIC", topic_name)
+    flags = ["--bundle", bundle.folder, "--store", "b", "-n", 500, "--source", "live", "--json"]
+    length = WindowSettings().length_ms
+    rows = OnlineRows(valkey.address, topic_name)
+    rows.claim_partition_count(2)
+    rows.checkpoint(1, Checkpoint(Progress(1, length * 1000)), None)
+    with pytest.raises(SamplingError, match="no buyer was counted yet"):
+        run(sample, *flags)
+
+    now = {"b": np.full(5000, 40), "other": np.full(90, 41)}
+    before = {"b": np.full(9, 42)}
+    versions = [(bundle.codebook_version, now), ("2020-01-01.1", before)]
+    fields = {
+        StoreWindow(version, store).to_field(): pack_profile(counted(codes))
+        for version, stores in versions
+        for store, codes in stores.items()
+    }
+    windows = Windows(length, 3600, {length * 1000: fields})
+    rows.checkpoint(1, Checkpoint(Progress(2, length * 1000), windows=windows), Progress(1, length * 1000))
+    rows.close()
+    report = json.loads(run(sample, *flags).stdout)
+    assert report["buyers"] == 5000, "another codebook's codes mean something else and do not count"
+    assert set(report["tokens"]) <= {"<|persona_40|>", "<|persona_41|>"}
+    assert report["tokens"].count("<|persona_40|>") > 450
