@@ -9,12 +9,15 @@ solver was left with is a pair at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+
+from inference.catalogue import Catalogue
 
 Status = Literal["kept", "new", "retired"]
 
@@ -106,6 +109,14 @@ def _spacing(profile: NDArray[np.float64]) -> float:
 def same_share(old: NDArray[np.int64], new: NDArray[np.int64]) -> float:
     """Share of rows whose code (int64 [n] each) is the same."""
     return float(np.mean(old == new)) if len(old) else float("nan")
+
+
+def with_status(catalogue: Catalogue, status: Sequence[Status | None]) -> Catalogue:
+    """The catalogue whose cards say what became of each code."""
+    cards = zip(catalogue.codes, status, strict=True)
+    return msgspec.structs.replace(
+        catalogue, codes=tuple(msgspec.structs.replace(card, status=said) for card, said in cards)
+    )
 
 
 def describe_alignment(alignment: Alignment, figures: Mapping[str, Any]) -> dict[str, Any]:
