@@ -24,6 +24,7 @@ from inference.windows import WindowSettings
 from ops.cli.main import simpersona
 from ops.drift.settings import DriftSettings
 from ops.personas import personas_page
+from ops.retrain_settings import RetrainSettings
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
 from training.gates import GateSettings
@@ -38,6 +39,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     EncoderSettings,
     RegistrySettings,
     GateSettings,
+    RetrainSettings,
     WindowSettings,
     DriftSettings,
 )

@@ -38,9 +38,19 @@ STEPS: Final[tuple[Step, ...]] = (
     "shadow",
     "promote",
 )
-Outcome = Literal["promoted", "refused", "failed", "abandoned"]
+Outcome = Literal["promoted", "candidate", "refused", "failed", "abandoned"]
 _STATE: Final = "state.json"
 _KEPT_RUNS: Final = 5
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for; it stays for the whole run. paths: files of events, empty for the archive; config:
+    TrainConfig where it is not the default; promote False leaves the version as the candidate."""
+
+    reason: str = "by hand"
+    paths: tuple[str, ...] = ()
+    config: dict[str, Any] = {}
+    promote: bool = True
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -48,7 +58,7 @@ class State(msgspec.Struct, kw_only=True):
 
     run: str
     started_at: str
-    reason: str
+    order: Order
     done: dict[str, dict[str, Any]] = {}
     outcome: Outcome | None = None
     why: str | None = None
@@ -61,11 +71,11 @@ class Run:
         self.folder, self.state = folder, state
 
     @classmethod
-    def begin(cls, root: Path, reason: str) -> Run:
+    def begin(cls, root: Path, order: Order) -> Run:
         """Start a new run; the oldest finished ones are removed."""
         now = datetime.datetime.now(datetime.UTC)
         name = f"{now:%Y-%m-%dT%H-%M-%S.%f}"
-        run = cls(root / name, State(run=name, started_at=now.isoformat(timespec="seconds"), reason=reason))
+        run = cls(root / name, State(run=name, started_at=now.isoformat(timespec="seconds"), order=order))
         run.folder.mkdir(parents=True)
         run._write()
         for old in [it for it in _runs(root) if it.state.outcome is not None][_KEPT_RUNS:]:

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "models": "ops.cli.models:models",
     "personas": "ops.cli.personas:personas",
     "sample": "ops.cli.sample:sample",
+    "retrain": "ops.cli.retrain:retrain",
     "stack": "ops.cli.stack:stack",
     "train": "ops.cli.train:train",
     "verify": "ops.cli.verify:verify",
@@ -39,6 +40,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "KafkaSettings": "SIMPERSONA_KAFKA_",
     "EncoderSettings": "SIMPERSONA_ENCODER_",
     "GateSettings": "SIMPERSONA_GATE_",
+    "RetrainSettings": "SIMPERSONA_RETRAIN_",
     "WindowSettings": "SIMPERSONA_",
     "DriftSettings": "SIMPERSONA_DRIFT_",
 }

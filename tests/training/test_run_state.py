@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from training.errors import RetrainError
-from training.run_state import STEPS, Run, sole_holder
+from training.run_state import STEPS, Order, Run, sole_holder
 
 
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    run = Run.begin(tmp_path, "by hand")
+    run = Run.begin(tmp_path, Order())
     run.finish("snapshot", {"events": 3})
     run.finish("train", {})
     found = Run.unfinished(tmp_path)
@@ -22,12 +22,12 @@ def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_an_ended_run_is_not_found_again(tmp_path: Path) -> None:
-    Run.begin(tmp_path, "by hand").end("refused", "purity 0.5")
+    Run.begin(tmp_path, Order()).end("refused", "purity 0.5")
     assert Run.unfinished(tmp_path) is None
 
 
 def test_steps_can_be_done_again_from_one_on(tmp_path: Path) -> None:
-    run = Run.begin(tmp_path, "by hand")
+    run = Run.begin(tmp_path, Order())
     for step in STEPS:
         run.finish(step, {})
     assert run.next_step() is None
@@ -37,7 +37,7 @@ def test_steps_can_be_done_again_from_one_on(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_state_is_passed_over(tmp_path: Path) -> None:
-    run = Run.begin(tmp_path, "by hand")
+    run = Run.begin(tmp_path, Order())
     (tmp_path / "9999").mkdir()
     (tmp_path / "9998").mkdir()
     (tmp_path / "9998" / "state.json").write_text('{"run": "half')
@@ -48,8 +48,8 @@ def test_a_folder_without_a_state_is_passed_over(tmp_path: Path) -> None:
 
 def test_old_runs_go_and_the_unfinished_one_stays(tmp_path: Path) -> None:
     for _ in range(9):
-        Run.begin(tmp_path, "by hand").end("promoted")
-    last = Run.begin(tmp_path, "by hand")
+        Run.begin(tmp_path, Order()).end("promoted")
+    last = Run.begin(tmp_path, Order())
     assert len(list(tmp_path.iterdir())) == 6
     found = Run.unfinished(tmp_path)
     assert found is not None

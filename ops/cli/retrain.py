@@ -1,0 +1,87 @@
+"""`simpersona retrain`: from history to a promoted version, step by step."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from training.snapshot import VoidBefore
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+@click.option("--if-requested", is_flag=True, help="Do nothing unless `simpersona drift` asked for it.")
+@click.option("--restart", is_flag=True, help="Give up a run that was interrupted and begin anew.")
+@click.option("--no-promote", is_flag=True, help="Leave the version as the candidate.")
+@click.option("--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then.")
+@click.option("--seed", type=click.IntRange(min=0), help="Same seed and snapshot, same codes.")
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+def retrain(
+    paths: tuple[Path, ...],
+    if_requested: bool,
+    restart: bool,
+    no_promote: bool,
+    no_announce: bool,
+    seed: int | None,
+    epochs: int | None,
+    as_json: bool,
+) -> None:
+    """Train a successor of the champion on the archive, judge it, and put it live.
+
+    Snapshot, train, align, evaluate, gate, publish, shadow, promote. The champion answers until the last
+    step. A run that was killed goes on where it was, as it was ordered. Exit 1 also where the gates refuse.
+    PATH: files of events to train on in place of the archive.
+    """
+    if importlib.util.find_spec("mlflow") is None or importlib.util.find_spec("torch") is None:
+        raise click.UsageError("retraining needs: pip install 'simpersona[training]'")
+    from feature_store.settings import HomeSettings
+    from ops.models import open_models
+    from ops.retrain import read_request
+    from ops.retrain import retrain as run_retrain
+    from training.run_state import Order
+
+    home = HomeSettings().home
+    request = read_request(home)
+    if if_requested and request is None:
+        click.echo(json.dumps({"outcome": "not requested"}) if as_json else "no retrain is requested")
+        return
+    asked = {"seed": seed, "epochs": epochs}
+    order = Order(
+        reason=request.reason if request else "by hand",
+        paths=tuple(str(path.resolve()) for path in paths),
+        config={name: value for name, value in asked.items() if value is not None},
+        promote=not no_promote,
+    )
+    with open_models(announce=not no_announce) as models, _erasures(not no_announce) as void_before:
+        run = run_retrain(models, home, void_before, order, restart=restart)
+    if as_json:
+        click.echo(json.dumps({"run": run.state.run, "outcome": run.state.outcome, "steps": run.state.done}))
+        return
+    published = run.state.done["publish"]
+    click.echo(
+        f"version {published['version']}, codebook {published['codebook_version']}: {run.state.outcome}"
+    )
+
+
+@contextmanager
+def _erasures(connected: bool) -> Iterator[VoidBefore]:
+    """Who was erased, from the topic; without Kafka the archive's own purges have to do."""
+    if not connected:
+        yield lambda _key: None
+        return
+    from ops.connect import connect
+
+    with connect() as live:
+        live.erasures.refresh()
+        erased = live.erasures.by_key
+        yield lambda key: erased[key].before_offset if key in erased else None
