@@ -105,6 +105,15 @@ class BuyerReader:
         pairs = zip(rows[::2], rows[1::2], strict=True)
         return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
 
+    async def ping(self) -> None:
+        """Ask whether the store answers.
+
+        Raises:
+            OnlineStoreError: it does not.
+        """
+        with store_answers():
+            await self._redis.ping()
+
     async def partitions(self) -> int | None:
         """The recorded partition count; None while no worker has run."""
         if self._partitions is None:

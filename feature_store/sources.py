@@ -274,9 +274,9 @@ def _adapter(
 
 def _adapt_contract_row(row: dict[str, Any]) -> Adapted:
     try:
-        return Adapted([msgspec.convert(row, Event)], {}, [], [])
+        return Adapted([msgspec.convert(row, Event)], {}, [], [], [0])
     except msgspec.ValidationError as error:
-        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {error}"], [0])
+        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {error}"], [0], [])
 
 
 def _convert_all(rows: list[dict[str, Any]]) -> list[Event] | None:

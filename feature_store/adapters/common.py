@@ -60,6 +60,8 @@ class Adapted(NamedTuple):
     """One sentence for each item skipped by a reason in FAULTS."""
     places: list[int]
     """Of each of these items, its index in the payload."""
+    event_places: list[int]
+    """Of each event, its item's index in the payload."""
 
 
 def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Adapted:
@@ -68,16 +70,18 @@ def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Ad
     skipped: Counter[SkipReason] = Counter()
     details: list[str] = []
     places: list[int] = []
+    event_places: list[int] = []
     for place, item in enumerate(items):
         try:
             events.append(adapt_one(item))
+            event_places.append(place)
         except SkippedItemError as error:
             reason = SkipReason(error.reason)
             skipped[reason] += 1
             if reason in FAULTS:
                 details.append(str(error))
                 places.append(place)
-    return Adapted(events, dict(skipped), details, places)
+    return Adapted(events, dict(skipped), details, places, event_places)
 
 
 def build_event(

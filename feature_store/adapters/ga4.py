@@ -68,7 +68,7 @@ def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
     events = get(payload, "events")
     if not isinstance(events, list):
         detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
-        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0])
+        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
     return adapt_items(
         enumerate(events), lambda item: _adapt_message(payload, item[0], item[1], store, hasher)
     )

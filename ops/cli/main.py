@@ -14,6 +14,7 @@ from feature_store.logs import configure_logging
 
 COMMANDS: Final[dict[str, str]] = {
     # command -> module:attribute, so that `simpersona --help` imports neither Feast nor Faust
+    "api": "ops.cli.api:api",
     "archive": "ops.cli.archive:archive",
     "backfill": "ops.cli.backfill:backfill",
     "demo": "ops.cli.demo:demo",
@@ -22,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "erase": "ops.cli.erase:erase",
     "events": "ops.cli.events:events",
     "fold": "ops.cli.fold:fold",
+    "keys": "ops.cli.keys:keys",
     "models": "ops.cli.models:models",
     "personas": "ops.cli.personas:personas",
     "sample": "ops.cli.sample:sample",
@@ -34,6 +36,7 @@ COMMANDS: Final[dict[str, str]] = {
 
 # Settings class -> prefix of its variables, so that an error can name the variable.
 _PREFIXES: Final[dict[str, str]] = {
+    "ApiSettings": "SIMPERSONA_API_",
     "HomeSettings": "SIMPERSONA_",
     "IdentitySettings": "SIMPERSONA_",
     "WorkerSettings": "SIMPERSONA_",

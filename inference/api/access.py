@@ -1,0 +1,79 @@
+"""Who may do what: the bearer key of a request, its store, its scope, its rate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from inference.api.keys import KeyRecord, Scope
+from inference.api.problems import ProblemError
+from inference.api.state import State, state_of
+
+_BEARER: Final = HTTPBearer(
+    auto_error=False, scheme_name="key", description="A key of one store: `simpersona keys create`."
+)
+
+
+class Allowed:
+    """A dependency: the request's key, if it holds, is of the path's store and has the scope.
+
+    Raises:
+        ProblemError: 401 without a key that holds; 403 for another store, whether or not there is
+            such a store, and for a missing scope; 429 when the key's bucket is empty.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    ) -> KeyRecord:
+        """Check the key and take one request from its bucket."""
+        state = state_of(request)
+        record = await checked(state, None if credentials is None else credentials.credentials)
+        if request.path_params.get("store", record.store) != record.store:
+            raise ProblemError(403, "other-store", "this key is not of that store")
+        if self._scope not in record.scopes:
+            raise ProblemError(403, "missing-scope", f"this key has no scope {self._scope}")
+        await take(state, record, 1)
+        return record
+
+
+async def checked(state: State, token: str | None) -> KeyRecord:
+    """The record of a key that holds.
+
+    Raises:
+        ProblemError: 401.
+    """
+    record = None if token is None else await state.keys.check(token)
+    if record is None:
+        raise ProblemError(401, "no-key", "send a key that holds: Authorization: Bearer sp_...")
+    return record
+
+
+async def take(state: State, record: KeyRecord, cost: float) -> None:
+    """Take from the key's bucket.
+
+    Raises:
+        ProblemError: 429, with the time to wait.
+    """
+    wait_s = await state.keys.take(record, cost)
+    if wait_s:
+        raise ProblemError(
+            429, "too-many-requests", "this key has used up its rate; wait", retry_after_s=wait_s
+        )
+
+
+def allowed(scope: Scope) -> Any:
+    """The dependency on a scope, for `Annotated`."""
+    return Depends(Allowed(scope))
+
+
+WritesEvents = Annotated[KeyRecord, allowed(Scope.EVENTS_WRITE)]
+ReadsPersonas = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ)]
+ReadsStream = Annotated[KeyRecord, allowed(Scope.STREAM_READ)]
+ErasesBuyers = Annotated[KeyRecord, allowed(Scope.BUYERS_ERASE)]

@@ -1,0 +1,36 @@
+"""The audit log: who asked for what that cannot be undone. One JSON line each, without personal data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+AUDIT_FILE: Final = "audit.jsonl"
+
+
+class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
+    """at: wall clock, ms UTC. key: the id of the API key that asked. request: what its answer named."""
+
+    at: int
+    action: str
+    store: str
+    key: str
+    request: str
+
+
+def write_audit(home: Path, line: AuditLine) -> None:
+    """Append a line to <home>/audit.jsonl and have it on disk before returning; several processes may.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(home / AUDIT_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, msgspec.json.encode(line) + b"\n")  # one write: lines never mix
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

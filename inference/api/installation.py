@@ -1,0 +1,29 @@
+"""What an API process serves: handed in by whoever starts it, since topics and commands are other rooms'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One installation of simpersona.
+
+    kafka: connection settings of a confluent-kafka client. erase_command: (store, buyer's pseudonym,
+    requested at, ms) -> the record for the control topic. swapped_to: a record of the control topic ->
+    the bundle that it puts live, or None for any other command. bundle answers until such a record.
+    """
+
+    kafka: Mapping[str, Any]
+    store_url: str
+    topic: str
+    assignments_topic: str
+    erasures_topic: str
+    control_topic: str
+    home: Path
+    bundle: Path
+    erase_command: Callable[[str, str, int], bytes]
+    swapped_to: Callable[[bytes], Path | None]

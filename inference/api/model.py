@@ -1,0 +1,117 @@
+"""The bundle that answers now, as far as the API needs it: its catalogue and its stores' mixes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from inference.bundle import load_bundle
+from inference.catalogue import Catalogue
+from inference.errors import BundleError, ProfileError, SamplingError
+from inference.profile import FEATURE, Counts
+from inference.reference import Reference, load_reference
+from inference.sampling import Mix, store_mix
+
+log = structlog.get_logger(__name__)
+
+
+class Guess(NamedTuple):
+    """The store's prior: its most common code, the type of most buyers, and that type's share."""
+
+    code: int
+    type: str | None
+    confidence: float | None
+
+
+class ServedModel(NamedTuple):
+    """A bundle without its graph. reference is None where a bundle was made before there was one."""
+
+    version: str
+    catalogue: Catalogue
+    reference: Reference | None
+
+    def mix(self, store: str) -> Mix:
+        """p_s(k) of the training buyers, smoothed towards all stores.
+
+        Raises:
+            ProfileError: the bundle has no counts.
+            SamplingError: nobody was counted.
+        """
+        if self.reference is None:
+            raise ProfileError(f"the bundle {self.version} has no counts of its training buyers")
+        return store_mix(codes_of(self.reference.stores.get(store)), codes_of(self.reference.pooled))
+
+    def guess(self, store: str) -> Guess:
+        """What to say of a shopper of whom nothing is known but the store."""
+        try:
+            shares = self.mix(store).shares
+        except (ProfileError, SamplingError):
+            shares = np.zeros(FEATURE["codes"].size)
+            for card in self.catalogue.codes:
+                shares[card.code] = card.share
+        code = int(shares.argmax())
+        by_type = {kind.name: float(shares[list(kind.codes)].sum()) for kind in self.catalogue.types}
+        if not by_type:
+            return Guess(code, None, None)
+        likeliest = max(by_type, key=lambda name: by_type[name])
+        return Guess(code, likeliest, by_type[likeliest])
+
+
+def codes_of(counts: Counts | None) -> NDArray[np.int64]:
+    """Counts of codes, int64 [256], out of a profile; zeros for None."""
+    return np.zeros(FEATURE["codes"].size, np.int64) if counts is None else counts[FEATURE["codes"].cells]
+
+
+def read_model(folder: Path) -> ServedModel:
+    """Check a bundle and keep what is served of it.
+
+    Raises:
+        BundleError: it must not be served.
+    """
+    bundle = load_bundle(folder)
+    try:
+        reference = load_reference(folder)
+    except ProfileError as error:
+        log.warning("no_reference", bundle=str(folder), error=str(error))
+        reference = None
+    return ServedModel(bundle.codebook_version, bundle.catalogue, reference)
+
+
+class ModelKeeper:
+    """Follows the swaps on the control topic, as the workers do."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin with the bundle in `folder`.
+
+        Raises:
+            BundleError: it must not be served.
+        """
+        self.model = read_model(folder)
+        self._folder = folder
+        self._wanted = folder
+        self._swapping: asyncio.Task[None] | None = None
+
+    def swap(self, folder: Path) -> None:
+        """Serve another bundle as soon as it is read; of several asked for at once the last one stays."""
+        self._wanted = folder
+        if self._swapping is None or self._swapping.done():
+            self._swapping = asyncio.create_task(self._follow())
+
+    async def settled(self) -> None:
+        """Wait until the bundle that was asked for last is read."""
+        if self._swapping is not None:
+            await self._swapping
+
+    async def _follow(self) -> None:
+        while self._folder != self._wanted:
+            wanted = self._wanted
+            try:
+                self.model = await asyncio.to_thread(read_model, wanted)
+            except BundleError as error:  # the workers refuse it, too
+                log.error("swap_refused", bundle=str(wanted), error=str(error))
+            self._folder = wanted

@@ -1,0 +1,154 @@
+"""What the requests of an API process share, made when it starts and closed when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import redis.asyncio
+import structlog
+from confluent_kafka import Message
+from fastapi import Request
+
+from feature_store.buyer_reads import AsyncStore, BuyerReader
+from feature_store.erasures import Erasure, decode_erasure
+from feature_store.identity import BuyerHasher, load_id_key
+from feature_store.online import OnlineRows
+from inference.api.hub import Hub
+from inference.api.installation import Installation
+from inference.api.keys import KeyStore
+from inference.api.metrics import ApiMetrics
+from inference.api.model import ModelKeeper
+from inference.api.producer import AckedProducer
+from inference.api.resume import Replays
+from inference.api.settings import ApiSettings
+from inference.api.streams import OpenStreams
+from inference.api.tail import LogTail
+from inference.profile import Counts
+from inference.windows import WindowReader, WindowSettings
+
+log = structlog.get_logger(__name__)
+
+_STORE_TIMEOUT_S: Final = 2
+_STORE_CONNECTIONS: Final = 64
+
+
+@dataclass
+class State:
+    """Clients and what they know. Of the event loop's thread."""
+
+    settings: ApiSettings
+    installation: Installation
+    metrics: ApiMetrics
+    redis: AsyncStore
+    keys: KeyStore
+    buyers: BuyerReader
+    hasher: BuyerHasher
+    producer: AckedProducer
+    tail: LogTail
+    hub: Hub
+    models: ModelKeeper
+    erasures: dict[bytes, Erasure]
+    streams: OpenStreams
+    replays: Replays
+    windows: WindowReader
+    rows: OnlineRows
+    closing: asyncio.Event
+
+    def recent(self, span_ms: int, version: str) -> dict[str, Counts]:
+        """What workers counted in the last windows, by store. Blocks.
+
+        Raises:
+            OnlineStoreError, ProfileError: see WindowReader.
+        """
+        return self.windows.recent(span_ms, version)
+
+    async def close(self) -> None:
+        """Let what was handed to Kafka be acknowledged, then close every client."""
+        await self.producer.close(self.settings.ack_timeout_s)
+        await self.tail.close()
+        await self.redis.aclose()
+        await asyncio.to_thread(self.rows.close)
+
+
+def open_state(installation: Installation, settings: ApiSettings, closing: asyncio.Event) -> State:
+    """Open every client; none of them has to answer yet.
+
+    Raises:
+        BundleError: the bundle must not be served.
+        IdentityKeyError: there is no key of buyer ids.
+    """
+    erasures: dict[bytes, Erasure] = {}
+    models, hub = ModelKeeper(installation.bundle), Hub(erasures)
+
+    def erased(messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.value() is not None:
+                key, erasure = message.key(), decode_erasure(message.value())
+                if key not in erasures or erasure.rank > erasures[key].rank:
+                    erasures[key] = erasure
+
+    def commanded(messages: Sequence[Message]) -> None:
+        for message in messages:
+            if (folder := installation.swapped_to(message.value())) is not None:
+                models.swap(folder)
+
+    client = open_store(installation.store_url)
+    metrics = ApiMetrics()
+    rows = OnlineRows(installation.store_url, installation.topic)
+    handlers = {
+        installation.assignments_topic: hub.publish,
+        installation.erasures_topic: erased,
+        installation.control_topic: commanded,
+    }
+    whole = (installation.erasures_topic, installation.control_topic)
+    return State(
+        settings=settings,
+        installation=installation,
+        metrics=metrics,
+        redis=client,
+        keys=KeyStore(client),
+        buyers=BuyerReader(client, installation.topic),
+        hasher=BuyerHasher(load_id_key(installation.home)),
+        producer=AckedProducer(
+            installation.kafka,
+            queue_events=settings.queue_events,
+            ack_timeout_s=settings.ack_timeout_s,
+            stalled_s=settings.stalled_s,
+        ),
+        tail=LogTail(installation.kafka, installation.assignments_topic, whole, hub.begin, handlers),
+        hub=hub,
+        models=models,
+        erasures=erasures,
+        streams=OpenStreams(settings, metrics),
+        replays=Replays(installation.kafka, installation.assignments_topic),
+        windows=WindowReader(rows, WindowSettings()),
+        rows=rows,
+        closing=closing,
+    )
+
+
+def open_store(url: str) -> AsyncStore:
+    """A client of the online store; a request beyond its connections waits for one."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=_STORE_CONNECTIONS,
+        timeout=_STORE_TIMEOUT_S,
+        socket_timeout=_STORE_TIMEOUT_S,
+        socket_connect_timeout=_STORE_TIMEOUT_S,
+    )
+    return redis.asyncio.Redis(connection_pool=pool)
+
+
+def state_of(request: Request) -> State:
+    """The state of the process that serves a request."""
+    state: State = request.app.state.api
+    return state
+
+
+def now_ms() -> int:
+    """Wall clock, ms UTC."""
+    return time.time_ns() // 1_000_000

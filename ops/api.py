@@ -1,0 +1,44 @@
+"""The persona API of this installation: which topics, which bundle, how commands are written and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from feature_store.settings import HomeSettings
+from inference.api.installation import Installation
+from inference.bundle import starter_bundle_path
+from inference.settings import EncoderSettings
+from streams.control import Erase, Swap, decode_command, encode_command
+from streams.kafka_config import KafkaSettings, librdkafka_config
+from streams.settings import WorkerSettings
+
+
+def installation() -> Installation:
+    """As the environment says."""
+    settings = WorkerSettings()
+    return Installation(
+        kafka=librdkafka_config(KafkaSettings()),
+        store_url=settings.store_url,
+        topic=settings.topic,
+        assignments_topic=settings.assignments_topic,
+        erasures_topic=settings.erasures_topic,
+        control_topic=settings.control_topic,
+        home=HomeSettings().home,
+        bundle=EncoderSettings().bundle or starter_bundle_path(),
+        erase_command=_erase_command,
+        swapped_to=_swapped_to,
+    )
+
+
+def _erase_command(store: str, buyer: str, requested_at: int) -> bytes:
+    return encode_command(Erase(store=store, buyer=buyer, requested_at=requested_at))
+
+
+def _swapped_to(raw: bytes) -> Path | None:
+    try:
+        command = decode_command(raw)
+    except msgspec.MsgspecError:  # refused, and said so, by the workers
+        return None
+    return Path(command.bundle) if isinstance(command, Swap) else None

@@ -1,0 +1,118 @@
+"""`simpersona keys`: keys of the persona API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from inference.api.keys import KeyRecord, KeyStore
+
+T = TypeVar("T")
+_SCOPES = ("events:write", "personas:read", "stream:read", "buyers:erase")
+_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke keys of the persona API; each is of one store."""
+
+
+@keys.command()
+@click.option("--store", required=True, help="The shop whose key it is.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(_SCOPES),
+    help="What it may do; several times. Default: all but buyers:erase.",
+)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")
+@click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
+@click.option("--note", default="", help="What it is for.")
+@_json
+def create(
+    store: str, scopes: tuple[str, ...], rate: float | None, burst: float | None, note: str, as_json: bool
+) -> None:
+    """Make a key and print it; it is shown once and kept nowhere."""
+    import re
+
+    from feature_store.events import STORE_PATTERN
+    from inference.api.keys import Scope
+    from inference.api.settings import ApiSettings
+
+    if not re.match(STORE_PATTERN, store):
+        raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
+    settings = ApiSettings()
+    wanted = [Scope(scope) for scope in scopes or _SCOPES[:-1]]
+    token, record = _with_keys(
+        lambda kept: kept.create(
+            store, wanted, rate=rate or settings.rate, burst=burst or settings.burst, note=note
+        )
+    )
+    if as_json:
+        click.echo(json.dumps({"key": token, **_row(record)}))
+    else:
+        click.echo(
+            f"key {record.id} of {store} ({', '.join(record.scopes)}); keep it, it is not shown again:"
+        )
+        click.echo(token)
+
+
+@keys.command("list")
+@_json
+def list_(as_json: bool) -> None:
+    """Print every key that was ever made, without its secret."""
+    records = _with_keys(lambda kept: kept.all())
+    if as_json:
+        click.echo(json.dumps({"keys": [_row(record) for record in records]}))
+        return
+    for record in records:
+        state = "holds" if record.revoked_at is None else f"revoked {_when(record.revoked_at)}"
+        click.echo(f"{record.id}  {record.store}  {state}  {' '.join(record.scopes)}  {record.note}".rstrip())
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@_json
+def revoke(key_id: str, as_json: bool) -> None:
+    """End a key; it holds nowhere from the next request on."""
+    record = _with_keys(lambda kept: kept.revoke(key_id))
+    click.echo(json.dumps(_row(record)) if as_json else f"key {record.id} of {record.store} is revoked")
+
+
+def _with_keys(use: Callable[[KeyStore], Awaitable[T]]) -> T:
+    from inference.api.keys import KeyStore
+    from inference.api.state import open_store
+    from streams.settings import WorkerSettings
+
+    async def run() -> T:
+        store = open_store(WorkerSettings().store_url)
+        try:
+            return await use(KeyStore(store))
+        finally:
+            await store.aclose()
+
+    return asyncio.run(run())
+
+
+def _row(record: KeyRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "store": record.store,
+        "scopes": list(record.scopes),
+        "rate": record.rate,
+        "burst": record.burst,
+        "note": record.note,
+        "created_at": record.created_at,
+        "revoked_at": record.revoked_at,
+    }
+
+
+def _when(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).isoformat(timespec="seconds")
