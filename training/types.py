@@ -9,9 +9,11 @@ then put each code with the group whose centre is nearest.
 How many types: each count is tried on bootstrap samples of the buyers. The largest count is taken whose
 types all come out again and are large enough to be of use. A type comes out again if the type most like
 it in a sample shares, on average, 3 of 4 of both types' buyers (Jaccard; Hennig 2007, Cluster-wise
-assessment of cluster stability). After a retrain, the count that comes nearest to the previous one is taken
-instead, so that names can stay. The adjusted Rand index and the silhouette (simplified, Vendramin et al.
+assessment of cluster stability). The adjusted Rand index and the silhouette (simplified, Vendramin et al.
 2010) are reported beside it.
+
+After a retrain, the codes are first grouped around the previous types. That grouping is kept where it is
+nearly as tight as a new one of as many types, so that types change when behaviour does, not with every seed.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from training.ward import (
     found_again,
     group_means,
     rand_index,
+    scatter,
     settle,
     silhouette,
     ward_cuts,
@@ -43,6 +46,8 @@ MAX_TYPES: Final = 12
 MIN_SHARE: Final = 0.01
 """A type smaller than this is not worth a name, if another count can do without it."""
 STABLE: Final = 0.75
+AS_GOOD: Final = 1.1
+"""The previous types are kept where the scatter inside them is at most so many times that of new ones."""
 ALWAYS_SAME: Final = 0.1
 """A profile that moved by a tenth of a deviation is the same behaviour, however still its bootstrap lies."""
 _RESAMPLES: Final = 30
@@ -100,23 +105,34 @@ def group_codes(
     """
     if len(codes) == 0:
         raise DatasetError("there is no buyer to make types from; give data that holds buyers")
-    scale = fit_scale(vectors)
+    old = _with_profiles(previous)
+    own_scale = fit_scale(vectors)
+    scale = old.scale if old is not None and old.scale is not None else own_scale
     points = profile_points(vectors, stores, scale)
     near = _nearest_codes(codebook)
     smoothed, weights = _profiles(points, codes, near)
     cuts = _cuts(smoothed, weights)
-    resampled = _resample(points, codes, near, np.random.default_rng(seed))
-    wanted = len(previous.types) if previous is not None and previous.types else MAX_TYPES
-    count, tried = _choose_count(cuts, resampled, smoothed, weights, wanted)
+    samples = _resample(points, codes, near, np.random.default_rng(seed))
+    again = [_cuts(sample.profiles, sample.weights) for sample in samples]
+    count, tried = _choose_count(cuts, again, smoothed, weights)
+    grouped, regrouped = cuts[count], [other.get(count) for other in again]
+    as_before = None if old is None else _as_before(old, cuts, smoothed, weights)
+    if as_before is not None:
+        count = int(as_before.max()) + 1
+        grouped, regrouped = as_before, [_settle_sample(as_before, sample) for sample in samples]
 
-    labels = _by_share(_spread_to_unused(cuts[count], weights, codebook), weights)
+    labels = _by_share(_spread_to_unused(grouped, weights, codebook), weights)
     type_of_buyer = labels[codes]
     profiles = group_means(points, type_of_buyer, count)
-    radii = _radii(
-        profiles, [(points[rows], again[count][codes[rows]]) for rows, again in resampled if count in again]
-    )
-    behaviours = _behaviours(vectors, points, type_of_buyer, count)
-    kept = match_previous(vectors, stores, type_of_buyer, radii, previous)
+    moved = [
+        (points[sample.rows], other[codes[sample.rows]])
+        for sample, other in zip(samples, regrouped, strict=True)
+        if other is not None
+    ]
+    radii = _radii(profiles, moved)
+    standard = points if scale == own_scale else profile_points(vectors, stores, own_scale)
+    behaviours = _behaviours(vectors, standard, type_of_buyer, count)
+    kept = {} if old is None else match_previous(profiles, radii, old)
     taken = {index: name for index, (name, _) in kept.items()}
     before = {kind.name for kind in previous.types} if previous is not None else set()
     names = name_types(behaviours, taken, retired=before - {*taken.values()})
@@ -137,7 +153,13 @@ def group_codes(
         types=types,
         scale=scale,
         kept={name: round(distance, 4) for name, distance in kept.values()},
-        choice={"seed": seed, "resamples": _RESAMPLES, "types": count, "tried": tried},
+        choice={
+            "seed": seed,
+            "resamples": _RESAMPLES,
+            "types": count,
+            "as_before": as_before is not None,
+            "tried": tried,
+        },
     )
 
 
@@ -176,36 +198,52 @@ def _against_store(values: Floats, stores: NDArray[Any]) -> Floats:
     return against
 
 
-def match_previous(
-    vectors: NDArray[np.float32],
-    stores: NDArray[Any],
-    type_of_buyer: Ints,
-    radii: Floats,
-    previous: Catalogue | None,
-) -> dict[int, tuple[str, float]]:
-    """Which types are those of a previous catalogue: index -> (name, distance), in the previous scale.
+def match_previous(profiles: Floats, radii: Floats, previous: Catalogue) -> dict[int, tuple[str, float]]:
+    """Which types are those of a previous catalogue: index -> (name, distance moved).
 
-    Types are matched one to one (Hungarian) by the distance of their profiles. A pair counts where it is
-    no further apart than what drawing the buyers again moves them (the sum of both radii, at least
-    ALWAYS_SAME), and nearer than half way to the next type of the previous catalogue.
+    profiles float64 [types, 20] in the previous scale, radii float64 [types]. Types are matched one to one
+    (Hungarian) by the distance of their profiles. A pair counts where it is no further apart than what
+    drawing the buyers again moves them (the sum of both radii, at least ALWAYS_SAME), and nearer than half
+    way to the next type of the previous catalogue.
     """
-    if previous is None or previous.scale is None:
-        return {}
-    old = [kind for kind in previous.types if kind.profile]
-    if not old:
-        return {}
-    points = profile_points(vectors, stores, previous.scale)
-    now = group_means(points, type_of_buyer, len(radii))
-    before = np.array([kind.profile for kind in old])
-    distances = distances_between(now, before)
-    moves = radii[:, None] + np.array([kind.radius for kind in old])
+    before = np.array([kind.profile for kind in previous.types])
+    distances = distances_between(profiles, before)
+    moves = radii[:, None] + np.array([kind.radius for kind in previous.types])
     allowed = np.minimum(np.maximum(moves, ALWAYS_SAME), _half_gaps(before))
     rows, columns = linear_sum_assignment(distances)
     return {
-        int(row): (old[column].name, float(distances[row, column]))
+        int(row): (previous.types[column].name, float(distances[row, column]))
         for row, column in zip(rows, columns, strict=True)
         if distances[row, column] <= allowed[row, column]
     }
+
+
+def _with_profiles(previous: Catalogue | None) -> Catalogue | None:
+    if previous is None or previous.scale is None or not previous.types:
+        return None
+    return previous if all(kind.profile for kind in previous.types) else None
+
+
+def _as_before(previous: Catalogue, cuts: dict[int, Ints], profiles: Floats, weights: Floats) -> Ints | None:
+    """The codes grouped around the previous types, or None where that groups them clearly worse."""
+    used = np.flatnonzero(weights > 0)
+    centres = np.array([kind.profile for kind in previous.types])
+    nearest = distances_between(profiles[used], centres).argmin(axis=1)
+    labels = np.full(CODES, -1)
+    labels[used] = np.unique(nearest, return_inverse=True)[1]
+    labels = settle(labels, profiles, weights)
+    sizes = np.bincount(labels[used], weights[used]) / weights.sum()
+    if len(sizes) not in cuts or sizes.min() < MIN_SHARE:
+        return None
+    best = scatter(cuts[len(sizes)], profiles, weights)
+    return labels if scatter(labels, profiles, weights) <= AS_GOOD * best else None
+
+
+def _settle_sample(labels: Ints, sample: _Sample) -> Ints | None:
+    """A grouping found again in a bootstrap sample; None where a group has no buyer in it."""
+    drawn = np.where(sample.weights > 0, labels, -1)
+    whole = len(np.unique(drawn[drawn >= 0])) == labels.max() + 1
+    return settle(drawn, sample.profiles, sample.weights) if whole else None
 
 
 def _transformed(vectors: NDArray[np.float32]) -> Floats:
@@ -247,25 +285,26 @@ def _cuts(profiles: Floats, weights: Floats) -> dict[int, Ints]:
     return {count: settle(labels, profiles, weights) for count, labels in cuts.items()}
 
 
-def _resample(
-    points: Floats, codes: Ints, near: Ints, random: np.random.Generator
-) -> list[tuple[Ints, dict[int, Ints]]]:
-    """Bootstrap samples of the buyers: (rows drawn, Ward's labels for each count)."""
+class _Sample(NamedTuple):
+    """A bootstrap sample of the buyers: the rows drawn, and the smoothed profiles and weights of codes."""
+
+    rows: Ints
+    profiles: Floats
+    weights: Floats
+
+
+def _resample(points: Floats, codes: Ints, near: Ints, random: np.random.Generator) -> list[_Sample]:
     size = min(len(codes), _RESAMPLED_BUYERS)
     drawn = [random.integers(0, len(codes), size) for _ in range(_RESAMPLES)]
-    return [(rows, _cuts(*_profiles(points[rows], codes[rows], near))) for rows in drawn]
+    return [_Sample(rows, *_profiles(points[rows], codes[rows], near)) for rows in drawn]
 
 
 def _choose_count(
-    cuts: dict[int, Ints],
-    resampled: list[tuple[Ints, dict[int, Ints]]],
-    profiles: Floats,
-    weights: Floats,
-    wanted: int,
+    cuts: dict[int, Ints], resampled: list[dict[int, Ints]], profiles: Floats, weights: Floats
 ) -> tuple[int, list[dict[str, float]]]:
     tried = []
     for count, labels in sorted(cuts.items()):
-        again = [other[count] for _, other in resampled if count in other]
+        again = [other[count] for other in resampled if count in other]
         sizes = np.bincount(labels[labels >= 0], weights[labels >= 0]) / weights.sum()
         indices = [rand_index(labels, other, weights) for other in again]
         found = [found_again(labels, other, weights) for other in again]
@@ -280,9 +319,8 @@ def _choose_count(
         )
     large_enough = [row for row in tried if row["smallest_share"] >= MIN_SHARE] or tried
     stable = [row for row in large_enough if row["stability"] >= STABLE]
-    if not stable:
-        return int(max(large_enough, key=lambda row: row["stability"])["types"]), tried
-    return min((int(row["types"]) for row in stable), key=lambda count: abs(count - wanted)), tried
+    best = stable[-1] if stable else max(large_enough, key=lambda row: row["stability"])
+    return int(best["types"]), tried
 
 
 def _spread_to_unused(labels: Ints, weights: Floats, codebook: NDArray[np.float32]) -> Ints:

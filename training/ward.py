@@ -85,6 +85,14 @@ def _merge_costs(centres: Floats, mass: Floats, i: int) -> Floats:
     return np.asarray(((centres - centres[i]) ** 2).sum(axis=1) * mass * mass[i] / (mass + mass[i]))
 
 
+def scatter(labels: Ints, profiles: Floats, weights: Floats) -> float:
+    """Weighted squared distance of codes from the centres of their groups: what Ward keeps small."""
+    used = labels >= 0
+    centres = group_means(profiles[used], labels[used], int(labels.max()) + 1, weights[used])
+    square = ((profiles[used] - centres[labels[used]]) ** 2).sum(axis=1)
+    return float((weights[used] * square).sum())
+
+
 def found_again(a: Ints, b: Ints, weights: Floats) -> Floats:
     """For each group of a, the Jaccard index of its buyers with those of the group of b most like it."""
     table = _shared(a, b, weights)

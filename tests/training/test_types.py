@@ -154,6 +154,8 @@ def test_names_stay_when_other_buyers_behave_the_same(groups: TypeGroups) -> Non
     later = grouped(seed=7, previous=renamed)
     assert {kind.name for kind in later.types} == {kind.name for kind in renamed.types}
     assert set(later.kept) == {kind.name for kind in later.types}
+    assert later.choice["as_before"]
+    assert later.scale == renamed.scale, "profiles of both are told in the same units"
     for index, name in enumerate(PLANTED):
         assert later.types[later.type_of_code[index * CODES_EACH]].name == f"old-{name}"
 

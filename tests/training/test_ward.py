@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score
 
-from training.ward import found_again, group_means, rand_index, settle, silhouette, ward_cuts
+from training.ward import found_again, group_means, rand_index, scatter, settle, silhouette, ward_cuts
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
@@ -75,14 +75,9 @@ def test_settled_codes_lie_nearest_their_own_centre_and_nothing_got_worse(seed: 
     points, weights = random.normal(size=(40, 3)), random.integers(1, 50, 40).astype(float)
     weights[random.random(40) < 0.2] = 0.0
 
-    def scatter(labels: np.ndarray) -> float:
-        used = labels >= 0
-        centres = group_means(points[used], labels[used], 6, weights[used])
-        return float((weights[used, None] * (points[used] - centres[labels[used]]) ** 2).sum())
-
     before = ward_cuts(points, weights, 6, 6)[6]
     after = settle(before, points, weights)
     assert (settle(after, points, weights) == after).all()
     assert ((after >= 0) == (weights > 0)).all()
     assert len(np.unique(after[after >= 0])) == 6
-    assert scatter(after) <= scatter(before) + 1e-9
+    assert scatter(after, points, weights) <= scatter(before, points, weights) + 1e-9
