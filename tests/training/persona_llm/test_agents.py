@@ -1,0 +1,108 @@
+"""Agents: only actions of the syntax, the same seed the same runs, and what is refused has not happened."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.training.persona_llm.test_storefront import model
+from training.persona_llm.actions import ACTIONS, LEAVE
+from training.persona_llm.agents import ENDS, LOOP_STEPS, REFUSED_LIMIT, Run, Shopper, simulate
+from training.persona_llm.base import Base, action_line, load_base
+from training.persona_llm.prompts import prompt_text
+from training.persona_llm.storefront import STEP_LIMIT, Goal
+from training.persona_llm.tokens import add_persona_tokens
+
+VISIT = Goal("Visit the shop.", None)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Base:
+    base = load_base("small", seed=1)
+    add_persona_tokens(base, seed=1)
+    return base
+
+
+def play(base: Base, shoppers: list[Shopper], **options: int) -> list[Run]:
+    return simulate(base, {"acme": model()}, shoppers, **{"seed": 0} | options)
+
+
+def follow(base: Base, plan: list[str], monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Let one agent write this plan, by logits that know nothing else."""
+    ids = [base.tokenizer.convert_tokens_to_ids(action_line(action)) for action in plan]
+    written = iter(ids)
+
+    def logits(**inputs: torch.Tensor) -> object:
+        rows = torch.zeros(len(inputs["input_ids"]), 1, len(base.tokenizer))
+        rows[:, :, next(written)] = 1e4
+        return type("Answer", (), {"logits": rows})()
+
+    monkeypatch.setattr(base.model, "forward", logits)
+    return play(base, [Shopper("acme", 1, Goal("Buy something.", "purchase"))])
+
+
+def test_an_untrained_model_writes_nothing_but_actions_and_every_run_ends(untrained: Base) -> None:
+    shoppers = [Shopper("acme", code, VISIT) for code in range(60)]
+    runs = play(untrained, shoppers)
+    assert [run.shopper for run in runs] == shoppers
+    for run in runs:
+        assert run.end in ENDS
+        assert set(run.actions) <= set(ACTIONS)
+        assert (run.end == "done") == (run.actions[-1:] == [LEAVE])
+        assert len(run.steps) + run.refused <= STEP_LIMIT
+    assert sum(run.refused for run in runs) > 0
+
+
+def test_the_seed_decides(untrained: Base) -> None:
+    shoppers = [Shopper("acme", code, VISIT) for code in range(12)]
+    assert play(untrained, shoppers) == play(untrained, shoppers)
+    assert play(untrained, shoppers) != play(untrained, shoppers, seed=1)
+
+
+def test_actions_done_already_are_part_of_the_run(untrained: Base) -> None:
+    begun = ("home", "product first", "product like")
+    runs = play(untrained, [Shopper("acme", 3, VISIT, begun), Shopper("acme", 3, VISIT)])
+    assert runs[0].actions[:3] == list(begun)
+
+
+@pytest.mark.parametrize(
+    ("plan", "end"),
+    [
+        (["home", "product first", "add", "purchase", "leave"], "done"),
+        (["home", "product first", "leave"], "left"),
+        (["search"] * REFUSED_LIMIT, "invalid"),
+        (["home", "product first"] + ["add"] * LOOP_STEPS, "loop"),
+    ],
+)
+def test_how_a_run_ends(untrained: Base, plan: list[str], end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run,) = follow(untrained, plan, monkeypatch)
+    assert run.end == end
+
+
+def test_a_run_that_never_leaves_is_ended(untrained: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = ["product like", "add", "remove", "product back", "add", "product back"]
+    plan = (["home", "product first"] + turns * STEP_LIMIT)[:STEP_LIMIT]
+    (run,) = follow(untrained, plan, monkeypatch)
+    assert run.end == "limit"
+
+
+def test_a_refused_action_leaves_the_model_where_it_was(untrained: Base) -> None:
+    """The next action is drawn as if the refused one had never been written."""
+    shoppers = [Shopper("acme", code, VISIT) for code in range(40)]
+    seen: list[tuple[torch.Tensor, dict[str, torch.Tensor]]] = []
+    forward = untrained.model.forward
+
+    def watched(**inputs: torch.Tensor) -> object:
+        answer = forward(**inputs)
+        seen.append((answer.logits[:, -1].clone(), inputs))
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(untrained.model, "forward", watched)
+        (run,) = play(untrained, shoppers[7:8])
+    assert run.refused > 0
+    done = "".join(map(action_line, run.actions[:-1] if run.actions[-1:] == [LEAVE] else run.actions))
+    read = prompt_text("acme", VISIT.text, run.shopper.code) + done
+    ids = untrained.tokenizer(read, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    afresh = untrained.model(input_ids=ids).logits[:, -1]
+    torch.testing.assert_close(seen[-1][0], afresh, atol=1e-4, rtol=1e-4)

@@ -1,0 +1,249 @@
+"""Shopping agents: one a persona token, batched, held to the syntax of actions, counted however they end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import llguidance
+import llguidance.hf
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+from training.persona_llm.actions import ACTIONS, NUMBER, Step
+from training.persona_llm.base import Base, action_line
+from training.persona_llm.prompts import prompt_text
+from training.persona_llm.store_model import StoreModel
+from training.persona_llm.storefront import Goal, Storefront
+
+End = Literal["done", "left", "limit", "invalid", "loop"]
+ENDS: Final[tuple[End, ...]] = ("done", "left", "limit", "invalid", "loop")
+"""done: the goal was fulfilled, then the shopper left. left: left without it. limit: still there after
+STEP_LIMIT steps. invalid: REFUSED_LIMIT actions in a row that the page did not have. loop: the last
+LOOP_STEPS actions are one or two actions, over and over."""
+REFUSED_LIMIT: Final = 5
+LOOP_STEPS: Final = 24
+"""Of 1,000 real sessions fewer than five hold such a run."""
+
+
+class Shopper(NamedTuple):
+    """Who shops where for what: a code (NO_CODE for none), a store, a goal, and actions already done."""
+
+    store: str
+    code: int
+    goal: Goal
+    begun: tuple[str, ...] = ()
+
+
+class Run(NamedTuple):
+    """What a shopper did. refused: actions that the page did not have, which changed nothing."""
+
+    shopper: Shopper
+    end: End
+    steps: list[Step]
+    refused: int
+
+    @property
+    def actions(self) -> list[str]:
+        """The actions that were done."""
+        return [step.action for step in self.steps]
+
+
+def simulate(
+    base: Base,
+    stores: Mapping[str, StoreModel],
+    shoppers: Sequence[Shopper],
+    *,
+    seed: int,
+    batch_size: int = 128,
+    temperature: float = 1.0,
+) -> list[Run]:
+    """Let every shopper shop until they leave or fail; the runs are in the order of shoppers.
+
+    The same seed, model and shoppers give the same runs on one machine.
+    """
+    grammar = _Grammar(base)
+    order = sorted(range(len(shoppers)), key=lambda i: len(shoppers[i].begun))  # less padding
+    runs: dict[int, Run] = {}
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        agents = [_Agent(shoppers[i], stores[shoppers[i].store], seed, i) for i in chosen]
+        _play(base, grammar, agents, np.random.default_rng([seed, start]), temperature)
+        runs |= {i: agent.run() for i, agent in zip(chosen, agents, strict=True)}
+    return [runs[i] for i in range(len(shoppers))]
+
+
+class _Agent:
+    """One shopper in a storefront of their own."""
+
+    def __init__(self, shopper: Shopper, model: StoreModel, seed: int, number: int) -> None:
+        self.shopper, self.steps, self.refused = shopper, list[Step](), 0
+        self._refused_in_a_row = 0
+        self._fulfilled = False
+        self.end: End | None = None
+        self._shop = Storefront(model)
+        self._shop.reset(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+        self.begun = [action for action in shopper.begun if self.act(action)]
+
+    def act(self, action: str) -> bool:
+        """Do an action; False where the page refused it. Sets `end` when the run is over."""
+        _, _, left, out_of_steps, info = self._shop.step(np.int64(NUMBER[action]))
+        if info["error"] is not None:
+            self.refused += 1
+            self._refused_in_a_row += 1
+            self.end = "invalid" if self._refused_in_a_row >= REFUSED_LIMIT else None
+        else:
+            self._refused_in_a_row = 0
+            self.steps.append(info["step"])
+            self._fulfilled |= action == self.shopper.goal.fulfilled_by
+            if left:
+                asked = self.shopper.goal.fulfilled_by is not None
+                self.end = "done" if self._fulfilled or not asked else "left"
+            elif _loops([step.action for step in self.steps]):
+                self.end = "loop"
+        if out_of_steps and self.end is None:
+            self.end = "limit"
+        return info["error"] is None
+
+    def prompt(self) -> str:
+        """What the model reads before it writes the first action."""
+        begun = "".join(map(action_line, self.begun))
+        return prompt_text(self.shopper.store, self.shopper.goal.text, self.shopper.code) + begun
+
+    def run(self) -> Run:
+        """The whole run; it must have ended."""
+        assert self.end is not None
+        return Run(self.shopper, self.end, self.steps, self.refused)
+
+
+def _loops(actions: Sequence[str]) -> bool:
+    last = actions[-LOOP_STEPS:]
+    return len(last) == LOOP_STEPS and last[2:] == last[:-2]
+
+
+class _Grammar:
+    """The syntax of an action line, as the sets of tokens that may come next."""
+
+    def __init__(self, base: Base) -> None:
+        tokenizer: Any = base.tokenizer
+        self.size = len(tokenizer)
+        self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
+        lines = "|".join(f'"{action}\\n"' for action in ACTIONS)
+        self._lark = llguidance.grammar_from("lark", f"start: {lines}")
+
+    def matcher(self) -> llguidance.LLMatcher:
+        """A reader of one line."""
+        return llguidance.LLMatcher(self._tokens, self._lark, log_level=0)
+
+    def allowed(self, matcher: llguidance.LLMatcher) -> NDArray[np.bool_]:
+        """bool [vocabulary]: tokens that may come next."""
+        packed = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        return np.unpackbits(packed, bitorder="little")[: self.size].astype(np.bool_)
+
+
+@torch.inference_mode()
+def _play(
+    base: Base, grammar: _Grammar, agents: list[_Agent], random: np.random.Generator, temperature: float
+) -> None:
+    """Token by token for all agents at once; those that have ended leave the batch and its cache."""
+    device = next(base.model.parameters()).device
+    live = [agent for agent in agents if agent.end is None]
+    if not live:
+        return
+    fed = base.tokenizer(
+        [agent.prompt() for agent in live],
+        add_special_tokens=False,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    ids, mask = fed["input_ids"].to(device), fed["attention_mask"].to(device)
+    cache = DynamicCache(config=base.model.config)
+    positions = (mask.cumsum(1) - 1).clamp_min(0)
+    rows = [_Row(agent, grammar, int(ids[i, -1]), ids.shape[1] - 1) for i, agent in enumerate(live)]
+    while rows:
+        logits = base.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        ).logits[:, -1]
+        chosen = _sample(logits, [row.line for row in rows], random, temperature)
+        # What is fed next stands in a new column of the mask and, later, of the cache.
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        fed_next = [row.take(int(chosen[i]), mask[i], base) for i, row in enumerate(rows)]
+        kept = [i for i, row in enumerate(rows) if row.agent.end is None]
+        if len(kept) < len(rows):
+            rows = [rows[i] for i in kept]
+            fed_next = [fed_next[i] for i in kept]
+            places = torch.tensor(kept, dtype=torch.int64, device=device)
+            cache.batch_select_indices(places)
+            mask = mask[places]
+        ids = torch.tensor(fed_next, dtype=torch.int64, device=device)[:, None]
+        positions = mask.sum(1, keepdim=True) - 1
+
+
+class _Row:
+    """An agent in the batch: the line it writes, and the last token of what has happened so far."""
+
+    def __init__(self, agent: _Agent, grammar: _Grammar, last: int, column: int) -> None:
+        self.agent, self.line = agent, _Line(grammar)
+        self._grammar, self._last, self._column = grammar, last, column
+
+    def take(self, token: int, mask: Tensor, base: Base) -> int:
+        """Write a token and act where a line is whole; returns the token to feed next.
+
+        mask int64 [columns] is the row's own. A refused action has not happened: its line is hidden from the
+        model, and the last token before it is fed once more, in place of its first copy.
+        """
+        action = self.line.take(token, base)
+        if action is None:
+            return token
+        new = len(mask) - 1
+        written = self.line.length
+        self.line = _Line(self._grammar)
+        if self.agent.act(action):
+            self._last = token
+        else:
+            mask[new - (written - 1) : new] = 0
+            mask[self._column] = 0
+        self._column = new
+        return self._last
+
+
+class _Line:
+    """An action line that is being written."""
+
+    def __init__(self, grammar: _Grammar) -> None:
+        self._grammar, self._matcher = grammar, grammar.matcher()
+        self._written: list[int] = []
+
+    @property
+    def length(self) -> int:
+        """Tokens written so far."""
+        return len(self._written)
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Tokens that may come next."""
+        return self._grammar.allowed(self._matcher)
+
+    def take(self, token: int, base: Base) -> str | None:
+        """Write a token; the action once the line is whole."""
+        self._matcher.consume_token(token)
+        self._written.append(token)
+        text = str(base.tokenizer.decode(self._written))
+        return text.strip() if text.endswith("\n") else None
+
+
+def _sample(
+    logits: Tensor, lines: Sequence[_Line], random: np.random.Generator, temperature: float
+) -> NDArray[np.int64]:
+    """Draw the next token of each row, int64 [n], among those that the syntax allows."""
+    allowed = np.stack([line.allowed() for line in lines])
+    scores = logits[:, : allowed.shape[1]].float().cpu().numpy() / temperature
+    scores = np.where(allowed, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    cumulated = weights.cumsum(axis=1)
+    draws = random.random(len(lines)) * cumulated[:, -1]
+    tokens: NDArray[np.int64] = (cumulated <= draws[:, None]).sum(axis=1)
+    return tokens

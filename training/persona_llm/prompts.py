@@ -1,0 +1,62 @@
+"""What the model reads and writes: persona token, store and goal, then one action a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from inference.assignment import token
+from training.persona_llm.base import action_line
+from training.persona_llm.traces import NO_CODE, Trace
+
+IGNORED: Final = -100
+"""Label of what is given, not predicted (torch's cross-entropy)."""
+GoalKind = Literal["neutral", "explicit", "wrong"]
+
+
+class Example(NamedTuple):
+    """Token ids of a prompt and of the actions that follow it."""
+
+    prompt: list[int]
+    actions: list[int]
+
+
+def prompt_text(store: str, goal: str, code: int) -> str:
+    """The text before the first action. NO_CODE: a shopper without a persona token."""
+    persona = "" if code == NO_CODE else token(code)
+    return f"{persona}shop: {store}\ngoal: {goal}\n"
+
+
+def example(
+    trace: Trace, code: int, goal: GoalKind, tokenizer: PreTrainedTokenizerBase, *, given: int = 0
+) -> Example:
+    """A trace as token ids; its first `given` actions count as read, not as written."""
+    goals = {"neutral": trace.neutral, "explicit": trace.explicit, "wrong": trace.wrong}
+    lines = [action_line(action) for action in trace.actions]
+    read = prompt_text(trace.store, goals[goal], code) + "".join(lines[:given])
+    return Example(
+        tokenizer(read, add_special_tokens=False)["input_ids"],
+        tokenizer("".join(lines[given:]), add_special_tokens=False)["input_ids"],
+    )
+
+
+def batch(examples: Sequence[Example], pad: int, max_tokens: int) -> dict[str, Tensor]:
+    """Right-padded input_ids, attention_mask and labels int64 [n, t]; labels only on actions.
+
+    A trace beyond max_tokens is cut: its last actions are not learned from.
+    """
+    rows = [(e.prompt + e.actions)[:max_tokens] for e in examples]
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    labels = torch.full((len(rows), width), IGNORED)
+    mask = torch.zeros((len(rows), width), dtype=torch.int64)
+    for i, (row, one) in enumerate(zip(rows, examples, strict=True)):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+        start = len(one.prompt)
+        labels[i, start : len(row)] = torch.tensor(row[start:])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
