@@ -49,10 +49,11 @@ def test_a_refusal_has_the_failing_figures_and_no_others() -> None:
     assert sum("passed" in line for line in lines) == 4
 
 
-def test_a_figure_that_only_the_champion_has_fails() -> None:
-    assert failed(CHAMPION._replace(js=math.nan)) == ["js"]
-    neither = CHAMPION._replace(js=math.nan)
-    assert all(it.passed for it in judge(neither, neither, SETTINGS))
+def test_a_figure_that_one_of_both_lacks_says_nothing() -> None:
+    assert failed(CHAMPION._replace(incoherence=math.nan)) == []
+    lacking = CHAMPION._replace(incoherence=math.nan)
+    verdicts = judge(lacking, CHAMPION._replace(incoherence=1.0, purity=0.1), SETTINGS)
+    assert [it.gate for it in verdicts if not it.passed] == ["purity"]
 
 
 @given(st.sampled_from(["purity", "perplexity"]), st.floats(0, 1), st.floats(0, 1))
