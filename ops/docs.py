@@ -18,6 +18,7 @@ from feature_store.events import json_schema
 from feature_store.identity import IdentitySettings
 from feature_store.settings import HomeSettings
 from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from inference.api.settings import ApiSettings
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
 from inference.windows import WindowSettings
@@ -37,6 +38,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     KafkaSettings,
     WorkerSettings,
     EncoderSettings,
+    ApiSettings,
     RegistrySettings,
     GateSettings,
     RetrainSettings,
@@ -110,11 +112,20 @@ def personas() -> str:
     return _MADE + personas_page(load_bundle(starter_bundle_path()))
 
 
+def openapi() -> str:
+    """The persona API's OpenAPI document, as it serves it."""
+    from inference.api.app import create_app
+    from ops.api import installation
+
+    return json.dumps(create_app(installation(), ApiSettings()).openapi(), indent=2) + "\n"
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings_page,
     "commands.md": commands_page,
     "features.md": features_page,
     "event.schema.json": event_schema,
+    "openapi.json": openapi,
     "personas.md": personas,
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from inference.api.metrics import ApiMetrics
 from ops.cli.main import simpersona
 from ops.docs import DOCS, PAGES
 from streams.metrics import WorkerMetrics
@@ -38,6 +39,9 @@ REGISTRY_HOSTS = re.compile(
 )
 INDEX_OPTION = re.compile(r"(?m)^\s*(--extra-index-url|--index-url|--find-links|-i) ")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+METRICS = [family for made in (WorkerMetrics(), ApiMetrics()) for family in made.registry.collect()]
 
 
 def name(path: Path) -> str:
@@ -73,13 +77,13 @@ def test_every_command_that_the_documents_name_exists() -> None:
 
 def test_every_metric_is_in_the_runbook() -> None:
     runbook = (DOCS / "runbook.md").read_text()
-    for family in WorkerMetrics().registry.collect():
+    for family in METRICS:
         counted = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"`{counted}`" in runbook, f"{counted} is not explained in docs/runbook.md"
 
 
 def test_the_runbook_names_no_metric_that_is_not_there() -> None:
-    known = {family.name for family in WorkerMetrics().registry.collect()}
+    known = {family.name for family in METRICS}
     for said in re.findall(r"`(simpersona_\w+)", (DOCS / "runbook.md").read_text()):
         assert said.removesuffix("_total") in known
 

@@ -26,7 +26,8 @@ from inference.api.state import State, open_state, state_of
 _ABOUT: Final = """Who is this shopper? Send clickstream events, ask for personas, or follow them.
 
 Every call but health and metrics needs `Authorization: Bearer sp_...`, a key of one store with
-the scopes that it names. Buyer ids are the shop's own and are hashed before anything is stored. Errors are problem documents
+the scopes that it names.
+Buyer ids are the shop's own and are hashed before anything is stored. Errors are problem documents
 (RFC 9457); `type` names the kind. After 429 and 503 wait for `Retry-After` seconds and send again.
 """
 _NO_ROUTE: Final = "none"

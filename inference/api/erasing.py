@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
 
 _KEPT_S: Final = 30 * 86_400
 _REMAINS: Final = (
-    "Records on the topics clickstream and persona-assignments stay until their retention deletes them; no reader "
-    "of ours uses them. The topic simpersona-erasures keeps the pseudonym, so that no replay brings the buyer back."
+    "Records on the topics clickstream and persona-assignments stay until their retention deletes them; no "
+    "reader of ours uses them. The topic simpersona-erasures keeps the pseudonym, so that no replay brings "
+    "the buyer back."
 )
 
 router = APIRouter(tags=["erasure"])
@@ -61,7 +62,7 @@ async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers)
     """Erase a buyer: rows, caches, archive, and every later replay or training.
 
     202: the request is stored by Kafka and will be honoured, also by a worker that starts later; ask
-    `status_url` until it says `done` (a second, where workers run). What the buyer does afterwards is a new life.
+    `status_url` until it says `done` (a second, where workers run). What the buyer does later is a new life.
     """
     state = state_of(request)
     pseudonym = state.hasher.buyer(store, buyer)
@@ -104,8 +105,8 @@ async def _status(state: State, request: Request, store: str, buyer: str) -> Era
     honoured = known if known and (asked is None or known.requested_at >= asked.at) else None
     if honoured is not None:
         (read,) = await state.buyers.read([row])
-        old = (read.persona and read.persona.offset, read.state and read.state.since_offset)
-        if any(offset is not None and offset < honoured.before_offset for offset in old):
+        said = read.persona is not None and read.persona.offset < honoured.before_offset
+        if said or (read.state is not None and read.state.since_offset < honoured.before_offset):
             honoured = None  # recorded, and the rows go with the owner's next checkpoint
     return ErasureStatus(
         state="done" if honoured else "requested" if asked or known else "none",

@@ -58,9 +58,6 @@ class ApiMetrics:
         self.streamed = Counter(
             "simpersona_api_streamed_assignments", "Assignments sent on streams.", registry=r
         )
-        self.tail_waiting = Gauge(
-            "simpersona_api_kafka_waiting", "1 while Kafka does not serve the API's reader.", registry=r
-        )
         for reason in STREAM_ENDS:
             self.stream_ends.labels(reason)
         for answer in ("said", "early", "unknown", "erased", "expired"):

@@ -91,7 +91,7 @@ def _check_count(items: int, most: int) -> None:
 
 
 def _take_contract(taken: Taken, item: Json, store: str, hasher: Identity, received: int) -> None:
-    """An event of the contract, whose buyer is the shop's own id; store and schema_version may be left out."""
+    """An event of the contract, with the shop's own id of the buyer; store and schema_version may lack."""
     place = taken.items
     taken.items += 1
     if not isinstance(item, dict):

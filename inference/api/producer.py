@@ -140,9 +140,10 @@ class AckedProducer:
     def _serve(self) -> None:
         while not self._ending.is_set():
             self._producer.poll(_POLL_S)
-            for dead in self._dead:
+            for dead in list(self._dead):
                 dead.poll(0)  # until it has reported what it will never deliver
-            self._dead = [dead for dead in self._dead if len(dead)]
+                if not len(dead):
+                    self._dead.remove(dead)
 
     async def close(self, timeout_s: float) -> None:
         """Wait until everything handed over is acknowledged or has failed, then end the thread."""

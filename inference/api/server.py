@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from types import FrameType
 from typing import Any
@@ -53,6 +54,9 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         ws="none",
     )
     server = _Server(config)
+    # uvicorn raises the signal again after a clean end, which is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that it could not bind
