@@ -6,41 +6,32 @@ cluster slot and one transaction can span it:
     {clickstream:3}:progress        "<next offset> <watermark ms> <sequence>": the truth about what is folded
     {clickstream:3}:state:<key>     a StateRow, changed only inside a checkpoint
     {clickstream:3}:open            sorted set: buyers whose session end is not announced, by last event time
-    {clickstream:3}:persona:<key>   the current persona, written at once; a newer offset wins
+    {clickstream:3}:persona:<key>   the current persona, written at once, behind the same fence
+    {clickstream:3}:codebook        "<codebook version> walking|done": under which the personas are said
     {clickstream:3}:window:300000:<start>  hash: what was counted of a window of event time, changed only
                                     inside a checkpoint; expires
 
-The progress row is also the fence: a checkpoint goes through only if it still reads what this worker
+The progress row is also the fence: a write goes through only if it still reads what this worker
 wrote last (docs/adr/0004). <key> is the Kafka key, `store|buyer`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import redis
-from redis.exceptions import NoScriptError, RedisError, WatchError
+from redis.exceptions import RedisError, WatchError
 
+from feature_store import persona_rows
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
 
 ROW_VERSION: Final = 1
 _HEADER: Final = struct.Struct("<HqqhbBI")
-_OFFSET_DIGITS: Final = 20
+_NOT_COUNTED: Final = 0x80  # in the byte of the band
 _SCAN_COUNT: Final = 2_000
-_PERSONAS_A_CALL: Final = 1_000  # Lua runs alone in the server: keep a call under a few ms
-
-# A persona row begins with its offset in fixed width, so that Lua compares strings.
-_WRITE_PERSONAS: Final = """
-for i = 1, #KEYS do
-  local old = redis.call('GETRANGE', KEYS[i], 0, 19)
-  if old == '' or old <= string.sub(ARGV[i], 1, 20) then redis.call('SET', KEYS[i], ARGV[i]) end
-end
-"""
-_WRITE_PERSONAS_SHA: Final = hashlib.sha1(_WRITE_PERSONAS.encode(), usedforsecurity=False).hexdigest()
 
 
 class Progress(NamedTuple):
@@ -73,12 +64,34 @@ class Progress(NamedTuple):
         return cls(next_offset, watermark, sequence)
 
 
+class Tagged(NamedTuple):
+    """Under which codebook version a partition's personas are said.
+
+    all_of_them: nobody's persona is left of another version. A worker of another version writes this
+    row, behind the fence, before it says anything (docs/adr/0017).
+    """
+
+    version: str
+    all_of_them: bool
+
+    def to_bytes(self) -> bytes:
+        """The row as it is stored."""
+        return f"{self.version} {'done' if self.all_of_them else 'walking'}".encode()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Tagged:
+        """Parse a stored row."""
+        version, _, how_far = raw.decode().partition(" ")
+        return cls(version, how_far == "done")
+
+
 class RowHeader(NamedTuple):
     """What a state row says beside the state.
 
     since_offset and last_offset are those of the first and last event folded in; code, type and band
     are what was last said of the buyer (-1 and 0 for nothing yet), version the hash of the codebook
-    version it was said under.
+    version it was said under; counted is False where that was without an event (after a swap), so that
+    no window has counted it.
     """
 
     since_offset: int
@@ -87,11 +100,14 @@ class RowHeader(NamedTuple):
     type: int
     band: int
     version: int
+    counted: bool = True
 
 
 def pack_row(header: RowHeader, state: bytes) -> bytes:
     """A state row of the current version."""
-    return _HEADER.pack(ROW_VERSION, *header) + state
+    since, last, code, kind, band, version, counted = header
+    flagged = band if counted else band | _NOT_COUNTED
+    return _HEADER.pack(ROW_VERSION, since, last, code, kind, flagged, version) + state
 
 
 def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
@@ -102,13 +118,14 @@ def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
     """
     if len(row) < _HEADER.size:
         raise RowVersionError(f"a state row has {len(row)} bytes, its header alone has {_HEADER.size}")
-    version, *rest = _HEADER.unpack_from(row)
-    if version != ROW_VERSION:
+    row_version, since, last, code, kind, band, version = _HEADER.unpack_from(row)
+    if row_version != ROW_VERSION:
         raise RowVersionError(
-            f"a state row has schema version {version}, this release reads {ROW_VERSION}: "
+            f"a state row has schema version {row_version}, this release reads {ROW_VERSION}: "
             "run the release that wrote it, or empty the store and backfill"
         )
-    return RowHeader(*rest), row[_HEADER.size :]
+    header = RowHeader(since, last, code, kind, band & ~_NOT_COUNTED, version, not band & _NOT_COUNTED)
+    return header, row[_HEADER.size :]
 
 
 class Windows(NamedTuple):
@@ -131,6 +148,8 @@ class Checkpoint:
     closed: list[bytes] = field(default_factory=list)
     erased: list[bytes] = field(default_factory=list)
     windows: Windows | None = None
+    tagged: Tagged | None = None
+    """Under which codebook version the partition is tagged; None leaves it as it is."""
 
 
 class OnlineRows:
@@ -186,6 +205,17 @@ class OnlineRows:
             found = pipe.execute()
         return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
 
+    def owned_of(self, partitions: Sequence[int]) -> dict[int, tuple[Progress | None, Tagged | None]]:
+        """Progress and codebook version of each partition, both of one moment, in one round trip."""
+        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for partition in partitions:
+                pipe.mget(self._key(partition, "progress"), self._key(partition, "codebook"))
+            found = pipe.execute()
+        return {
+            number: (progress and Progress.from_bytes(progress), tagged and Tagged.from_bytes(tagged))
+            for number, (progress, tagged) in zip(partitions, found, strict=True)
+        }
+
     def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         """State rows of the keys wanted by partition, in one round trip; None for an unknown buyer."""
         return self._read("state:", wanted)
@@ -193,7 +223,7 @@ class OnlineRows:
     def read_personas(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         """Persona rows (JSON of an assignment) of the keys wanted by partition, in one round trip."""
         found = self._read("persona:", wanted)
-        return {p: [row and row[_OFFSET_DIGITS:] for row in rows] for p, rows in found.items()}
+        return {p: [row and row[persona_rows.OFFSET_DIGITS :] for row in rows] for p, rows in found.items()}
 
     def _read(self, kind: str, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         asked = [partition for partition, keys in wanted.items() if keys]
@@ -234,31 +264,35 @@ class OnlineRows:
                     key = self._window_key(partition, change.windows.length_ms, start)
                     pipe.hset(key, mapping=dict(fields))
                     pipe.expire(key, change.windows.keep_s)
+            if change.tagged is not None:
+                pipe.set(self._key(partition, "codebook"), change.tagged.to_bytes())
             pipe.set(progress_key, change.progress.to_bytes())
             try:
                 pipe.execute()
             except WatchError:
                 raise FencedError(f"partition {partition} was written by another owner") from None
 
-    def write_personas(self, personas: Mapping[int, Sequence[tuple[bytes, int, bytes]]]) -> None:
-        """Make personas readable at once: partition -> (key, offset, JSON); an older offset never wins."""
-        with _store_errors():
-            try:
-                self._write_personas(personas)
-            except NoScriptError:  # the server was restarted, or this is its first script
-                self._redis.script_load(_WRITE_PERSONAS)
-                self._write_personas(personas)
+    def write_personas(
+        self,
+        personas: Mapping[int, Sequence[persona_rows.Persona]],
+        same_version: bytes,
+        expected: Mapping[int, Progress | None],
+    ) -> None:
+        """Make personas readable at once: partition -> (key, offset, JSON).
 
-    def _write_personas(self, personas: Mapping[int, Sequence[tuple[bytes, int, bytes]]]) -> None:
-        with self._redis.pipeline(transaction=False) as pipe:
-            for partition, said in personas.items():
-                prefix = self._key(partition, "persona:")
-                for at in range(0, len(said), _PERSONAS_A_CALL):
-                    chunk = said[at : at + _PERSONAS_A_CALL]
-                    keys = [prefix + key for key, _, _ in chunk]
-                    rows = [b"%020d" % offset + body for _, offset, body in chunk]
-                    pipe.evalsha(_WRITE_PERSONAS_SHA, len(keys), *keys, *rows)
-            pipe.execute()
+        Among rows of one codebook version, which are those that hold the bytes `same_version`, an older
+        offset never wins; a row of another version is always replaced.
+
+        Raises:
+            FencedError: a partition's stored progress is not `expected`: another owner wrote. Nothing
+                of that partition was written.
+            OnlineStoreError: the store did not answer.
+        """
+        known = {number: expected[number] for number in personas}
+        fences = {number: b"" if at is None else at.to_bytes() for number, at in known.items()}
+        with _store_errors():
+            if not persona_rows.write(self._redis, self._key, personas, same_version, fences):
+                raise FencedError("a persona's partition was written by another owner")
 
     def read_windows(
         self, partitions: Sequence[int], length_ms: int, numbers: Sequence[int]
@@ -282,21 +316,36 @@ class OnlineRows:
             )
         return list(_answer(found))
 
+    def scan_states(self, partition: int, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Some (key, state row) of a partition, and the cursor to go on from; 0 begins and ends a scan.
+
+        Who is there during the whole scan comes at least once; no rows do not mean the end.
+        """
+        return self._scan(partition, "state:", cursor)
+
     def all_states(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, state row) of a partition; a scan, for verification and background work."""
-        prefix = self._key(partition, "state:")
+        return self._all(partition, "state:")
+
+    def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""
+        return ((key, row[persona_rows.OFFSET_DIGITS :]) for key, row in self._all(partition, "persona:"))
+
+    def _all(self, partition: int, kind: str) -> Iterator[tuple[bytes, bytes]]:
+        cursor = 0
+        while True:
+            cursor, found = self._scan(partition, kind, cursor)
+            yield from found
+            if cursor == 0:
+                return
+
+    def _scan(self, partition: int, kind: str, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
+        prefix = self._key(partition, kind)
         with _store_errors():
-            cursor = 0
-            while True:
-                cursor, keys = _answer(
-                    self._redis.scan(cursor, match=_escape(prefix) + b"*", count=_SCAN_COUNT)
-                )
-                rows = _answer(self._redis.mget(keys)) if keys else []
-                for key, row in zip(keys, rows, strict=True):
-                    if row is not None:
-                        yield key[len(prefix) :], row
-                if cursor == 0:
-                    return
+            cursor, keys = _answer(self._redis.scan(cursor, match=_escape(prefix) + b"*", count=_SCAN_COUNT))
+            rows = _answer(self._redis.mget(keys)) if keys else []
+        found = zip(keys, rows, strict=True)
+        return cursor, [(key[len(prefix) :], row) for key, row in found if row is not None]
 
     def clear(self) -> None:
         """Delete every row of the topic and the recorded partition count."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from inference.encoder import Encoder, Encoding
 from streams.cache import BuyerCache
 from streams.metrics import WorkerMetrics
 from streams.output import Output
+from streams.partition import Partition
 
 
 class Said(NamedTuple):
@@ -39,14 +40,19 @@ class Announcer:
         self._cache, self._output, self._topic = cache, output, topic
         self._rows, self._metrics = rows, metrics
 
-    def say(self, encoder: Encoder, said: Said, reasons: Sequence[Reason]) -> None:
-        """Send assignments for cached buyers and make them readable at once.
+    def say(
+        self, encoder: Encoder, owned: Mapping[int, Partition], said: Said, reasons: Sequence[Reason]
+    ) -> None:
+        """Make personas of cached buyers readable, and send them.
+
+        In this order: the store's fence stops who no longer owns a partition before they say anything.
 
         Raises:
             ProducerError, OnlineStoreError: see Tagger.tag.
         """
         now, version, types = time.time_ns() // 1_000_000, encoder.codebook_version, encoder.types
         partitions = self._cache.meta.partition[said.slots].tolist()
+        assignments: list[tuple[bytes, bytes]] = []
         readable: dict[int, dict[bytes, tuple[bytes, int, bytes]]] = {}
         columns_ = (said.slots, said.offsets, said.events, said.event_times, *said.encoding)
         for number, reason, row in zip(
@@ -74,10 +80,16 @@ class Announcer:
                     offset=offset,
                 )
             )
-            self._output.send(self._topic, key, body)
+            assignments.append((key, body))
             if reason != "session_end":  # which says again what is readable already
                 readable.setdefault(number, {})[key] = (key, offset, body)
+        if readable:
+            self._rows.write_personas(
+                {number: list(rows.values()) for number, rows in readable.items()},
+                same_version=b'"codebook_version":"%s"' % version.encode(),
+                expected={number: owned[number].written for number in readable},
+            )
+        for key, body in assignments:
+            self._output.send(self._topic, key, body)
         for reason, count in Counter(reasons).items():
             self._metrics.assignments.labels(reason).inc(count)
-        if readable:
-            self._rows.write_personas({number: list(rows.values()) for number, rows in readable.items()})

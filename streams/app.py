@@ -8,37 +8,35 @@ also when Faust's control plane cannot join at all (docs/adr/0003).
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import faulthandler
 import gc
+import os
 import threading
+import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import faust
-import msgspec
 import structlog
 from mode import Service
 from prometheus_client import start_http_server
 
-from feature_store.events import record_key
 from feature_store.feast_repo import online_rows
 from feature_store.history import warm_up
 from feature_store.settings import HomeSettings
-from inference.bundle import starter_bundle_path
+from inference.bundle import load_bundle, starter_bundle_path
 from inference.encoder import Encoder
-from inference.errors import InferenceError
+from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings, make_encoder
 from inference.windows import WindowSettings
+from streams.commands import Commander, first_that_loads, read_standing
 from streams.consumer import ConsumerLoop
-from streams.control import Erase, Shadow, Swap, decode_command
 from streams.erasures import ErasureLog
 from streams.errors import MetricsPortError
 from streams.kafka_config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
 from streams.metrics import WorkerMetrics
 from streams.output import Output
-from streams.records import LogReader
 from streams.settings import WorkerSettings
 from streams.topics import partition_count
 from streams.worker import Tagger
@@ -79,34 +77,44 @@ class LiveLoop(Service):  # type: ignore[misc]
 
 
 class LiveWorker(faust.Worker):  # type: ignore[misc]
-    """A Faust worker whose clickstream loop stops first: Faust may still be joining its group."""
+    """A Faust worker whose clickstream loop stops first: Faust may still be joining its group.
 
-    def __init__(self, app: faust.App, live: LiveLoop, loop: ConsumerLoop) -> None:
+    patience_s: a process that has not ended so long after it was told to is ended, with what its threads
+    did in the log. That is as safe as SIGKILL, and no supervisor waits for a client that hangs in a join.
+    """
+
+    def __init__(self, app: faust.App, live: LiveLoop, loop: ConsumerLoop, patience_s: float) -> None:
         self._consumer_loop = loop
+        self._patience_s = patience_s
         super().__init__(app, live, quiet=True, redirect_stdouts=False, loglevel="WARN")
         self.spinner = None  # logs are for machines here
 
     def _on_sigterm(self) -> None:
-        self._consumer_loop.stop()
+        self._end()
         super()._on_sigterm()
 
     def _on_sigint(self) -> None:
-        self._consumer_loop.stop()
+        self._end()
         super()._on_sigint()
+
+    def _end(self) -> None:
+        self._consumer_loop.stop()
+        threading.Thread(target=self._end_in_time, name="end in time", daemon=True).start()
+
+    def _end_in_time(self) -> None:
+        time.sleep(self._patience_s)
+        log.error("did_not_stop", seconds=self._patience_s)
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(1)
 
 
 def make_app(
     settings: WorkerSettings,
     kafka: KafkaSettings,
     home: Path,
-    loop: ConsumerLoop,
-    load: Callable[[str], Encoder],
-    known: int,
+    commander: Commander,
 ) -> faust.App:
-    """The control plane: an app of its own group, so that every worker hears every command.
-
-    Swaps below offset `known` are history: the worker began with the last of them.
-    """
+    """The control plane: an app of its own group, so that every worker hears every command."""
     app = faust.App(
         id=f"{settings.group}-control-{uuid.uuid4().hex[:12]}",
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
@@ -126,45 +134,9 @@ def make_app(
     @app.agent(topic)  # type: ignore[untyped-decorator]
     async def obey(records: faust.Stream[bytes]) -> None:
         async for record in records.events():
-            await _obey(record.value, record.message.offset < known, loop, load)
+            await commander.obey(record.value, record.message.offset)
 
     return app
-
-
-async def _obey(raw: bytes, old: bool, loop: ConsumerLoop, load: Callable[[str], Encoder]) -> None:
-    try:
-        command = decode_command(raw)
-    except msgspec.MsgspecError as error:
-        log.warning("command_refused", error=str(error))
-        return
-    try:
-        match command:
-            case Erase(store=store, buyer=buyer, requested_at=requested_at):
-                key = record_key(store, buyer)
-                loop.submit(lambda it: it.request_erasure(key, requested_at))
-            case Swap() | Shadow() if old:
-                pass
-            case Swap(bundle=bundle):
-                encoder = await asyncio.to_thread(load, bundle)
-                loop.submit(lambda it: it.tagger.use(encoder).close())
-            case Shadow(bundle=bundle):
-                shadow = None if bundle is None else await asyncio.to_thread(load, bundle)
-                loop.submit(lambda it: it.tagger.shadow_with(shadow))
-    except InferenceError as error:
-        log.error("command_failed", error=str(error))  # the champion stays
-
-
-def _last_swap(config: dict[str, Any], topic: str) -> tuple[str | None, int]:
-    """The bundle that the last swap named, and the control topic's next offset."""
-    bundle, offset = None, 0
-    with LogReader(config) as reader:
-        for messages in reader.read(topic, 0):
-            for message in messages:
-                offset = message.offset() + 1
-                with contextlib.suppress(msgspec.MsgspecError):  # refused, and said so, by who heard it live
-                    command = decode_command(message.value())
-                    bundle = command.bundle if isinstance(command, Swap) else bundle
-    return bundle, offset
 
 
 def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: EncoderSettings) -> None:
@@ -184,8 +156,9 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
         )
 
     home = HomeSettings().home
-    swapped_to, known = _last_swap(config, settings.control_topic)
-    encoder = load(swapped_to or str(encoding.bundle or starter_bundle_path()))
+    standing = read_standing(config, settings.control_topic)
+    first = str(encoding.bundle or starter_bundle_path())
+    encoder = first_that_loads([*standing.swaps, first], load, metrics)
     rows = online_rows(settings.store_url, settings.topic, home)
     partitions = partition_count(config, settings.topic)
     rows.claim_partition_count(partitions)
@@ -194,13 +167,17 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     erasures = ErasureLog(config, settings.erasures_topic)
     tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings())
     loop = ConsumerLoop(settings, config, rows, output, tagger, erasures, metrics)
+    # A candidate is encoded in process: it disturbs no server that answers for the champion.
+    commander = Commander(
+        loop, load, lambda bundle: OnnxEncoder(load_bundle(Path(bundle))), metrics, standing.known
+    )
+    if standing.shadow is not None:
+        asyncio.run(commander.shadow(standing.shadow))
     if settings.metrics_port is not None:
         _serve_metrics(settings.metrics_host, settings.metrics_port, metrics)
     gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to walk through it again
-    LiveWorker(
-        make_app(settings, kafka, home, loop, load, known), LiveLoop(loop), loop
-    ).execute_from_commandline()
+    LiveWorker(make_app(settings, kafka, home, commander), LiveLoop(loop), loop).execute_from_commandline()
 
 
 def _serve_metrics(host: str, port: int, metrics: WorkerMetrics) -> None:

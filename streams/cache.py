@@ -21,9 +21,9 @@ _NOTHING_SAID: Final = (-1, -1, 0, 0)
 class Meta(NamedTuple):
     """What is known of a slot beside its state; arrays of one length, named as in RowHeader.
 
-    distance, margin and confidence are the encoder's last words (distance NaN: not encoded since the row
-    was read). used is the number of the last batch that touched the slot; dirty says that the store
-    lags behind.
+    counted: the windows have counted what was last said. distance, margin and confidence are the encoder's
+    last words (distance NaN: not encoded since the row was read). used is the number of the last batch
+    that touched the slot; dirty says that the store lags behind.
     """
 
     partition: NDArray[np.int32]
@@ -33,6 +33,7 @@ class Meta(NamedTuple):
     type: NDArray[np.int8]
     band: NDArray[np.uint8]
     version: NDArray[np.uint32]
+    counted: NDArray[np.bool_]
     distance: NDArray[np.float32]
     margin: NDArray[np.float32]
     confidence: NDArray[np.float32]
@@ -49,6 +50,7 @@ def _meta(n: int) -> Meta:
         type=np.full(n, -1, dtype=np.int8),
         band=np.zeros(n, dtype=np.uint8),
         version=np.zeros(n, dtype=np.uint32),
+        counted=np.ones(n, dtype=np.bool_),
         distance=np.full(n, np.nan, dtype=np.float32),
         margin=np.full(n, np.nan, dtype=np.float32),
         confidence=np.full(n, np.nan, dtype=np.float32),
@@ -94,7 +96,7 @@ class BuyerCache:
         m = self.meta
         m.since_offset[slot], m.last_offset[slot] = -1, -1
         m.code[slot], m.type[slot], m.band[slot], m.version[slot] = _NOTHING_SAID
-        m.distance[slot] = np.nan
+        m.distance[slot], m.counted[slot] = np.nan, True
         m.dirty[slot] = False
 
     def fill(self, slots: Sequence[int], rows: Sequence[bytes]) -> None:
@@ -109,7 +111,7 @@ class BuyerCache:
             header, state = unpack_row(row)
             m.since_offset[slot], m.last_offset[slot] = header.since_offset, header.last_offset
             m.code[slot], m.type[slot] = header.code, header.type
-            m.band[slot], m.version[slot] = header.band, header.version
+            m.band[slot], m.version[slot], m.counted[slot] = header.band, header.version, header.counted
             states.append(state)
         unpack_states(self.table.states, np.asarray(slots, dtype=np.int64), states)
 
@@ -123,6 +125,7 @@ class BuyerCache:
             m.type[slots].tolist(),
             m.band[slots].tolist(),
             m.version[slots].tolist(),
+            m.counted[slots].tolist(),
             strict=True,
         )
         packed = pack_states(self.table.states, slots)

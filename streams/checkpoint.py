@@ -53,8 +53,8 @@ class Checkpointer:
             self._rows.checkpoint(partition.number, change, partition.written)
             self._tagger.cache.meta.dirty[dirty] = False
             self._tagger.windows.written(partition.number, partition.watermark)
-            partition.written = change.progress
-            partition.erased = []
+            partition.written, partition.tagged = change.progress, partition.tag_as
+            partition.erased, partition.retagged = [], False
             self._metrics.checkpoint_rows.inc(len(dirty))
         # 4. Report to Kafka; the store's progress is the truth.
         if moved:
@@ -71,7 +71,10 @@ class Checkpointer:
         last = cache.table.states.counters[dirty, _LAST_TIME]
         still_open = last >= ended_before
         change = Checkpoint(
-            partition.progress, opened=self._by_last_time(dirty[still_open]), erased=partition.erased
+            partition.progress,
+            opened=self._by_last_time(dirty[still_open]),
+            erased=partition.erased,
+            tagged=None if partition.tagged == partition.tag_as else partition.tag_as,
         )
         ended = {cache.keys[slot] for slot in dirty[~still_open].tolist()}
         for key in self._rows.sessions_to_end(partition.number, ended_before, _SESSIONS_A_CHECKPOINT):
@@ -79,7 +82,7 @@ class Checkpointer:
                 ended.add(key)
         change.closed = sorted(ended.difference(partition.erased))
         if change.closed:
-            self._tagger.end_sessions(partition.number, change.closed)
+            self._tagger.restater.end_sessions(partition, change.closed)
         return change
 
     def _by_last_time(self, slots: NDArray[np.int64]) -> dict[bytes, int]:

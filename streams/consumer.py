@@ -19,8 +19,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from feature_store.erasures import Erasure, encode_erasure
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
-from feature_store.online import OnlineRows, Progress, unpack_row
+from feature_store.online import Checkpoint, OnlineRows, Progress, Tagged, unpack_row
 from feature_store.partitions import partition_of
+from inference.encoder import Encoder
 from inference.errors import EncoderUnavailableError
 from streams.checkpoint import Checkpointer
 from streams.consumer_config import consumer_config
@@ -64,6 +65,7 @@ class ConsumerLoop:
         self._kafka = kafka
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._wanted: dict[bytes, int] = {}
+        self._successor: Encoder | None = None
         self._stopping = threading.Event()
         self._broken: str | None = None
         self._next_checkpoint = self._next_lag = 0.0
@@ -98,6 +100,8 @@ class ConsumerLoop:
         if time.monotonic() >= self._next_lag:
             self._report_lag()
             self._next_lag = time.monotonic() + _LAG_EVERY_S
+        while not self._commands.empty():
+            self._commands.get()(self)
         if self._broken is not None and not self._recovered():
             self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
             return
@@ -109,9 +113,10 @@ class ConsumerLoop:
         if ours:
             self.tagger.tag(self.partitions, ours)
         self._output.poll()
-        while not self._commands.empty():
-            self._commands.get()(self)
+        if self._successor is not None:
+            self._hand_over(self._successor)
         self._honour_erasures()
+        self.tagger.restater.walk(self.partitions)
         now = time.monotonic()
         cache = self.tagger.cache
         full = len(cache.table) > cache.capacity
@@ -172,7 +177,7 @@ class ConsumerLoop:
         except RECOVERABLE as error:
             # The store does not say where to begin: hold everything until it does.
             self._give_up("assignment", error)
-            self.partitions.update({number: Partition.at(number, None) for number in numbers})
+            self.partitions.update({number: self._partition(number, None, None) for number in numbers})
         consumer.incremental_assign(starts)
         if self._broken is not None:
             consumer.pause(starts)
@@ -182,16 +187,32 @@ class ConsumerLoop:
     def _own(self, numbers: list[int]) -> None:
         """Take partitions over as the store knows them."""
         self._erasures.refresh()
-        owned = self._rows.progress_of(numbers)
-        self._refuse_recreated_topic(owned)
-        for number, written in owned.items():
-            partition = Partition.at(number, written)
+        owned = self._rows.owned_of(numbers)
+        self._refuse_recreated_topic({number: progress for number, (progress, _) in owned.items()})
+        for number, (written, tagged) in owned.items():
+            partition = self._partition(number, written, tagged)
             partition.erased = self._void_rows(number)
+            self._claim(partition)
             self.partitions[number] = partition
+        self._metrics.owned.set(len(self.partitions))
 
-    def _refuse_recreated_topic(self, owned: Mapping[int, Progress | None]) -> None:
-        for number, end in end_offsets(self._kafka, self._settings.topic, list(owned)).items():
-            folded = owned[number]
+    def _partition(self, number: int, written: Progress | None, tagged: Tagged | None) -> Partition:
+        return Partition.at(number, written, tagged, self.tagger.champion.takes_over(tagged))
+
+    def _claim(self, partition: Partition) -> None:
+        """Write down, before anything is said, that the partition is tagged by our codebook version.
+
+        Whoever was of another version is fenced by it, and finds here on taking over again that there is
+        something to mend (docs/adr/0017).
+        """
+        if partition.tagged != partition.tag_as:
+            change = Checkpoint(partition.progress, tagged=partition.tag_as)
+            self._rows.checkpoint(partition.number, change, partition.written)
+            partition.written, partition.tagged = change.progress, partition.tag_as
+
+    def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:
+        for number, end in end_offsets(self._kafka, self._settings.topic, list(folded_to)).items():
+            folded = folded_to[number]
             if folded is not None and folded.next_offset > end:
                 raise ConsumerError(
                     f"the store has folded partition {number} up to offset {folded.next_offset}, but the "
@@ -199,11 +220,20 @@ class ConsumerLoop:
                 )
 
     def _void_rows(self, number: int) -> list[bytes]:
-        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say)."""
+        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say).
+
+        A persona without a state is void too: if it is of a new life, reading on says it again.
+        """
         keys = [key for key, erasure in self._erasures.by_key.items() if erasure.partition == number]
+        states = self._rows.read_states({number: keys}).get(number, [])
+        personas = self._rows.read_personas({number: keys}).get(number, [])
         void = []
-        for key, row in zip(keys, self._rows.read_states({number: keys}).get(number, []), strict=True):
-            if row is not None and unpack_row(row)[0].since_offset < self._erasures.void_before(key):
+        for key, row, persona in zip(keys, states, personas, strict=True):
+            if row is None:
+                is_void = persona is not None
+            else:
+                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(key)
+            if is_void:
                 void.append(key)
         return void
 
@@ -223,6 +253,7 @@ class ConsumerLoop:
             if self.partitions.pop(number, None) is not None:
                 self._metrics.lag.remove_by_labels({"partition": str(number)})
             self.tagger.forget(number)
+        self._metrics.owned.set(len(self.partitions))
 
     # ---- checkpoint and recovery
 
@@ -267,11 +298,13 @@ class ConsumerLoop:
         owned = list(self.partitions)
         for number in owned:
             self.tagger.forget(number)
+        if self._successor is not None:  # the encoder that is away may be the one to be replaced
+            self._use_successor(self._successor)
         here = [TopicPartition(self._settings.topic, number) for number in owned]
         try:
             self._consumer.pause(here)
             self._own(owned)
-            self.tagger.encoder.probe()
+            self.tagger.champion.encoder.probe()
             for number in owned:
                 start = self.partitions[number].next_offset
                 self._consumer.seek(TopicPartition(self._settings.topic, number, start))
@@ -283,6 +316,34 @@ class ConsumerLoop:
         self._broken = None
         self._metrics.waiting.set(0)
         return True
+
+    # ---- swap
+
+    def swap(self, encoder: Encoder) -> None:
+        """Answer with another encoder as soon as what was folded is checkpointed.
+
+        The version that answers already changes nothing: a promotion may be told twice.
+        """
+        if self._successor is None and encoder.codebook_version == self.tagger.champion.name:
+            encoder.close()
+            return
+        if self._successor is not None:
+            self._successor.close()
+        self._successor = encoder
+
+    def _hand_over(self, successor: Encoder) -> None:
+        self._checkpoint()  # what was folded is in the store as it was said
+        self._use_successor(successor)
+        for partition in self.partitions.values():
+            partition.tag_as = self.tagger.champion.takes_over(partition.tagged)
+            partition.walked = 0
+            self._claim(partition)
+
+    def _use_successor(self, encoder: Encoder) -> None:
+        self._successor = None
+        before = self.tagger.use(encoder)
+        before.close()
+        log.info("swapped", before=before.codebook_version, now=encoder.codebook_version)
 
     # ---- erase
 

@@ -11,6 +11,7 @@ from streams.histogram import BatchHistogram
 
 STAGES: Final = ("event_to_produced", "produced_to_decoded", "decoded_to_folded", "folded_to_encoded")
 STAGES_AFTER: Final = ("encoded_to_tagged", "event_to_tag")
+COMMAND_KINDS: Final = ("swap", "shadow", "unreadable")
 _REASONS: Final = ("code", "type", "confidence", "session_end", "swap")
 
 
@@ -73,15 +74,45 @@ class WorkerMetrics:
             "1 while the store, Kafka or the encoder is away and nothing moves.",
             registry=r,
         )
-        self.shadow_agreement = Gauge(
-            "simpersona_shadow_agreement",
-            "Share of the last batch given the same code by the candidate.",
+        self.owned = Gauge("simpersona_owned_partitions", "Partitions that this worker owns.", registry=r)
+        self.reencoded = Counter(
+            "simpersona_reencoded_buyers", "Buyers tagged anew after a swap, without an event.", registry=r
+        )
+        self.reencode_partitions = Gauge(
+            "simpersona_reencode_partitions",
+            "Owned partitions in which buyers of another codebook version may be left.",
             registry=r,
+        )
+        self.commands_failed = Counter(
+            "simpersona_commands_failed", "Control commands not obeyed.", ["kind"], registry=r
+        )
+        self.shadow_compared = Counter(
+            "simpersona_shadow_compared",
+            "States that the candidate encoded beside the champion.",
+            ["candidate"],
+            registry=r,
+        )
+        self.shadow_same_code = Counter(
+            "simpersona_shadow_same_code", "Those of them with the same code.", ["candidate"], registry=r
+        )
+        self.shadow_same_type = Counter(
+            "simpersona_shadow_same_type", "Those of them with the same type.", ["candidate"], registry=r
+        )
+        self.shadow_failed = Counter(
+            "simpersona_shadow_failures", "Candidates that failed and were dropped.", registry=r
         )
         self.codebook = Gauge(
             "simpersona_codebook_info", "1 for the codebook version that answers.", ["version"], registry=r
         )
+        for kind in COMMAND_KINDS:
+            self.commands_failed.labels(kind)
         for reason in DeadLetterReason:
             self.dead_letters.labels(reason.value)
         for why in _REASONS:
             self.assignments.labels(why)
+
+    def begin_shadow(self, candidate: str) -> None:
+        """Count for this candidate, from 0; there is one series at a time."""
+        for counter in (self.shadow_compared, self.shadow_same_code, self.shadow_same_type):
+            counter.clear()
+            counter.labels(candidate)

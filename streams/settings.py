@@ -42,6 +42,12 @@ class WorkerSettings(BaseSettings):
     allowed_lateness_ms: int = Field(
         30 * 60 * 1000, description="events further behind the buyer's last event are counted late", ge=0
     )
+    reencode_share: float = Field(
+        0.2, description="share of a worker's time for tagging quiet buyers anew after a swap", gt=0, le=1
+    )
+    shadow_share: float = Field(
+        0.1, description="share of a core's time that comparing a candidate may take", gt=0, le=1
+    )
     retry_ms: int = Field(500, description="pause before a failed store, Kafka or encoder is retried", ge=1)
     flush_timeout_s: float = Field(30.0, description="longest wait for Kafka's acknowledgements", gt=0)
     metrics_host: str = Field("127.0.0.1", description="address of /metrics; 0.0.0.0 for a scraper elsewhere")

@@ -75,7 +75,12 @@ class WindowCounts:
         was = before(
             states,
             arrivals.slots,
-            lambda at: (meta.version[at] == version, meta.code[at], meta.type[at], meta.band[at]),
+            lambda at: (
+                (meta.version[at] == version) & meta.counted[at],
+                meta.code[at],
+                meta.type[at],
+                meta.band[at],
+            ),
         )
         return Counting(was, arrivals, self._watermarks(owned, arrivals.partition, arrivals.time))
 

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import structlog
-import xxhash
 from confluent_kafka import Message
 from numpy.typing import NDArray
 
 from feature_store.behavior import COUNTER, EventColumns, columns
-from feature_store.describe import Steps, fold_each, vectors
+from feature_store.describe import Steps, fold_each
 from feature_store.errors import InvalidEventError
 from feature_store.events import Event
 from feature_store.online import OnlineRows
@@ -26,28 +24,23 @@ from feature_store.products import ProductTable
 from inference.assignment import confidence_bands
 from inference.counting import Arrivals
 from inference.encoder import Encoder, Encoding
-from inference.errors import InferenceError
 from inference.windows import WindowSettings
 from streams.announce import Announcer, Said
+from streams.buyers import Buyers
 from streams.cache import BuyerCache, Meta
+from streams.champion import Champion
 from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.erasures import ErasureLog
 from streams.metrics import WorkerMetrics
 from streams.output import Output
 from streams.partition import Partition
 from streams.records import accept
+from streams.restate import Restater
 from streams.settings import WorkerSettings
+from streams.shadow import Shadow
 from streams.windows import Counting, WindowCounts
 
-log = structlog.get_logger(__name__)
-
-_EVENTS: Final = COUNTER["events"]
 _LATE: Final = COUNTER["late"]
-_LAST_TIME: Final = COUNTER["last_time"]
-
-
-def _version_hash(encoder: Encoder) -> np.uint32:
-    return np.uint32(xxhash.xxh32_intdigest(encoder.codebook_version.encode()))
 
 
 class Batch(NamedTuple):
@@ -95,35 +88,27 @@ class Tagger:
         windows: WindowSettings,
     ) -> None:
         self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
-        self._shadow: Encoder | None = None
         self._settings, self._rows, self._output = settings, rows, output
         self._erasures, self._metrics = erasures, metrics
         self.partition_count = partition_count
+        self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
+        self._buyers = Buyers(self.cache, rows, erasures, metrics)
         self._announcer = Announcer(self.cache, output, settings.assignments_topic, rows, metrics)
+        self.restater = Restater(
+            self._buyers, rows, self.champion, self._announcer, metrics, settings.reencode_share
+        )
         self._products = ProductTable()
         self._batch_number = 0
-        self.encoder = encoder
-        self._version = _version_hash(encoder)
         self.windows = WindowCounts(windows, settings.allowed_lateness_ms, rows, encoder.codebook_version)
-        metrics.codebook.labels(encoder.codebook_version).set(1)
 
     def use(self, encoder: Encoder) -> Encoder:
         """Answer with another encoder from the next batch on; returns the one before, to be closed.
 
-        A batch is never of two versions: this runs between two batches.
+        A batch is never of two versions: this runs between two batches. A candidate in its shadow is done.
         """
-        before, self.encoder = self.encoder, encoder
-        self._version = _version_hash(encoder)
+        self.shadow.end()
         self.windows.use(encoder.codebook_version)
-        self._metrics.codebook.labels(before.codebook_version).set(0)
-        self._metrics.codebook.labels(encoder.codebook_version).set(1)
-        return before
-
-    def shadow_with(self, candidate: Encoder | None) -> None:
-        """Let a candidate tag beside the encoder that answers; None ends it."""
-        before, self._shadow = self._shadow, candidate
-        if before is not None:
-            before.close()
+        return self.champion.replace(encoder)
 
     def tag(self, partitions: dict[int, Partition], messages: Sequence[Message]) -> None:
         """Fold records of owned partitions, in order, and say the personas that changed.
@@ -142,14 +127,13 @@ class Tagger:
             return
         steps, counting = self._fold(partitions, batch)
         folded = time.time()
-        encoding = self.encoder.encode(steps.vectors)
+        encoding = self.champion.encoder.encode(steps.vectors)
         encoded = time.time()
         bands = confidence_bands(encoding.confidence)
         self.windows.count(counting, steps, encoding, bands)
-        self._emit_changes(batch, steps, encoding, bands)
+        self._emit_changes(partitions, batch, steps, encoding, bands)
         self._observe(batch, decoded, folded, encoded)
-        if self._shadow is not None and len(steps.places):
-            self._compare(self._shadow, steps, encoding)
+        self.shadow.offer(steps.vectors, encoding, self.champion.encoder.types)
 
     # ---- decode
 
@@ -181,7 +165,7 @@ class Tagger:
             slots.append(slot)
             offsets.append(offset)
             created.append(create_time)
-        self._load(missing)
+        self._buyers.load(missing)
         offsets_, created_ = np.array(offsets, np.int64), np.array(created, np.int64)
         return Batch(events, np.array(slots, np.int64), offsets_, created_, refused)
 
@@ -194,26 +178,6 @@ class Tagger:
         small_key = key if key is not None and len(key) <= 1_024 else None
         self._output.send(self._settings.dead_letters_topic, small_key, encode_dead_letter(letter))
         self._metrics.dead_letters.labels(error.reason).inc()
-
-    def _load(self, missing: dict[int, list[bytes]]) -> None:
-        """Read the rows of buyers new to the cache; rows from before an erasure count as absent."""
-        if not missing:
-            return
-        slots: list[int] = []
-        found: list[bytes] = []
-        for number, rows in self._rows.read_states(missing).items():
-            self._metrics.cache_misses.inc(len(rows))
-            for key, row in zip(missing[number], rows, strict=True):
-                if row is not None:
-                    slots.append(self.cache.table.slots[key])
-                    found.append(row)
-        self.cache.fill(slots, found)
-        if not self._erasures.by_key:
-            return
-        for slot in slots:
-            key = self.cache.keys[slot]
-            if self.cache.meta.since_offset[slot] < self._erasures.void_before(key):
-                self.cache.reset(slot)
 
     # ---- fold
 
@@ -245,7 +209,7 @@ class Tagger:
         number = self.cache.meta.partition[batch.slots].astype(np.int64)
         arrivals = Arrivals(batch.slots, table.time, batch.created, table.type, stores, number)
         return self.windows.begin(
-            partitions, self.cache.table.states, self.cache.meta, self._version, arrivals
+            partitions, self.cache.table.states, self.cache.meta, self.champion.version, arrivals
         )
 
     def _count_refused(self, partitions: dict[int, Partition], batch: Batch) -> None:
@@ -263,7 +227,14 @@ class Tagger:
 
     # ---- emit
 
-    def _emit_changes(self, batch: Batch, steps: Steps, encoding: Encoding, bands: NDArray[np.uint8]) -> None:
+    def _emit_changes(
+        self,
+        partitions: dict[int, Partition],
+        batch: Batch,
+        steps: Steps,
+        encoding: Encoding,
+        bands: NDArray[np.uint8],
+    ) -> None:
         """Say every change of code, type or confidence band, event by event.
 
         So what is said is a function of the log: another owner that reads the same records, with other
@@ -272,7 +243,7 @@ class Tagger:
         meta, slots = self.cache.meta, batch.slots[steps.places]
         before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), meta)
         # Under another codebook version a first event says the code anew, whatever it was.
-        swapped = (meta.version[slots] != self._version) & (before[:, 0] >= 0) & _first_of_each(slots)
+        swapped = (meta.version[slots] != self.champion.version) & (before[:, 0] >= 0) & _first_of_each(slots)
         code_changed = before[:, 0] != encoding.code
         type_changed = before[:, 1] != encoding.type
         changed = np.flatnonzero(swapped | code_changed | type_changed | (before[:, 2] != bands))
@@ -284,7 +255,8 @@ class Tagger:
             Encoding._make(column[changed] for column in encoding),
         )
         self._announcer.say(
-            self.encoder,
+            self.champion.encoder,
+            partitions,
             said,
             [
                 "swap"
@@ -299,63 +271,15 @@ class Tagger:
         )
         meta.code[slots], meta.type[slots], meta.band[slots] = encoding.code, encoding.type, bands
         meta.distance[slots], meta.margin[slots] = encoding.distance, encoding.margin
-        meta.confidence[slots], meta.version[slots] = encoding.confidence, self._version
+        meta.confidence[slots], meta.version[slots] = encoding.confidence, self.champion.version
+        meta.counted[slots] = True
 
     def forget(self, number: int) -> None:
         """Drop what is in memory of a partition, written or not: the store is the truth."""
         self.cache.drop(number)
         self.windows.forget(number)
 
-    def end_sessions(self, number: int, keys: Sequence[bytes]) -> None:
-        """Say once more, with reason session_end, who these buyers of a partition were.
-
-        Raises:
-            OnlineStoreError, EncoderUnavailableError, ProducerError: see `tag`.
-        """
-        absent = [key for key in keys if key not in self.cache.table.slots]
-        for key in absent:
-            self.cache.add(key, number)
-        self._load({number: absent} if absent else {})
-        counters = self.cache.table.states.counters
-        found = [self.cache.table.slots[key] for key in keys]
-        slots = np.array([slot for slot in found if counters[slot, _EVENTS] > 0], np.int64)
-        said = Said(
-            slots,
-            self.cache.meta.last_offset[slots],
-            counters[slots, _EVENTS],
-            counters[slots, _LAST_TIME],
-            self._last_words(slots),
-        )
-        self._announcer.say(self.encoder, said, ["session_end"] * len(slots))
-
-    def _last_words(self, slots: NDArray[np.int64]) -> Encoding:
-        """What the encoder says of these states; asked only where it was not since they last changed."""
-        meta = self.cache.meta
-        said = Encoding(
-            meta.code[slots].astype(np.int64),
-            meta.distance[slots],
-            meta.margin[slots],
-            meta.type[slots].astype(np.int64),
-            meta.confidence[slots],
-        )
-        unasked = np.isnan(said.distance) | (meta.version[slots] != self._version)
-        if unasked.any():
-            fresh = self.encoder.encode(vectors(self.cache.table.states, slots[unasked]))
-            said.code[unasked], said.type[unasked] = fresh.code, fresh.type
-            said.distance[unasked], said.margin[unasked] = fresh.distance, fresh.margin
-            said.confidence[unasked] = fresh.confidence
-        return said
-
     # ---- look
-
-    def _compare(self, shadow: Encoder, steps: Steps, encoding: Encoding) -> None:
-        try:
-            other = shadow.encode(steps.vectors)
-        except InferenceError as error:  # a candidate must not harm the champion
-            log.error("shadow_failed", error=str(error))
-            self.shadow_with(None)
-            return
-        self._metrics.shadow_agreement.set(float(np.mean(other.code == encoding.code)))
 
     def _observe(self, batch: Batch, decoded: float, folded: float, encoded: float) -> None:
         tagged = time.time()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
-from feature_store.online import Checkpoint, OnlineRows, Progress, RowHeader, pack_row, unpack_row
+from feature_store.online import Checkpoint, OnlineRows, Progress, RowHeader, Tagged, pack_row, unpack_row
 from ops.stack.valkey import Valkey
 
 pytestmark = pytest.mark.integration
@@ -76,17 +76,57 @@ def _url(rows: OnlineRows) -> str:
     return f"redis://127.0.0.1:{rows._redis.connection_pool.connection_kwargs['port']}/0"
 
 
-def test_a_newer_persona_wins_whoever_writes_last(rows: OnlineRows) -> None:
-    rows.write_personas({1: [(b"a|x", 100, b'{"code":1}')]})
-    rows.write_personas({1: [(b"a|x", 99, b'{"code":2}'), (b"a|y", 3, b'{"code":3}')]})
-    assert rows.read_personas({1: [b"a|x", b"a|y", b"a|z"]}) == {1: [b'{"code":1}', b'{"code":3}', None]}
-    rows.write_personas({1: [(b"a|x", 100, b'{"code":4}')]})
-    assert rows.read_personas({1: [b"a|x"]}) == {1: [b'{"code":4}']}
+def said(rows: OnlineRows, *personas: tuple[bytes, int, bytes], fence: Progress | None = None) -> None:
+    """Write personas of partition 1 as a worker of codebook version v2 does."""
+    rows.write_personas({1: personas}, b'"version":"v2"', {1: fence})
+
+
+def test_a_newer_persona_of_a_version_wins_whoever_writes_last(rows: OnlineRows) -> None:
+    said(rows, (b"a|x", 100, b'{"version":"v2","code":1}'))
+    said(rows, (b"a|x", 99, b'{"version":"v2","code":2}'), (b"a|y", 3, b'{"version":"v2","code":3}'))
+    assert rows.read_personas({1: [b"a|x", b"a|y", b"a|z"]}) == {
+        1: [b'{"version":"v2","code":1}', b'{"version":"v2","code":3}', None]
+    }
+    said(rows, (b"a|x", 100, b'{"version":"v2","code":4}'))
+    assert rows.read_personas({1: [b"a|x"]}) == {1: [b'{"version":"v2","code":4}']}
+
+
+def test_a_persona_of_another_version_is_replaced_also_by_an_older_offset(rows: OnlineRows) -> None:
+    said(rows, (b"a|x", 100, b'{"version":"v1","code":1}'))
+    said(rows, (b"a|x", 7, b'{"version":"v2","code":2}'))
+    assert dict(rows.all_personas(1)) == {b"a|x": b'{"version":"v2","code":2}'}
+
+
+def test_who_lost_a_partition_writes_no_persona_of_it(rows: OnlineRows) -> None:
+    mine = Progress(5, 1)
+    rows.checkpoint(1, Checkpoint(mine), None)
+    said(rows, (b"a|x", 4, b'{"code":1}'), fence=mine)
+    heirs = Progress(5, 1, sequence=1)
+    rows.checkpoint(1, Checkpoint(heirs, erased=[b"a|x"]), mine)
+    with pytest.raises(FencedError):
+        said(rows, (b"a|x", 6, b'{"code":2}'), fence=mine)
+    with pytest.raises(FencedError):
+        said(rows, (b"a|x", 6, b'{"code":2}'), fence=None)
+    assert rows.read_personas({1: [b"a|x"]}) == {1: [None]}
+    said(rows, (b"a|x", 6, b'{"code":3}'), fence=heirs)
+    assert rows.read_personas({1: [b"a|x"]}) == {1: [b'{"code":3}']}
+
+
+def test_the_codebook_version_is_written_with_the_progress(rows: OnlineRows) -> None:
+    assert rows.owned_of([0, 3]) == {0: (None, None), 3: (None, None)}
+    walking = Tagged("2026-11-23.1", all_of_them=False)
+    rows.checkpoint(3, Checkpoint(Progress(1, 1), tagged=walking), None)
+    assert rows.owned_of([3]) == {3: (Progress(1, 1), walking)}
+    rows.checkpoint(3, Checkpoint(Progress(2, 1)), Progress(1, 1))
+    assert rows.owned_of([3]) == {3: (Progress(2, 1), walking)}
+    done = Tagged("2026-11-23.1", all_of_them=True)
+    rows.checkpoint(3, Checkpoint(Progress(3, 1), tagged=done), Progress(2, 1))
+    assert rows.owned_of([3])[3][1] == done
 
 
 def test_erasing_takes_state_persona_and_open_session(rows: OnlineRows) -> None:
     rows.checkpoint(0, Checkpoint(Progress(1, 1), rows={b"a|x": b"row"}, opened={b"a|x": 1}), None)
-    rows.write_personas({0: [(b"a|x", 1, b"{}")]})
+    rows.write_personas({0: [(b"a|x", 1, b"{}")]}, b"v", {0: Progress(1, 1)})
     rows.checkpoint(0, Checkpoint(Progress(1, 1), erased=[b"a|x"]), Progress(1, 1))
     assert rows.read_states({0: [b"a|x"]}) == rows.read_personas({0: [b"a|x"]}) == {0: [None]}
     assert rows.sessions_to_end(0, 10, 10) == []
@@ -111,6 +151,8 @@ def test_every_state_is_scanned_and_only_this_partitions(rows: OnlineRows) -> No
 def test_row_header_comes_back_and_another_version_is_refused() -> None:
     row = pack_row(HEADER, b"state")
     assert unpack_row(row) == (HEADER, b"state")
+    uncounted = HEADER._replace(band=5, counted=False)
+    assert unpack_row(pack_row(uncounted, b"state")) == (uncounted, b"state")
     with pytest.raises(RowVersionError, match="schema version 2"):
         unpack_row(b"\x02\x00" + row[2:])
     with pytest.raises(RowVersionError):
