@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test check bench docs lock starter-bundle clean
+.PHONY: help setup setup-dev demo test check bench bench-encode docs lock starter-bundle clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: setup-dev ## Lint, format, types, import rules
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.race $(ARGS)
+
+bench-encode: setup-dev ## Buyers a second of batch encode against the matmul limit (docs/benchmarks.md)
+	@$(PY) -m bench.encode $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs

@@ -8,7 +8,6 @@ Each contestant runs alone, in turn, on cores of its own; Kafka, Valkey and this
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -20,11 +19,11 @@ from typing import Final
 
 import click
 import msgspec
-import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
 from bench.course import Course, fill
+from bench.document import machine
 from bench.environments import python_of
 from bench.errors import RaceError
 from bench.heat import Lap, Latency, Track, lap, latency
@@ -108,12 +107,8 @@ def _follow(
 
 def describe_machine() -> dict[str, str]:
     """What the figures depend on, in words."""
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": f"Python {platform.python_version()}",
-        "cores": f"{psutil.cpu_count()} cores, one for the contestant",
-        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-    }
+    about = machine()
+    return about | {"cores": f"{about['cores']}, one for the contestant"}
 
 
 def describe_versions() -> dict[str, str]:

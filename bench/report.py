@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from bench.document import put, table
 from bench.heat import Lap, Latency
 
 BEGIN: Final = "<!-- race: made by `make bench` -->"
@@ -98,27 +99,17 @@ def _row(entry: Entry, ours: Entry) -> tuple[str, ...]:
 
 def markdown(race: Race) -> str:
     """The table and where it was measured, for the documentation."""
-    lines = [_line(HEADER), _line(("---", *["---:"] * (len(HEADER) - 1)))]
-    lines += [_line(row) for row in rows(race)]
     machine = ", ".join(race.machine.values())
     versions = ", ".join(f"{name} {version}" for name, version in race.versions.items())
     laps = max(len(entry.laps) for entry in race.entries)
-    lines += [
-        "",
-        f"`{race.command}`, {race.date}; median of {laps}; seed {race.seed}. {machine}. {versions}.",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{table(HEADER, rows(race))}\n\n"
+        f"`{race.command}`, {race.date}; median of {laps}; seed {race.seed}. {machine}. {versions}."
+    )
 
 
 def write(race: Race, results: Path, document: Path) -> None:
     """Write the figures as JSON, and the table into its place in the document."""
     results.parent.mkdir(exist_ok=True)
     results.write_bytes(msgspec.json.format(msgspec.json.encode(race), indent=2) + b"\n")
-    text = document.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    document.write_text(f"{before}{BEGIN}\n{markdown(race)}\n{END}{after}")
-
-
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+    put(document, BEGIN, END, markdown(race))
