@@ -116,12 +116,12 @@ def quiet(buyers_a_day: int, days: int, seed: int, stores: int) -> dict[str, Any
 
 
 def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) -> dict[str, Any]:
-    """Minutes of event time from a shift, `hour` hours after a quiet day, to the first alert and the request."""
+    """Minutes from a shift, `hour` hours after a quiet day, to the first alert and to the request."""
     total = HISTORY_DAYS + 2
     begins = 24.0 * (HISTORY_DAYS + 1) + hour
     config = TrafficConfig(
         buyers=buyers_a_day * total,
-        hours=begins + 8,
+        hours=24.0 * total,
         favour=kind,
         favour_share=share,
         favour_after_hours=begins,
@@ -193,8 +193,8 @@ def main(quick: bool, seed: int) -> None:
         runs = [quiet(10_000, 7, seed, 4), quiet(2_000, 7, seed + 1, 8)]
         shifts = [
             shifted(kind, share, hour, buyers, seed + 2)
-            for kind, share in SHIFTS
-            for hour, buyers in ((10.0, 10_000), (20.0, 10_000), (10.0, 2_000))
+            for hour, buyers in ((10.0, 10_000), (19.0, 10_000), (10.0, 2_000))
+            for kind, share in (SHIFTS if (hour, buyers) == (10.0, 10_000) else SHIFTS[:1])
         ]
     result = {
         "command": " ".join(["python -m bench.drift", *sys.argv[1:]]),

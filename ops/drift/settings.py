@@ -17,12 +17,20 @@ class DriftSettings(BaseSettings):
         gt=0,
     )
     q: float = Field(
-        0.01, description="most false discoveries among the shifts of a look (Benjamini-Hochberg)", gt=0, lt=1
+        0.001,
+        description="most false discoveries among the shifts of a look (Benjamini-Hochberg)",
+        gt=0,
+        lt=1,
     )
     least_votes: int = Field(
         50, description="a feature with fewer votes in a span (buyers a window) is not judged", ge=10
     )
-    raise_after: int = Field(3, description="windows in a row that make a shift an alert", ge=1)
+    raise_after: int = Field(
+        # More windows than a short span has: the first and the last of the looks share no buyer's vote.
+        5,
+        description="windows in a row that make a shift an alert",
+        ge=1,
+    )
     clear_after: int = Field(6, description="windows in a row without it that end an alert", ge=1)
     retrain_after: int = Field(
         6, description="windows that an alert about the model lasts until a retrain is asked for", ge=1

@@ -1,0 +1,131 @@
+"""Counts of windows on real servers: after kill -9 they equal an offline recount, and drift reads them."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from feature_store.errors import InvalidEventError
+from feature_store.intake import IntakeCounts, Items
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.counting import Windows
+from inference.onnx_encoder import OnnxEncoder
+from inference.profile import FEATURE, TALLY, Counts, empty_profile
+from inference.recount import Recount
+from inference.windows import WindowReader, WindowSettings
+from streams.records import LogReader, accept
+from tests.rig import PARTITIONS, Rig
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+LENGTH_MS = 10_000
+ENVIRONMENT = {"SIMPERSONA_WINDOW_SECONDS": "10"}
+
+
+def recount(rig: Rig) -> dict[tuple[str, int], Counts]:
+    """(store, window) -> counts, from the log alone."""
+    counter = Recount(
+        Windows(LENGTH_MS, rig.settings.allowed_lateness_ms),
+        OnnxEncoder(load_bundle(starter_bundle_path())).encode,
+    )
+    with LogReader(rig.client_config()) as log:
+        for number in range(PARTITIONS):
+            for messages in log.read(rig.settings.topic, number):
+                events, created = [], []
+                for message in messages:
+                    at = message.timestamp()[1]
+                    try:
+                        event, _ = accept(message.value(), message.key(), number, at, PARTITIONS)
+                    except InvalidEventError:
+                        continue
+                    events.append(event)
+                    created.append(at)
+                counter.add(events, partition=number, created=created)
+    sums: dict[tuple[str, int], Counts] = defaultdict(empty_profile)
+    for (_, store, window), counts in counter.drain().items():
+        sums[store, window] = sums[store, window] + counts
+    return {key: counts for key, counts in sums.items() if counts.any()}
+
+
+def stored(rig: Rig) -> dict[tuple[str, int], Counts]:
+    reader = WindowReader(rig.rows, WindowSettings(window_seconds=10))
+    newest = reader.newest()
+    assert newest is not None
+    version = load_bundle(starter_bundle_path()).codebook_version
+    return {
+        (whose.store, number): counts
+        for number, found in reader.windows(newest - 60, newest + 1).items()
+        for whose, counts in found.items()
+        if whose.version == version
+    }
+
+
+def test_after_kills_the_counts_equal_an_offline_recount(rig: Rig) -> None:
+    pauses = random.Random(3)
+    worker = rig.worker(batch_events=300, instance_id="w1", environment=ENVIRONMENT)
+    with rig.trickle(rate=600, buyers=400):
+        for _ in range(3):
+            worker.wait_assigned()
+            time.sleep(pauses.uniform(0.5, 2.0))
+            worker.kill()
+            worker.log.write_text("")
+            worker.start()
+        worker.wait_assigned()
+    rig.wait_caught_up()
+    expected, found = recount(rig), stored(rig)
+    assert found.keys() == expected.keys()
+    for key, counts in expected.items():
+        different = np.flatnonzero(found[key] != counts)
+        # A distance on the edge of a bin may round otherwise in a batch of another size; its sum may not.
+        for name in ("distance", "margin"):
+            cells = FEATURE[name].cells
+            assert found[key][cells].sum() == counts[cells].sum()
+            different = different[(different < cells.start) | (different >= cells.stop)]
+        assert not len(different), (key, different)
+
+
+def test_drift_reports_the_stores_that_the_workers_counted(rig: Rig) -> None:
+    rig.worker(environment=ENVIRONMENT).wait_assigned()
+    rig.send(600, rate=200)
+    rig.wait_caught_up()
+    intake = IntakeCounts(rig.settings.store_url, rig.settings.topic, LENGTH_MS, 3_600)
+    newest = WindowReader(rig.rows, WindowSettings(window_seconds=10)).newest()
+    assert newest is not None
+    intake.add((newest - 1) * LENGTH_MS, {"acme": Items(known=30, unknown=10)})
+    intake.close()
+    ran = subprocess.run(
+        [sys.executable, "-m", "ops.cli.main", "drift", "--json"],
+        env={**rig.environment(rig.settings), **ENVIRONMENT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    report = json.loads(ran.stdout)
+    assert set(report["stores"]) == {"acme", "*"}
+    assert report["stores"]["acme"]["events"] > 0
+    assert report["stores"]["acme"]["buyers"] > 0
+    assert report["stores"]["acme"]["unknown"] == pytest.approx(0.25)
+    assert {shift["feature"] for shift in report["shifts"]} >= {"codes", "event_mix"}
+    book = json.loads((rig.folder / "home" / "drift.json").read_text())
+    assert book["version"] == report["codebook_version"]
+
+
+def test_refused_records_are_counted_where_event_time_is(rig: Rig) -> None:
+    from streams.output import Output
+
+    rig.worker(environment=ENVIRONMENT).wait_assigned()
+    rig.send(50)
+    output = Output(rig.client_config(), 60)
+    for _ in range(7):
+        output.send(rig.settings.topic, b"acme|x", b"not json")
+    output.flush()
+    rig.wait_caught_up()
+    refused = sum(int(counts[TALLY["refused"]]) for (store, _), counts in stored(rig).items() if store == "")
+    assert refused == 7
