@@ -1,0 +1,75 @@
+"""`simpersona api` as a process, and keys for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+
+from ops.stack.processes import free_ports
+from tests.rig import Rig
+
+SCOPES = ("events:write", "personas:read", "stream:read", "buyers:erase")
+
+
+class Api:
+    """One API process on a rig's servers."""
+
+    def __init__(self, rig: Rig, **settings: Any) -> None:
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = rig.environment(rig.settings) | {
+            "SIMPERSONA_ID_KEY": "ab" * 32,
+            "SIMPERSONA_API_PORT": str(self.port),
+            **{f"SIMPERSONA_API_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self.log = rig.folder / f"api-{self.port}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ops.cli.main", "api"], env=self.environment, stdout=log, stderr=log
+            )
+        rig.wait_for(self.ready, f"the API to be ready\n{self.log}")
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def keys(self, *arguments: str) -> Any:
+        """`simpersona keys ... --json`."""
+        command = [sys.executable, "-m", "ops.cli.main", "keys", *arguments, "--json"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def new_key(self, store: str, *scopes: str, rate: float = 10_000, burst: float = 10_000) -> str:
+        asked = [word for scope in scopes or SCOPES for word in ("--scope", scope)]
+        limits = ["--rate", str(rate), "--burst", str(burst)]
+        return str(self.keys("create", "--store", store, *asked, *limits)["key"])
+
+    def client(self, key: str | None) -> httpx.Client:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+
+def event(number: int | str, buyer: str = "4711", kind: str = "product_view") -> dict[str, Any]:
+    """An event of the contract as a shop sends it."""
+    return {
+        "event_id": f"e{number}",
+        "buyer": buyer,
+        "type": kind,
+        "timestamp": time.time_ns() // 1_000_000,
+        "product_id": "p1",
+        "price": 2.5,
+        "currency": "USD",
+    }
