@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faust
 import structlog
@@ -42,6 +42,9 @@ from streams.topics import partition_count
 from streams.worker import Tagger
 
 log = structlog.get_logger(__name__)
+
+_SPARE_S: Final = 8.0
+"""Beyond the longest wait for Kafka, before a worker that was told to end is ended."""
 
 
 class LiveLoop(Service):  # type: ignore[misc]
@@ -177,7 +180,9 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
         _serve_metrics(settings.metrics_host, settings.metrics_port, metrics)
     gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to walk through it again
-    LiveWorker(make_app(settings, kafka, home, commander), LiveLoop(loop), loop).execute_from_commandline()
+    app = make_app(settings, kafka, home, commander)
+    patience_s = settings.flush_timeout_s + _SPARE_S
+    LiveWorker(app, LiveLoop(loop), loop, patience_s).execute_from_commandline()
 
 
 def _serve_metrics(host: str, port: int, metrics: WorkerMetrics) -> None:
