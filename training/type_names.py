@@ -85,7 +85,7 @@ NOUNS: Final = (
         "comparer",
         "look at many products of few categories",
         lambda b: (
-            b.level("product_views") > _NOTABLE
+            b.level("product_views") > _NOTABLE > b.level("distinct_categories")
             and b.mean("product_views") >= 4 * max(b.mean("distinct_categories"), 1)
         ),
     ),
