@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "sample": "ops.cli.sample:sample",
     "retrain": "ops.cli.retrain:retrain",
     "stack": "ops.cli.stack:stack",
+    "study": "ops.cli.study:study",
     "train": "ops.cli.train:train",
     "verify": "ops.cli.verify:verify",
     "worker": "ops.cli.worker:worker",

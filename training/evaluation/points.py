@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.events import Event
-from feature_store.funnel import STRATA, strata
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, SCALARS
 from training.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
 from training.dataset import BuyerVectors, training_rows
@@ -126,28 +125,24 @@ def without_funnel(batches: Iterable[Sequence[Event]]) -> Iterator[list[Event]]:
         yield [event for event in batch if event.type not in FUNNEL_EVENTS]
 
 
-def hidden_funnel(data: BuyerVectors, batches: Iterable[Sequence[Event]]) -> BuyerVectors:
-    """Rows in which only the funnel columns know of the funnel.
+def hidden_funnel(points: Points, batches: Iterable[Sequence[Event]]) -> Points:
+    """The same buyers, on the same sides, in rows of which only the funnel columns know of the funnel.
 
     Everything else, counts and times too, is folded from the other events alone, and `events` is their
     number plus the funnel events: an encoder with TrainConfig.hide_funnel sees nothing of the funnel (not
     even through events less steps), while its heads' targets and the strata stay those of the whole
-    history. Buyers with nothing but funnel events have no row. `batches`: the events of `data`.
+    history. One row a buyer. Who has fewer than MIN_EVENTS visible events is left out. `batches`: the
+    events that `points` were folded from.
     """
-    seen = training_rows(without_funnel(batches), ())
-    place = {key: i for i, key in enumerate(data.buyers)}
-    rows = data.vectors[[place[key] for key in seen.buyers]]
-    vectors = seen.vectors.copy()
+    place = {key: i for i, key in enumerate(points.data.buyers)}
+    seen = training_rows(
+        ([e for e in batch if (e.store, e.buyer) in place] for batch in without_funnel(batches)), ()
+    )
+    old = np.array([place[key] for key in seen.buyers], dtype=np.int64)
+    rows = points.data.vectors[old]
+    vectors = np.array(seen.vectors)
+    kept = np.flatnonzero(vectors[:, EVENTS] >= MIN_EVENTS)
     vectors[:, _OF_FUNNEL] = rows[:, _OF_FUNNEL]
     vectors[:, EVENTS] += rows[:, list(FUNNEL_COLUMNS)].sum(axis=1)
-    return seen._replace(vectors=vectors)
-
-
-def visible_events(vectors: Vectors) -> NDArray[np.float32]:
-    """How many events of a row are not of the funnel, float32 [n]."""
-    return np.asarray(vectors[:, EVENTS] - vectors[:, list(FUNNEL_COLUMNS)].sum(axis=1))
-
-
-def stratum_shares(vectors: Vectors) -> NDArray[np.float64]:
-    """Shares of the strata A, B, C, D among rows, float64 [4]."""
-    return np.bincount(strata(vectors), minlength=len(STRATA)) / max(len(vectors), 1)
+    data = select(seen._replace(vectors=vectors), kept)
+    return Points(data, points.stores, points.store[old[kept]], points.side[old[kept]])

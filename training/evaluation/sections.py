@@ -111,7 +111,7 @@ class Study:
             "Lloyd": self._of.baseline("lloyd"),
             "Lloyd + levels": self._of.baseline("lloyd_levels"),
             "MiniBatch on the 16": self._of.baseline("kmeans_scalars"),
-            "autoencoder + k-means": self._of.baseline("autoencoder_kmeans"),
+            "autoencoder + k-means": self._of.baseline("autoencoder_kmeans")[:2],
             "grid of 36": [Run(kind="grid")],
         }
         compared = self._compared(judged, contenders, STRONG, _references(judged, hidden=False))
@@ -148,8 +148,7 @@ class Study:
     def _held_out(self, store: str) -> Figures:
         judged = self._of_store(self._runs.points["full"], store)
         contenders = {
-            "model": self._of.model(held_out=store),
-            "k-means": self._of.baseline("kmeans_standard", held_out=store),
+            "model": self._of.without_types(held_out=store),
             "Lloyd": self._of.baseline("lloyd", held_out=store),
             "Lloyd + levels": self._of.baseline("lloyd_levels", held_out=store),
         }
@@ -224,7 +223,7 @@ class Study:
         if self._truth is None:
             return {}
         runs = {
-            "model": [self._runs.get(run) for run in self._of.model(view="generated")],
+            "model": [self._runs.get(run) for run in self._of.without_types(view="generated")],
             "Lloyd": [self._runs.get(run) for run in self._of.baseline("lloyd", view="generated")],
         }
         return judge_generated(self._runs.points["generated"], self._truth, runs, LANDMARKS)
@@ -255,7 +254,7 @@ class Study:
         names = ["purity", "js", "incoherence_engagement", "incoherence_exploration", "perplexity"]
         for store in self._of.plan.held_out:
             judged = self._of_store(self._runs.points["full"], store)
-            coded = [self._runs.get(run) for run in self._of.model(held_out=store)]
+            coded = [self._runs.get(run) for run in self._of.without_types(held_out=store)]
             whole = [one.codes[: len(one.sketched)] for one in coded]
             sketched = [
                 np.where(one.sketched >= 0, one.sketched, codes)

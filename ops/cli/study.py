@@ -1,0 +1,98 @@
+"""`simpersona study`: baselines, held-out stores, seeds and ablations -> docs/evaluation.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("docs"),
+    show_default=True,
+    help="Folder for evaluation.md, evaluation.json and evaluation/*.svg.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".study"),
+    show_default=True,
+    help="Folder of what is done, to go on from; remove it after a change of code.",
+)
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Seeds a contender.")
+@click.option(
+    "--ablation-seeds", default=2, show_default=True, type=click.IntRange(min=1), help="Seeds an ablation."
+)
+@click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
+@click.option(
+    "--most",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(min=10),
+    help="Judged buyers of a store, at most.",
+)
+@click.option(
+    "--generated",
+    default=6000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Generated buyers with known types; 0: leave part e out.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 12 short ones.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def study(
+    paths: tuple[Path, ...],
+    out: Path,
+    work: Path,
+    seeds: int,
+    ablation_seeds: int,
+    held_out: tuple[str, ...],
+    most: int,
+    generated: int,
+    epochs: int | None,
+    as_json: bool,
+) -> None:
+    """Judge the method on files of events: codes against k-means and others, on stores seen and unseen.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. Long (an hour or more);
+    killed, it loses the run under way, and the same command goes on. Head weights are chosen on validation
+    buyers and written to choice.json in the work folder before the test buyers are opened.
+    """
+    try:
+        from training.evaluation.study import run_study
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"{error.name} is not installed; a study needs: pip install 'simpersona[training]'"
+        ) from error
+    from ops.study import command_line, stores_to_hold_out, study_inputs
+    from training.evaluation.plan import BRIEF, Plan
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    work.mkdir(parents=True, exist_ok=True)
+    inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
+    plan = Plan(
+        seeds=tuple(range(seeds)),
+        ablation_seeds=tuple(range(ablation_seeds)),
+        held_out=held_out or stores_to_hold_out(inputs.full),
+        base=BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},
+    )
+    report = run_study(inputs, plan, work, tell)
+    report["command"] = command_line(paths, plan, most, generated)
+
+    from training.evaluation.report import write_report
+
+    write_report(report, out)
+    won = [bar["won"] for part in report.values() if isinstance(part, dict) for bar in part.get("bars", [])]
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        click.echo(f"{sum(won)} of {len(won)} bars won; {out / 'evaluation.md'} has the figures")
