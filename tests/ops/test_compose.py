@@ -92,7 +92,8 @@ def test_prometheus_scrapes_services_on_the_ports_they_serve() -> None:
     targets = {sd["names"][0]: sd["port"] for job in jobs for sd in job["dns_sd_configs"]}
     assert targets.keys() <= services().keys()
     for name in targets.keys() & ours().keys():
-        assert str(targets[name]) in map(str, ours()[name]["environment"].values())
+        told = [*ours()[name]["environment"].values(), *ours()[name]["command"]]
+        assert str(targets[name]) in map(str, told), name
 
 
 def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:

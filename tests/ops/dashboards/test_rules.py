@@ -12,13 +12,18 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from inference.api.metrics import ApiMetrics
+from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "ops" / "dashboards" / "rules"
 TESTS = ROOT / "ops" / "dashboards" / "rules_tests"
-REGISTRIES: list[CollectorRegistry] = [WorkerMetrics().registry]
-NOT_OURS = {"up"}
+REGISTRIES: list[CollectorRegistry] = [
+    WorkerMetrics().registry,
+    ApiMetrics().registry,
+    DriftMetrics().registry,
+]
 
 
 def rules() -> list[dict[str, Any]]:
