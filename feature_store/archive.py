@@ -166,8 +166,9 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
         EventSourceError: the file is damaged.
     """
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS_A_BATCH):
-            yield _archived(batch)
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # see files.read_rows
+            for batch in file.iter_batches(batch_size=_ROWS_A_BATCH):
+                yield _archived(batch)
     except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
 

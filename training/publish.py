@@ -90,7 +90,7 @@ def _fill(
     export_onnx(trained.model, model)
     parity = check_parity(trained.model, model, data.vectors, trained.config.seed)
     encode = partial(run_graph, open_graph(model.read_bytes(), threads=1))
-    whole = data.vectors[data.whole]
+    whole = data.vectors[: len(data.buyers)]  # a view: they may be a file larger than memory
     served = encode(whole)
     evaluated = evaluation(trained, data, code_shares(served.code, CODES), parity)
     catalogue = make_catalogue(

@@ -242,17 +242,36 @@ def check_trainable(data: BuyerVectors) -> None:
     """
     if len(data.vectors) == 0:
         raise DatasetError("there is no buyer in the training data; give files that hold events")
-    bad = np.flatnonzero(~np.isfinite(data.vectors).all(axis=1))
+    bad = _not_finite(data.vectors)
     if len(bad):
         raise DatasetError(f"{len(bad)} training rows hold NaN or inf, first rows {bad[:10].tolist()}")
     if len(data.buyers) < CODES:
         raise DatasetError(f"{len(data.buyers)} buyers cannot fill {CODES} codes; give more events")
-    different = len(np.unique(data.vectors, axis=0))
+    different = _different(data.vectors, CODES)
     if different < CODES:
         raise DatasetError(
             f"the training rows take only {different} different values, fewer than the {CODES} codes; "
             f"give events of more, and more varied, buyers"
         )
+
+
+def _not_finite(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows that hold NaN or inf; a part at a time, since the vectors may be a file larger than memory."""
+    parts = range(0, len(vectors), _EVALUATION_ROWS)
+    found = [
+        at + np.flatnonzero(~np.isfinite(vectors[at : at + _EVALUATION_ROWS]).all(axis=1)) for at in parts
+    ]
+    return np.concatenate(found)
+
+
+def _different(vectors: NDArray[np.float32], enough: int) -> int:
+    """How many different rows there are; no more are counted once there are `enough`."""
+    seen: set[bytes] = set()
+    for vector in vectors:
+        seen.add(vector.tobytes())
+        if len(seen) >= enough:
+            break
+    return len(seen)
 
 
 @torch.no_grad()

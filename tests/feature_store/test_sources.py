@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -294,3 +295,13 @@ def test_every_real_file_is_read_whole(shared_data: Path, name: str) -> None:
     assert (source.report.records, source.report.events) == REAL_FILES[name]
     assert len(ids) == source.report.events
     assert source.report.invalid == {}
+
+
+def test_a_large_parquet_file_is_not_held_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    random = np.random.default_rng(0)
+    batches = ([event(event_id=random.bytes(100).hex()) for _ in range(2_000)] for _ in range(30))
+    write_events(path, batches)
+    before = pa.total_allocated_bytes()
+    most = max(pa.total_allocated_bytes() - before for _ in open_events(path, identity=PlainIds()).batches())
+    assert most < path.stat().st_size
