@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -19,9 +20,10 @@ SCOPES = ("events:write", "personas:read", "stream:read", "buyers:erase")
 class Api:
     """One API process on a rig's servers."""
 
-    def __init__(self, rig: Rig, **settings: Any) -> None:
+    def __init__(self, rig: Rig, tls: ssl.SSLContext | None = None, **settings: Any) -> None:
         (self.port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._verify: ssl.SSLContext | bool = tls or True
         self.environment = rig.environment(rig.settings) | {
             "SIMPERSONA_ID_KEY": "ab" * 32,
             "SIMPERSONA_API_PORT": str(self.port),
@@ -37,7 +39,7 @@ class Api:
     def ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=10, verify=self._verify).status_code == 200
         except httpx.HTTPError:
             return False
 

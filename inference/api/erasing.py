@@ -29,6 +29,9 @@ _REMAINS: Final = (
     "the buyer back."
 )
 
+_OTHER_PATHS: Final = ("/persona", "/erasure")
+"""Ids may hold slashes, so these paths would name buyers, too: whom nobody meant."""
+
 router = APIRouter(tags=["erasure"])
 
 
@@ -53,10 +56,21 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Requested).decode
 
 
+@router.get(
+    "/v1/stores/{store}/buyers/{buyer:path}/erasure", responses=documented(401, 403, 404, 422, 429, 503)
+)
+async def erasure(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers) -> ErasureStatus:
+    """How far the erasure of a buyer is."""
+    status = await _status(state_of(request), request, store, buyer)
+    if status.state == "none":
+        raise ProblemError(404, "no-erasure", "nobody asked to erase this buyer")
+    return status
+
+
 @router.delete(
     "/v1/stores/{store}/buyers/{buyer:path}",
     status_code=202,
-    responses=documented(401, 403, 422, 429, 503),
+    responses=documented(401, 403, 404, 405, 422, 429, 503),
 )
 async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers) -> ErasureStatus:
     """Erase a buyer: rows, caches, archive, and every later replay or training.
@@ -64,6 +78,8 @@ async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers)
     202: the request is stored by Kafka and will be honoured, also by a worker that starts later; ask
     `status_url` until it says `done` (a second, where workers run). What the buyer does later is a new life.
     """
+    if buyer.endswith(_OTHER_PATHS):
+        raise ProblemError(405, "method-not-allowed", "DELETE is for a buyer, not for what is told of one")
     state = state_of(request)
     pseudonym = state.hasher.buyer(store, buyer)
     asked = _Requested(secrets.token_hex(6), now_ms())
@@ -83,17 +99,6 @@ async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers)
     await state.producer.send(state.installation.control_topic, [(None, command)])
     log.info("erasure_requested", store=store, key=key.id, request=asked.request_id)
     return await _status(state, request, store, buyer)
-
-
-@router.get(
-    "/v1/stores/{store}/buyers/{buyer:path}/erasure", responses=documented(401, 403, 404, 422, 429, 503)
-)
-async def erasure(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers) -> ErasureStatus:
-    """How far the erasure of a buyer is."""
-    status = await _status(state_of(request), request, store, buyer)
-    if status.state == "none":
-        raise ProblemError(404, "no-erasure", "nobody asked to erase this buyer")
-    return status
 
 
 async def _status(state: State, request: Request, store: str, buyer: str) -> ErasureStatus:

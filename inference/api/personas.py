@@ -117,7 +117,7 @@ async def persona(request: Request, store: Store, buyer: Buyer, key: ReadsPerson
     return answer
 
 
-@router.post("/v1/stores/{store}/personas", responses=documented(401, 403, 413, 422, 429, 503))
+@router.post("/v1/stores/{store}/personas", responses=documented(400, 401, 403, 413, 422, 429, 503))
 async def personas(
     request: Request, store: Store, key: ReadsPersonas, asked: Annotated[Asked, Body()]
 ) -> Personas:

@@ -149,7 +149,7 @@ def _reference(model: ServedModel, store: str) -> Mix | None:
         return None
 
 
-@router.post("/v1/stores/{store}/sample", responses=documented(401, 403, 413, 422, 429, 503))
+@router.post("/v1/stores/{store}/sample", responses=documented(400, 401, 403, 413, 422, 429, 503))
 async def sample(
     request: Request, store: Store, key: ReadsPersonas, asked: Annotated[SampleAsked, Body()]
 ) -> Sample:
