@@ -21,7 +21,7 @@ from training.config import TrainConfig
 from training.dataset import describe_source, training_rows
 from training.evaluation.cache import load_points, save_points
 from training.evaluation.generated import Truth
-from training.evaluation.plan import Plan
+from training.evaluation.plan import PARTS, Plan
 from training.evaluation.points import LANDMARKS, Points, hidden_funnel
 from training.evaluation.study import Inputs
 
@@ -105,5 +105,6 @@ def command_line(paths: Sequence[Path], plan: Plan, most: int, generated: int) -
     """How the report names the command that made it: files by name, wherever they lie."""
     options = [f"--seeds {len(plan.seeds)}", f"--ablation-seeds {len(plan.ablation_seeds)}"]
     options += [f"--held-out {store}" for store in plan.held_out]
+    options += [f"--part {part}" for part in plan.parts if plan.parts != PARTS]
     options += [f"--most {most}", f"--generated {generated}"]
     return " ".join(["simpersona study", *(path.name for path in paths), *options])

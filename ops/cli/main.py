@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "drift": "ops.cli.drift:drift",
     "encode": "ops.cli.encode:encode",
     "erase": "ops.cli.erase:erase",
+    "evaluate": "ops.cli.evaluate:evaluate",
     "events": "ops.cli.events:events",
     "fold": "ops.cli.fold:fold",
     "keys": "ops.cli.keys:keys",

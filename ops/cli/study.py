@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,7 @@ import click
 @click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".study"),
+    default=Path(".simpersona/study"),
     show_default=True,
     help="Folder of what is done, to go on from; remove it after a change of code.",
 )
@@ -45,6 +46,9 @@ import click
     type=click.IntRange(min=0),
     help="Generated buyers with known types; 0: leave part e out.",
 )
+@click.option(
+    "--part", "parts", multiple=True, help="Part to make (a, b, c, d, e, calibration, ...); default: all."
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 12 short ones.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def study(
@@ -56,6 +60,7 @@ def study(
     held_out: tuple[str, ...],
     most: int,
     generated: int,
+    parts: tuple[str, ...],
     epochs: int | None,
     as_json: bool,
 ) -> None:
@@ -72,18 +77,22 @@ def study(
             f"{error.name} is not installed; a study needs: pip install 'simpersona[training]'"
         ) from error
     from ops.study import command_line, stores_to_hold_out, study_inputs
-    from training.evaluation.plan import BRIEF, Plan
+    from training.evaluation.plan import BRIEF, PARTS, Plan
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
     work.mkdir(parents=True, exist_ok=True)
     inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
+    sized: dict[str, Any] = {"parts": parts} if parts else {}
+    if not generated:
+        sized.setdefault("parts", tuple(part for part in PARTS if part != "e"))
     plan = Plan(
         seeds=tuple(range(seeds)),
         ablation_seeds=tuple(range(ablation_seeds)),
         held_out=held_out or stores_to_hold_out(inputs.full),
         base=BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},
+        **sized,
     )
     report = run_study(inputs, plan, work, tell)
     report["command"] = command_line(paths, plan, most, generated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -70,3 +71,14 @@ def seeds_cell(values: Sequence[float]) -> str:
     digits = 3 if mean < 1 else 1
     spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
     return f"{mean:.{digits}f}{spread}"
+
+
+def rounded(value: Any) -> Any:
+    """Figures as they are written: four digits, and null where there is none (JSON has no NaN)."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value

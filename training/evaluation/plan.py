@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +25,7 @@ BRIEF: Final[dict[str, Any]] = {
     "learning_rate": 2e-3,
 }
 """A shorter training than `simpersona train`'s, so that a study's many runs fit into an hour."""
+SIMVQ: Final[dict[str, Any]] = {"quantizer": "simvq"}
 NO_TYPES: Final[dict[str, Any]] = {"forecast_epochs": 0}
 WITHOUT: Final[dict[str, dict[str, Any]]] = {
     "engagement head": {"engagement_weight": 0.0},
@@ -36,6 +37,9 @@ WITHOUT: Final[dict[str, dict[str, Any]]] = {
     "prefix rows": {"prefix_share": 0.0},
     "rebuilding the embeddings and masks": {"embeddings_weight": 0.0, "masks_weight": 0.0},
 }
+Part = Literal["a", "b", "c", "d", "e", "calibration", "ablations", "scaling"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+"""Parts of the issue by letter (f stands beside every purity), and what else the report has."""
 MOST_INCOHERENT: Final = 0.015
 LEAST_PERPLEXITY: Final = 150.0
 _LEAST_ON_VALIDATION: Final = 5  # buyers that a code needs there: the side is small
@@ -54,6 +58,7 @@ class Plan(BaseModel):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     ablation_seeds: tuple[int, ...] = (0,)
     held_out: tuple[str, ...]
+    parts: tuple[Part, ...] = PARTS
     head_weights: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
     hidden_head_weights: tuple[float, ...] = (0.3, 1.0)
     base: dict[str, Any] = BRIEF
@@ -90,6 +95,10 @@ class Runners(BaseModel):
         """A baseline, one run a seed."""
         return [Run(kind=kind, seed=seed, **differs) for seed in self.plan.seeds]
 
+    def autoencoder(self) -> list[Run]:
+        """Autoencoder and k-means, on two seeds at most: it takes its time."""
+        return self.baseline("autoencoder_kmeans")[:2]
+
     def without(self, differs: dict[str, Any]) -> list[Run]:
         """The chosen encoder with something changed, on the seeds of the ablations."""
         config = self.plan.base | self.chosen | NO_TYPES | differs
@@ -104,23 +113,39 @@ class Runners(BaseModel):
         config = {"hide_funnel": True}
         return self.baseline("lloyd", view="hidden", config=config, held_out=held_out)
 
-    def all(self, generated: bool) -> list[Run]:
-        """Everything, the main comparison first: what is done when a study is stopped is of most use."""
-        runs = [*self.model(), *self.baseline("kmeans_standard"), *self.baseline("lloyd")]
-        runs += [*self.baseline("lloyd_levels"), *self.baseline("kmeans_scalars"), Run(kind="grid")]
-        runs += [*self.hidden_model(), *self.hidden_lloyd()]
+    def all(self) -> list[Run]:
+        """The runs of all parts of the plan, part by part; some serve several."""
+        parts = {
+            "a": [*self.model(), *self.baseline("kmeans_standard")],
+            "b": self._strong(),
+            "c": self._hidden(),
+            "d": [*self.model(), *self.baseline("lloyd")],
+            "e": [*self.without_types(view="generated"), *self.baseline("lloyd", view="generated")],
+            "calibration": self.model(),
+            "ablations": self.ablations(),
+            "scaling": [run for store in self.plan.held_out for run in self.without_types(held_out=store)],
+        }
+        return [run for part in self.plan.parts for run in parts[part]]
+
+    def _strong(self) -> list[Run]:
+        kinds: tuple[Kind, ...] = ("lloyd", "lloyd_levels", "kmeans_scalars")
+        runs = [*self.model(), *(run for kind in kinds for run in self.baseline(kind)), Run(kind="grid")]
+        runs += [*self.plain(), *self.autoencoder()]
         for store in self.plan.held_out:
-            runs += [*self.without_types(held_out=store), *self.baseline("lloyd", held_out=store)]
-            runs += [*self.baseline("lloyd_levels", held_out=store)]
-            runs += [*self.hidden_model(store), *self.hidden_lloyd(store)]
-        runs += [*self.plain(), *self.baseline("autoencoder_kmeans")[:2]]
-        if generated:
-            runs += [*self.without_types(view="generated"), *self.baseline("lloyd", view="generated")]
-        for differs in WITHOUT.values():
-            runs += self.without(differs)
-        runs += self.without({})
-        runs += self.without({"quantizer": "simvq"})
+            runs += self.without_types(held_out=store)
+            runs += [*self.baseline("lloyd", held_out=store), *self.baseline("lloyd_levels", held_out=store)]
         return runs
+
+    def _hidden(self) -> list[Run]:
+        return [
+            run
+            for store in (None, *self.plan.held_out)
+            for run in (*self.hidden_model(store), *self.hidden_lloyd(store))
+        ]
+
+    def ablations(self) -> list[Run]:
+        """The chosen encoder as it is, with the other quantiser, and without each term."""
+        return [run for differs in ({}, SIMVQ, *WITHOUT.values()) for run in self.without(differs)]
 
 
 def choose(plan: Plan, sealed: Sealed, runs: Runs, tell: Any) -> Runners:

@@ -27,9 +27,11 @@ _OURS, _THEIRS = "#1b6ca8", "#b0603a"
 
 
 def write_plots(report: dict[str, Any], folder: Path) -> None:
-    """frontier.svg, reliability.svg and ablations.svg."""
+    """frontier.svg, reliability.svg and ablations.svg, as far as the report has their parts."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in (("frontier", _frontier), ("reliability", _reliability), ("ablations", _ablations)):
+    plots = {"b": ("frontier", _frontier), "calibration": ("reliability", _reliability)}
+    plots["ablations"] = ("ablations", _ablations)
+    for name, draw in (plot for part, plot in plots.items() if part in report):
         with plt.rc_context(_STYLE):
             figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
             draw(axes, report)

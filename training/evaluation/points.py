@@ -81,7 +81,11 @@ class Points(NamedTuple):
 
     def training_data(self, stores: Iterable[int] | None = None) -> BuyerVectors:
         """All rows of the training buyers, whole and prefixes."""
-        return select(self.data, self.where(TRAIN, stores))
+        return self.data_of(self.where(TRAIN, stores))
+
+    def data_of(self, buyers: Ints) -> BuyerVectors:
+        """All rows of some buyers (int64, rising)."""
+        return select(self.data, buyers)
 
 
 def select(data: BuyerVectors, buyers: Ints) -> BuyerVectors:

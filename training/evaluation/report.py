@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from inference.publish import write_whole
 from training.evaluation import measures
-from training.evaluation.cells import TITLES, Figures, cell, header, seeds_cell, table
+from training.evaluation.cells import TITLES, Figures, cell, header, rounded, seeds_cell, table
 from training.evaluation.plots import worst, write_plots
 
 PAPER: Final[dict[str, tuple[str, str]]] = {  # SimPersona, its MiniBatch k-means (paper.md)
@@ -44,39 +43,27 @@ _FORMULAS: Final[tuple[Callable[..., Any], ...]] = (
 
 def write_report(report: dict[str, Any], out: Path) -> None:
     """evaluation.json, evaluation/*.svg and evaluation.md in `out`, the page last."""
-    rounded = _rounded(report)
+    figures = rounded(report)
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "evaluation.json", (json.dumps(rounded, indent=1) + "\n").encode())
-    write_plots(rounded, out / "evaluation")
-    write_whole(out / "evaluation.md", markdown(rounded).encode())
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
-    if isinstance(value, float):
-        return float(f"{value:.4g}") if math.isfinite(value) else None  # JSON has no NaN
-    return value
+    write_whole(out / "evaluation.json", (json.dumps(figures, indent=1) + "\n").encode())
+    write_plots(figures, out / "evaluation")
+    write_whole(out / "evaluation.md", markdown(figures).encode())
 
 
 def markdown(report: Figures) -> str:
     """The page."""
-    parts = (
-        _head,
-        _bars,
-        _paper,
-        _strong,
-        _hidden,
-        _landmarks,
-        _generated,
-        _calibration,
-        _ablations,
-        _scaling,
-        _how,
-    )
-    return "\n".join(line for part in parts for line in part(report)) + "\n"
+    parts = {
+        "a": _paper,
+        "b": _strong,
+        "c": _hidden,
+        "d": _landmarks,
+        "e": _generated,
+        "calibration": _calibration,
+        "ablations": _ablations,
+        "scaling": _scaling,
+    }
+    told = [_head, _bars, *(part for name, part in parts.items() if name in report), _how]
+    return "\n".join(line for part in told for line in part(report)) + "\n"
 
 
 def _head(report: Figures) -> Iterator[str]:
@@ -85,18 +72,15 @@ def _head(report: Figures) -> Iterator[str]:
     yield "# Evaluation of the encoder\n"
     yield f"Made by\n\n```\n{report['command']}\n```\n"
     seeds = len(setup["plan"]["seeds"])
+    share = _rows_drawn(setup["plan"]["base"]) / _rows_drawn(choice["defaults"])
     yield (
-        f"{setup['models']} VQ-VAEs were trained, {setup['median_seconds']:.0f} s each (median); each with "
-        f"{setup['plan']['base']['epochs']} epochs of {setup['plan']['base']['epoch_rows']:,} rows, about "
-        f"a sixth "
-        f"of what `simpersona train` does. Seeds 0 to {seeds - 1} move the weights, the codebook and the "
-        f"batches; "
-        f"the split of buyers is the same for all. Figures are means over the seeds, [..] the 95 % "
-        f"interval over "
-        f"buyers of that mean ({setup['bootstrap_samples']} bootstrap samples, drawn store by store), (..) "
-        f"the "
-        f"lowest and the highest seed. The paper's figures are of other data and stand beside ours as a bar, "
-        f"not as a comparison.\n"
+        f"{setup['models']} VQ-VAEs were trained, {setup['median_seconds']:.0f} s each (median), each on "
+        f"{_rows_drawn(setup['plan']['base']):,} drawn rows, {100 * share:.0f} % of `simpersona train`'s. "
+        f"Seeds 0 to {seeds - 1} move the weights, the codebook and the batches; the split of buyers is the "
+        f"same for all. Figures are means over the seeds, [..] the 95 % interval over buyers of that mean "
+        f"({setup['bootstrap_samples']} bootstrap samples, drawn store by store), (..) the lowest and the "
+        f"highest seed. The paper's figures are of other data and stand beside ours as a bar, not as a "
+        f"comparison.\n"
     )
     yield "Judged are buyers with 3 events or more, at most "
     yield f"{max(s['buyers'] for s in setup['stores'].values()):,} of a store:\n"
@@ -117,11 +101,15 @@ def _head(report: Figures) -> Iterator[str]:
     )
 
 
+def _rows_drawn(config: Figures) -> int:
+    return int((config["epochs"] + config["warmup_epochs"]) * config["epoch_rows"])
+
+
 def _bars(report: Figures) -> Iterator[str]:
     yield "## Won and missed\n"
     yield header("part", "asked", "found", "")
     for part in "abcd":
-        for bar in report[part]["bars"]:
+        for bar in report.get(part, {"bars": []})["bars"]:
             value = bar["value"] if isinstance(bar["value"], str) else f"{bar['value']:.3g}"
             yield f"| {part} | {_asked(bar['asked'])} | {value} | {'won' if bar['won'] else '**missed**'} |"
     yield ""
@@ -156,7 +144,7 @@ def _strong(report: Figures) -> Iterator[str]:
     yield (
         "In-store test buyers; CH in the balanced space (embeddings together vary half as much as the 16). "
         "Lloyd works in that space; `+ levels` has the one-hot levels of the axes appended, so it is told "
-        "what is asked; MiniBatch on the 16 owns the objective of CH on the 16. The last rows need no codes.\n"
+        "what is asked; MiniBatch on the 16 owns the objective of CH on the 16. The last rows use no codes.\n"
     )
     names = ["ch16", "incoherence_engagement", "incoherence_exploration", "perplexity", "purity"]
     yield from table(part["figures"], names)
@@ -227,8 +215,6 @@ def _landmarks(report: Figures) -> Iterator[str]:
 
 
 def _generated(report: Figures) -> Iterator[str]:
-    if not report["e"]:
-        return
     yield "## e. Ground truth\n"
     yield (
         f"Generated traffic ({report['setup']['generated_buyers']:,} judged buyers, eight latent types). "

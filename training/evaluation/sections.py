@@ -18,7 +18,7 @@ from training.evaluation.baselines import (
 from training.evaluation.generated import Truth, judge_generated
 from training.evaluation.landmarks import calibration, judge_landmark
 from training.evaluation.panel import AXES, Compared, Judged, Panel, panel, pooled, reference
-from training.evaluation.plan import WITHOUT, Runners
+from training.evaluation.plan import SIMVQ, WITHOUT, Part, Runners
 from training.evaluation.points import LANDMARKS, TEST, TRAIN, VALIDATION, Points
 from training.evaluation.runs import Run, Runs
 
@@ -56,9 +56,9 @@ class Study:
         unseen = hidden.where(TEST, [hidden.stores.index(store) for store in runners.plan.held_out])
         self._hidden = Judged.of(hidden, hidden.where(TRAIN), unseen, hide_funnel=True)
 
-    def figures(self, tell: Callable[[str], None]) -> Figures:
-        """Every part by its letter or name."""
-        parts: dict[str, Callable[[], Figures]] = {
+    def figures(self, tell: Callable[[str], None]) -> dict[Part, Figures]:
+        """The parts of the plan."""
+        parts: dict[Part, Callable[[], Figures]] = {
             "a": self.paper_setting,
             "b": self.strong_baselines,
             "c": self.unseen_label,
@@ -68,10 +68,10 @@ class Study:
             "ablations": self.ablations,
             "scaling": self.scaling,
         }
-        made = {}
-        for name, part in parts.items():
+        made: dict[Part, Figures] = {}
+        for name in self._of.plan.parts:
             tell(f"figures: {name}")
-            made[name] = part()
+            made[name] = parts[name]()
         return made
 
     def _panels(self, judged: Judged, runs: Sequence[Run]) -> list[Panel]:
@@ -111,7 +111,7 @@ class Study:
             "Lloyd": self._of.baseline("lloyd"),
             "Lloyd + levels": self._of.baseline("lloyd_levels"),
             "MiniBatch on the 16": self._of.baseline("kmeans_scalars"),
-            "autoencoder + k-means": self._of.baseline("autoencoder_kmeans")[:2],
+            "autoencoder + k-means": self._of.autoencoder(),
             "grid of 36": [Run(kind="grid")],
         }
         compared = self._compared(judged, contenders, STRONG, _references(judged, hidden=False))
@@ -219,9 +219,8 @@ class Study:
         return calibration(points, [self._runs.get(run) for run in self._of.model()], LANDMARKS)
 
     def ground_truth(self) -> Figures:
-        """Part e; empty where no generated traffic was given."""
-        if self._truth is None:
-            return {}
+        """Part e."""
+        assert self._truth is not None  # run_study sees to it
         runs = {
             "model": [self._runs.get(run) for run in self._of.without_types(view="generated")],
             "Lloyd": [self._runs.get(run) for run in self._of.baseline("lloyd", view="generated")],
@@ -233,7 +232,7 @@ class Study:
         judged = self._in_store
         contenders = {
             "chosen": self._of.without({}),
-            "SimVQ instead of EMA": self._of.without({"quantizer": "simvq"}),
+            "SimVQ instead of EMA": self._of.without(SIMVQ),
         }
         contenders |= {f"without {what}": self._of.without(differs) for what, differs in WITHOUT.items()}
         names = ["ch16", "purity", "js", "incoherence_engagement", "incoherence_exploration", "perplexity"]

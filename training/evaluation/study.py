@@ -40,25 +40,27 @@ def run_study(inputs: Inputs, plan: Plan, work: Path, tell: Callable[[str], None
         raise EvaluationError(
             f"no events of the store {missing[0]}; there are: {', '.join(inputs.full.stores)}"
         )
+    if "e" in plan.parts and inputs.generated is None:
+        raise EvaluationError("part e needs generated traffic")
     views = {"full": inputs.full, "hidden": inputs.hidden}
     sealed = Sealed(views, work / "choice.json")
     tell("validation chooses the head weights; the test buyers are sealed")
     runners = choose(plan, sealed, Runs(work / "runs", sealed.validation()), tell)
     opened = sealed.open()
     truth = None
-    if inputs.generated is not None:
+    if inputs.generated is not None and "e" in plan.parts:
         opened = opened | {"generated": inputs.generated[0]}
         truth = inputs.generated[1]
     runs = Runs(work / "runs", opened)
     tell("the choice is fixed; the test buyers are opened")
-    everything = runners.all(truth is not None)
+    everything = runners.all()
     runs.do(everything, tell)
     figures = Study(runs, runners, truth).figures(tell)
     seconds = [runs.get(run).about["seconds"] for run in everything if run.kind == "model"]
     return {
         "setup": _setup(inputs, plan) | {"models": len(seconds), "median_seconds": float(np.median(seconds))},
         "choice": sealed.read(),
-        **figures,
+        **{str(part): made for part, made in figures.items()},
     }
 
 
