@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import redis.asyncio
 from redis.exceptions import RedisError
 
 from feature_store.behavior import COUNTER, N_COUNTERS
@@ -20,6 +21,8 @@ from feature_store.funnel import Stratum
 from feature_store.online import unpack_row
 from feature_store.partitions import partition_of
 
+_STORE_TIMEOUT_S: Final = 2
+_STORE_CONNECTIONS: Final = 64
 _OFFSET_DIGITS: Final = 20
 _ROW_START: Final = 64 + 8 * N_COUNTERS
 """Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
@@ -66,6 +69,18 @@ AsyncStore = Any
 """redis.asyncio.Redis, whose stubs type every reply as "now or awaitable"; here it is always awaitable."""
 
 _decode_persona = msgspec.json.Decoder(PersonaRow).decode
+
+
+def open_store(url: str) -> AsyncStore:
+    """A client of the online store; a request beyond its connections waits for one."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=_STORE_CONNECTIONS,
+        timeout=_STORE_TIMEOUT_S,
+        socket_timeout=_STORE_TIMEOUT_S,
+        socket_connect_timeout=_STORE_TIMEOUT_S,
+    )
+    return redis.asyncio.Redis(connection_pool=pool)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from inference.api.keys import KeyRecord, Scope
+from inference.api.keys import ALL_STORES, KeyRecord, Scope
 from inference.api.problems import ProblemError
 from inference.api.state import State, state_of
 
@@ -35,12 +35,21 @@ class Allowed:
         """Check the key and take one request from its bucket."""
         state = state_of(request)
         record = await checked(state, None if credentials is None else credentials.credentials)
-        if request.path_params.get("store", record.store) != record.store:
-            raise ProblemError(403, "other-store", "this key is not of that store")
+        check_store(record, request.path_params.get("store", record.store))
         if self._scope not in record.scopes:
             raise ProblemError(403, "missing-scope", f"this key has no scope {self._scope}")
         await take(state, record, 1)
         return record
+
+
+def check_store(record: KeyRecord, store: str) -> None:
+    """Refuse another store than the key's, whether or not there is such a store.
+
+    Raises:
+        ProblemError: 403.
+    """
+    if record.store not in (ALL_STORES, store):
+        raise ProblemError(403, "other-store", "this key is not of that store")
 
 
 async def checked(state: State, token: str | None) -> KeyRecord:

@@ -13,8 +13,10 @@ from pydantic import BaseModel, Field
 from feature_store.buyer_reads import store_answers
 from feature_store.errors import OnlineStoreError
 from feature_store.events import Event, encode_event, record_key
-from inference.api.access import WritesEvents, take
+from inference.api.access import WritesEvents, check_store, take
 from inference.api.bodies import read_body
+from inference.api.ids import StoreName
+from inference.api.keys import ALL_STORES
 from inference.api.payloads import Source, take_body
 from inference.api.problems import ProblemError, documented
 from inference.api.state import State, state_of
@@ -94,16 +96,26 @@ async def collect(
     request: Request,
     key: WritesEvents,
     source: Annotated[Source, Query(description="The format of the body's payloads.")] = Source.CONTRACT,
+    store: Annotated[
+        StoreName | None,
+        Query(
+            description="Whose events; an operator's key needs it, unless each event of the contract says it."
+        ),
+    ] = None,
 ) -> Receipt:
     """Send events: one payload or a list of them, as JSON, gzip or not.
 
     202 means that Kafka has every accepted event. An item that is refused stops no other. After 429 or 503
     send the whole request again: an event that was stored already is known by its event_id. Buyer ids are
-    the shop's own; they are hashed before anything is stored. The store is the key's.
+    the shop's own; they are hashed before anything is stored. The store is that of the key.
     """
     state = state_of(request)
+    if store is not None:
+        check_store(key, store)
+    elif key.store != ALL_STORES:
+        store = key.store
     body = await read_body(request, state.settings)
-    taken = take_body(body, source, key.store, state.hasher, state.settings.max_items)
+    taken = take_body(body, source, store, state.hasher, state.settings.max_items)
     for outcome, count in taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
     errors = [Refusal(index=i, reason=reason, detail=detail) for i, reason, detail in taken.refused]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from typing import Final, Literal
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -16,7 +17,7 @@ from feature_store.events import record_key
 from inference.api.access import ErasesBuyers
 from inference.api.audit import AuditLine, write_audit
 from inference.api.collector import fresh_key
-from inference.api.ids import Buyer, Store
+from inference.api.ids import Buyer, Pseudonym, Store
 from inference.api.problems import ProblemError, documented, unavailable
 from inference.api.state import State, now_ms, state_of
 
@@ -59,9 +60,13 @@ _decode = msgspec.json.Decoder(_Requested).decode
 @router.get(
     "/v1/stores/{store}/buyers/{buyer:path}/erasure", responses=documented(401, 403, 404, 422, 429, 503)
 )
-async def erasure(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers) -> ErasureStatus:
+async def erasure(
+    request: Request, store: Store, buyer: Buyer, key: ErasesBuyers, pseudonym: Pseudonym = False
+) -> ErasureStatus:
     """How far the erasure of a buyer is."""
-    status = await _status(state_of(request), request, store, buyer)
+    state = state_of(request)
+    named = state.pseudonym(store, buyer, pseudonym)
+    status = await _status(state, record_key(store, named), _status_url(request, store, buyer, pseudonym))
     if status.state == "none":
         raise ProblemError(404, "no-erasure", "nobody asked to erase this buyer")
     return status
@@ -72,7 +77,9 @@ async def erasure(request: Request, store: Store, buyer: Buyer, key: ErasesBuyer
     status_code=202,
     responses=documented(401, 403, 404, 405, 422, 429, 503),
 )
-async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers) -> ErasureStatus:
+async def erase(
+    request: Request, store: Store, buyer: Buyer, key: ErasesBuyers, pseudonym: Pseudonym = False
+) -> ErasureStatus:
     """Erase a buyer: rows, caches, archive, and every later replay or training.
 
     202: the request is stored by Kafka and will be honoured, also by a worker that starts later; ask
@@ -81,7 +88,7 @@ async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers)
     if buyer.endswith(_OTHER_PATHS):
         raise ProblemError(405, "method-not-allowed", "DELETE is for a buyer, not for what is told of one")
     state = state_of(request)
-    pseudonym = state.hasher.buyer(store, buyer)
+    named = state.pseudonym(store, buyer, pseudonym)
     asked = _Requested(secrets.token_hex(6), now_ms())
     line = AuditLine(at=asked.at, action="erase", store=store, key=key.id, request=asked.request_id)
     try:
@@ -89,20 +96,24 @@ async def erase(request: Request, store: Store, buyer: Buyer, key: ErasesBuyers)
     except OSError as error:
         log.error("audit_failed", error=str(error))
         raise unavailable("the audit log cannot be written, so nothing was erased") from None
-    row = record_key(store, pseudonym)
+    row = record_key(store, named)
     with store_answers():
         pipe = state.redis.pipeline(transaction=False)
         pipe.set(_requested_key(row), _encode(asked), ex=_KEPT_S)
         pipe.delete(fresh_key(row))
         await pipe.execute()
-    command = state.installation.erase_command(store, pseudonym, asked.at)
+    command = state.installation.erase_command(store, named, asked.at)
     await state.producer.send(state.installation.control_topic, [(None, command)])
     log.info("erasure_requested", store=store, key=key.id, request=asked.request_id)
-    return await _status(state, request, store, buyer)
+    return await _status(state, row, _status_url(request, store, buyer, pseudonym))
 
 
-async def _status(state: State, request: Request, store: str, buyer: str) -> ErasureStatus:
-    row = record_key(store, state.hasher.buyer(store, buyer))
+def _status_url(request: Request, store: str, buyer: str, pseudonym: bool) -> str:
+    path = request.app.url_path_for("erasure", store=store, buyer=quote(buyer, safe=""))
+    return f"{path}?pseudonym=true" if pseudonym else str(path)
+
+
+async def _status(state: State, row: bytes, status_url: str) -> ErasureStatus:
     with store_answers():
         noted = await state.redis.get(_requested_key(row))
     asked = None if noted is None else _decode(noted)
@@ -119,7 +130,7 @@ async def _status(state: State, request: Request, store: str, buyer: str) -> Era
         requested_at=asked.at if asked else known.requested_at if known else None,
         erased_at=honoured and honoured.erased_at,
         remains=_REMAINS,
-        status_url=str(request.app.url_path_for("erasure", store=store, buyer=buyer)),
+        status_url=status_url,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
 
@@ -16,10 +16,14 @@ def _encodable(raw: str) -> str:
     return raw
 
 
-Store = Annotated[str, Path(description="The shop.", pattern=r"^[A-Za-z0-9._-]{1,64}$", examples=["acme"])]
+StoreName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Store = Annotated[StoreName, Path(description="The shop.", examples=["acme"])]
 RawId = Annotated[
     str,
     Field(min_length=1, max_length=1024, description="The shop's own id of the buyer; it is hashed here."),
     AfterValidator(_encodable),
+]
+Pseudonym = Annotated[
+    bool, Query(description="`buyer` is the pseudonym, as assignments have it, not the shop's own id.")
 ]
 Buyer = Annotated[RawId, Path(examples=["4711"])]

@@ -1,4 +1,4 @@
-"""API keys: one store each, with scopes, hashed at rest, revoked for all processes at once.
+"""API keys: of one store, or an operator's of all; with scopes, hashed at rest, revoked at once.
 
 A key is `sp_<id>_<secret>`: the id finds the record, the secret (256 random bits) proves it. At rest there
 is its SHA-256 alone. That is enough: a slow hash (bcrypt, argon2) protects guessable passwords, and 2^256
@@ -25,6 +25,8 @@ from inference.errors import ApiKeyError
 
 _KEY: Final = re.compile(r"sp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _INDEX: Final = "simpersona-api:keys"
+ALL_STORES: Final = "*"
+"""The store of an operator's key, which is of every store (the demo's, a dashboard's)."""
 _NOBODY: Final = "0" * 64
 
 # A bucket of ARGV[2] tokens filled at ARGV[1] a second. A request passes while there is one token and takes

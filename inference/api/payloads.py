@@ -56,12 +56,16 @@ class Taken:
         return Counter({"accepted": len(self.events), "invalid": len(self.refused), **self.skipped})
 
 
-def take_body(body: bytes, source: Source, store: str, hasher: Identity, max_items: int) -> Taken:
-    """Events of a body: one payload, or a list of them.
+def take_body(body: bytes, source: Source, store: str | None, hasher: Identity, max_items: int) -> Taken:
+    """Events of a body: one payload, or a list. store: whose; None: each event of the contract says it.
 
     Raises:
-        ProblemError: 400 not JSON, 413 more items than max_items.
+        ProblemError: 400 not JSON, 413 more items than max_items, 422 nobody says the store.
     """
+    if store is None and source is not Source.CONTRACT:
+        raise ProblemError(
+            422, "no-store", "an operator's key does not say whose events these are: send ?store="
+        )
     try:
         parsed = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -73,7 +77,7 @@ def take_body(body: bytes, source: Source, store: str, hasher: Identity, max_ite
         _check_count(taken.items + _count(payload, source), max_items)
         if source is Source.CONTRACT:
             _take_contract(taken, payload, store, hasher, received)
-        else:
+        elif store is not None:
             _take_adapted(taken, payload, source, store, hasher, received)
     return taken
 
@@ -90,29 +94,32 @@ def _check_count(items: int, most: int) -> None:
         raise ProblemError(413, "too-many-items", f"a request holds at most {most} items; send more requests")
 
 
-def _take_contract(taken: Taken, item: Json, store: str, hasher: Identity, received: int) -> None:
+def _take_contract(taken: Taken, item: Json, whose: str | None, hasher: Identity, received: int) -> None:
     """An event of the contract, with the shop's own id of the buyer; store and schema_version may lack."""
     place = taken.items
     taken.items += 1
-    if not isinstance(item, dict):
-        return taken.refuse(place, "invalid_field", "an event is a JSON object")
-    raw_id = item.get("buyer")
-    if not isinstance(raw_id, str) or not raw_id:
-        return taken.refuse(place, "invalid_field", "buyer is missing: the shop's own id of the shopper")
-    if item.get("store", store) != store:
-        return taken.refuse(place, "other_store", "store is not the store of this key")
     try:
-        event = msgspec.convert(
-            {"schema_version": SCHEMA_VERSION, **item, "store": store, "buyer": hasher.buyer(store, raw_id)},
-            Event,
-        )
-        check_clock(event, received)
+        taken.events.append(_contract_event(item, whose, hasher, received))
     except msgspec.ValidationError as error:
-        return taken.refuse(place, "invalid_field", str(error)[:300])
+        taken.refuse(place, "invalid_field", str(error)[:300])
     except InvalidEventError as error:
-        return taken.refuse(place, error.reason, error.detail)
-    taken.events.append(event)
-    return None
+        taken.refuse(place, error.reason, error.detail)
+
+
+def _contract_event(item: Json, whose: str | None, hasher: Identity, received: int) -> Event:
+    if not isinstance(item, dict):
+        raise InvalidEventError("invalid_field", "an event is a JSON object")
+    raw_id, store = item.get("buyer"), item.get("store", whose)
+    if not isinstance(raw_id, str) or not raw_id:
+        raise InvalidEventError("invalid_field", "buyer is missing: the shop's own id of the shopper")
+    if not isinstance(store, str):
+        raise InvalidEventError("invalid_field", "store is missing: this key is of every store")
+    if whose not in (None, store):
+        raise InvalidEventError("other_store", "store is not the store of this key")
+    named = {"store": store, "buyer": hasher.buyer(store, raw_id)}
+    event = msgspec.convert({"schema_version": SCHEMA_VERSION, **item, **named}, Event)
+    check_clock(event, received)
+    return event
 
 
 def _take_adapted(

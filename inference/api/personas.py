@@ -13,7 +13,7 @@ from feature_store.events import record_key
 from feature_store.funnel import Stratum
 from inference.api.access import ReadsPersonas, take
 from inference.api.collector import fresh_key
-from inference.api.ids import Buyer, RawId, Store
+from inference.api.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.problems import ProblemError, documented
 from inference.api.state import State, now_ms, state_of
 from inference.assignment import token
@@ -86,6 +86,7 @@ class Asked(BaseModel):
     """Buyers by the shop's own ids."""
 
     buyers: list[RawId] = Field(min_length=1, max_length=1_000, examples=[["4711", "4712"]])
+    pseudonyms: bool = Field(default=False, description="They are pseudonyms, as assignments have them.")
 
 
 class Absent(BaseModel):
@@ -106,12 +107,15 @@ class Personas(BaseModel):
     "/v1/stores/{store}/buyers/{buyer:path}/persona",
     responses=documented(401, 403, 404, 422, 429, 503),
 )
-async def persona(request: Request, store: Store, buyer: Buyer, key: ReadsPersonas) -> PersonaAnswer:
+async def persona(
+    request: Request, store: Store, buyer: Buyer, key: ReadsPersonas, pseudonym: Pseudonym = False
+) -> PersonaAnswer:
     """Who is this buyer? `buyer` is the shop's own id, percent-encoded; it is hashed here.
 
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
-    (answer,) = await _ask(state_of(request), store, [buyer])
+    state = state_of(request)
+    (answer,) = await _ask(state, store, [state.pseudonym(store, buyer, pseudonym)])
     if isinstance(answer, str):
         raise ProblemError(404, f"{answer}-buyer", _WHY[answer])
     return answer
@@ -125,15 +129,15 @@ async def personas(
     state = state_of(request)
     if len(asked.buyers) > 1:
         await take(state, key, len(asked.buyers) - 1)
-    answers = await _ask(state, store, asked.buyers)
+    buyers = [state.pseudonym(store, buyer, asked.pseudonyms) for buyer in asked.buyers]
+    answers = await _ask(state, store, buyers)
     return Personas(
         personas=[None if isinstance(answer, str) else answer for answer in answers],
         absent=[Absent(index=i, reason=a) for i, a in enumerate(answers) if isinstance(a, str)],
     )
 
 
-async def _ask(state: State, store: str, raw_ids: Sequence[str]) -> list[PersonaAnswer | Absence]:
-    buyers = [state.hasher.buyer(store, raw_id) for raw_id in raw_ids]
+async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaAnswer | Absence]:
     keys = [record_key(store, buyer) for buyer in buyers]
     reads = [
         _without_erased(state, key, read)

@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
-import redis.asyncio
 import structlog
 from confluent_kafka import Message
 from fastapi import Request
 
-from feature_store.buyer_reads import AsyncStore, BuyerReader
+from feature_store.buyer_reads import AsyncStore, BuyerReader, open_store
 from feature_store.erasures import Erasure, decode_erasure
 from feature_store.identity import BuyerHasher, load_id_key
 from feature_store.online import OnlineRows
@@ -31,9 +29,6 @@ from inference.profile import Counts
 from inference.windows import WindowReader, WindowSettings
 
 log = structlog.get_logger(__name__)
-
-_STORE_TIMEOUT_S: Final = 2
-_STORE_CONNECTIONS: Final = 64
 
 
 @dataclass
@@ -57,6 +52,10 @@ class State:
     windows: WindowReader
     rows: OnlineRows
     closing: asyncio.Event
+
+    def pseudonym(self, store: str, buyer: str, is_one: bool) -> str:
+        """The buyer's name in events; the name itself where it is one already."""
+        return buyer if is_one else self.hasher.buyer(store, buyer)
 
     def recent(self, span_ms: int, version: str) -> dict[str, Counts]:
         """What workers counted in the last windows, by store. Blocks.
@@ -129,18 +128,6 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         rows=rows,
         closing=closing,
     )
-
-
-def open_store(url: str) -> AsyncStore:
-    """A client of the online store; a request beyond its connections waits for one."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
-        max_connections=_STORE_CONNECTIONS,
-        timeout=_STORE_TIMEOUT_S,
-        socket_timeout=_STORE_TIMEOUT_S,
-        socket_connect_timeout=_STORE_TIMEOUT_S,
-    )
-    return redis.asyncio.Redis(connection_pool=pool)
 
 
 def state_of(request: Request) -> State:

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from feature_store.events import record_key
 from inference.api.access import ReadsStream, checked
 from inference.api.hub import Sent, Subscriber
-from inference.api.ids import RawId, Store
+from inference.api.ids import Pseudonym, RawId, Store
 from inference.api.keys import Scope as KeyScope
 from inference.api.positions import decode_positions, encode_positions
 from inference.api.problems import ProblemError, documented, unavailable
@@ -60,6 +60,7 @@ async def stream(
     store: Store,
     key: ReadsStream,
     buyer: Annotated[RawId | None, Query(description="Follow this buyer alone (the shop's own id).")] = None,
+    pseudonym: Pseudonym = False,
     last_event_id: Annotated[
         str | None, Header(description="Go on after this event.", max_length=4096)
     ] = None,
@@ -79,7 +80,7 @@ async def stream(
         raise ProblemError(400, "bad-last-event-id", "Last-Event-ID is not one of this stream's")
     if state.streams.full(store):
         raise ProblemError(429, "too-many-streams", "this store has enough open streams", retry_after_s=30)
-    followed = None if buyer is None else record_key(store, state.hasher.buyer(store, buyer))
+    followed = None if buyer is None else record_key(store, state.pseudonym(store, buyer, pseudonym))
     subscriber = Subscriber(store, followed, state.settings.stream_buffer)
     token = request.headers["authorization"].partition(" ")[2]
     return AssignmentStream(state, subscriber, list(start), token)

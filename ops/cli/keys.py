@@ -24,7 +24,7 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--store", required=True, help="The shop whose key it is.")
+@click.option("--store", required=True, help="The shop whose key it is; '*': an operator's key, of all.")
 @click.option(
     "--scope",
     "scopes",
@@ -43,10 +43,10 @@ def create(
     import re
 
     from feature_store.events import STORE_PATTERN
-    from inference.api.keys import Scope
+    from inference.api.keys import ALL_STORES, Scope
     from inference.api.settings import ApiSettings
 
-    if not re.match(STORE_PATTERN, store):
+    if store != ALL_STORES and not re.match(STORE_PATTERN, store):
         raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
     settings = ApiSettings()
     wanted = [Scope(scope) for scope in scopes or _SCOPES[:-1]]
@@ -87,8 +87,8 @@ def revoke(key_id: str, as_json: bool) -> None:
 
 
 def _with_keys(use: Callable[[KeyStore], Awaitable[T]]) -> T:
+    from feature_store.buyer_reads import open_store
     from inference.api.keys import KeyStore
-    from inference.api.state import open_store
     from streams.settings import WorkerSettings
 
     async def run() -> T:

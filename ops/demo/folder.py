@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ops.demo.api import DemoApi
 from ops.demo.worker import DemoWorker
 from ops.errors import DemoError
 from ops.stack.local import LocalStack
@@ -36,7 +37,7 @@ def fresh_folder(home: Path) -> Iterator[Path]:
         lock.write(str(os.getpid()))
         lock.flush()
         # A killed demo's servers end by themselves, but maybe not before we delete their files.
-        for server in (DemoWorker(folder), *LocalStack(folder).servers):
+        for server in (DemoApi(folder), DemoWorker(folder), *LocalStack(folder).servers):
             server.kill()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

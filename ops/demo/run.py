@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 
@@ -17,6 +18,7 @@ from inference.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings
 from inference.triton_repository import build_repository
+from ops.demo.api import DemoApi, make_key
 from ops.demo.folder import fresh_folder
 from ops.demo.funnel import FunnelReader
 from ops.demo.interrupts import interrupts
@@ -88,6 +90,11 @@ def _run(
     worker.launch()
     info = stack.up()
 
+    api = DemoApi(folder, info, say=say)
+    if options.stay:
+        cleanup.callback(api.kill)
+        say("starting the API")
+        api.launch()
     live = LiveRun(info, worker, traffic, bundle, folder, say)
     cleanup.callback(live.close)
     with view as show:
@@ -98,11 +105,16 @@ def _run(
     say("verifying the online store against an offline fold of the topic")
     report = live.verify()
     summary = live.sum_up(report)
+    if options.stay:
+        api.wait_ready()
+        key = make_key(info.redis_url)
+        summary = msgspec.structs.replace(summary, api_url=api.address, api_key=key)
     if options.summary is not None:
         write_summary(options.summary, summary)
     console.print(as_table(summary, report, traffic.not_sent))
     _judge(summary, report)
     if options.stay:
+        say(f"API {api.address}, key {summary.api_key}")
         say(f"Kafka {info.bootstrap_servers}, store {info.redis_url}, metrics {worker.address}")
         say("staying up until Ctrl-C")
         live.stay()

@@ -38,7 +38,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: refused records, each once, by reason. buyers: who was said to be some persona.
     events_per_s: events_in / seconds. seconds: from the first event sent until the store's last
     checkpoint covered the last one. seed: of the generated traffic; null for a file. bundle: the
-    codebook version. lost: see `count_lost`.
+    codebook version. lost: see `count_lost`. api_url and api_key (of every store): with --stay only.
     """
 
     events_in: int
@@ -52,6 +52,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     seed: int | None
     bundle: str
+    api_url: str | msgspec.UnsetType = msgspec.UNSET
+    api_key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def count_lost(acknowledged: int, covered: int, report: VerifyReport) -> int:

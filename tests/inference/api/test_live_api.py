@@ -182,6 +182,20 @@ def test_a_key_does_what_its_scopes_say_until_it_is_revoked(api: Api) -> None:
         assert forger.get("/v1/personas").status_code == 401
 
 
+def test_an_operators_key_is_of_every_store(live: Rig, api: Api) -> None:
+    buyer = new_buyer()
+    with api.client(api.new_key("*")) as operator:
+        assert operator.post("/v1/events", json=event("op1", buyer)).status_code == 422
+        track = {"type": "track", "event": "Product Viewed", "anonymousId": buyer, "messageId": "m"}
+        track["timestamp"] = "2026-11-20T10:00:00Z"
+        assert operator.post("/v1/events?source=segment", json=track).status_code == 422
+        assert operator.post("/v1/events?source=segment&store=acme", json=track).json()["accepted"] == 1
+        send(operator, event("op2", buyer) | {"store": "acme"})
+        said = wait_for_persona(live, operator, buyer, 1)
+        by_pseudonym = operator.get(path(said["buyer"]), params={"pseudonym": "true"}).json()
+        assert by_pseudonym["buyer"] == said["buyer"]
+
+
 def test_a_key_that_used_up_its_rate_waits(api: Api) -> None:
     with api.client(api.new_key("acme", "personas:read", rate=0.01, burst=2)) as client:
         assert [client.get("/v1/personas").status_code for _ in range(3)] == [200, 200, 429]

@@ -1,0 +1,65 @@
+"""The demo's API, when it stays: a process of its own, and a key for whoever looks."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from feature_store.buyer_reads import open_store
+from feature_store.identity import load_id_key
+from inference.api.keys import ALL_STORES, KeyStore, Scope
+from inference.api.settings import ApiSettings
+from ops.stack.local import StackInfo
+from ops.stack.processes import Say, Server, silent
+
+
+class DemoApi(Server):
+    """`simpersona api` on the stack of the demo's folder."""
+
+    name = "api"
+    grace_seconds = 20  # longer than the API itself waits for answers under way
+
+    def __init__(self, demo_folder: Path, info: StackInfo | None = None, *, say: Say = silent) -> None:
+        super().__init__(demo_folder / "api", owned=True, say=say)
+        self._demo_folder, self._info = demo_folder, info
+
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """The command line and its settings; makes the key of buyer ids where there is none yet."""
+        load_id_key(self._demo_folder, create=True)
+        variables = {
+            **(self._info.environment() if self._info else {}),
+            "SIMPERSONA_HOME": str(self._demo_folder),
+            "SIMPERSONA_API_PORT": str(self.port),
+        }
+        return [sys.executable, "-m", "ops.cli.main", "api"], variables
+
+    def answers(self) -> bool:
+        """Whether it is warm."""
+        with suppress(OSError), urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as reply:
+            return bool(reply.status == 200)
+        return False
+
+    @property
+    def address(self) -> str:
+        """URL of the API."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def make_key(store_url: str) -> str:
+    """A key that may do everything in every store of the demo."""
+
+    async def make() -> str:
+        client, settings = open_store(store_url), ApiSettings()
+        try:
+            new = await KeyStore(client).create(
+                ALL_STORES, list(Scope), rate=settings.rate, burst=settings.burst, note="demo"
+            )
+        finally:
+            await client.aclose()
+        return new.token
+
+    return asyncio.run(make())
