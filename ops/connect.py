@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,13 @@ from typing import Any
 from feature_store.feast_repo import online_rows
 from feature_store.online import OnlineRows
 from feature_store.settings import HomeSettings
+from inference.bundle import load_bundle
 from inference.encoder import Encoder
+from inference.errors import BundleError
+from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings, make_encoder
 from ops.verify import Verifier
+from streams.commands import read_standing
 from streams.erasures import ErasureLog
 from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
 from streams.settings import WorkerSettings
@@ -30,17 +35,36 @@ class Connection:
     home: Path
 
     def verifier(self, encoder: Encoder | None = None) -> Verifier:
-        """The oracle, with the encoder that the settings name unless another is given."""
+        """The oracle, with the champion's bundle and all that were swapped to before.
+
+        encoder: what answers before any swap; what the settings name unless it is given.
+        """
+        first = encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None)
         return Verifier(
             self.kafka,
             self.settings.topic,
             self.settings.assignments_topic,
             self.rows,
             self.erasures,
-            encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None),
+            swapped_encoders(self.kafka, self.settings.control_topic, first),
             self.home / "archive",
             self.settings.allowed_lateness_ms,
         )
+
+
+def swapped_encoders(kafka: dict[str, Any], control_topic: str, first: Encoder) -> list[Encoder]:
+    """Encoders of the bundles that workers swapped to, the last one first, then the one before any swap.
+
+    A bundle that is gone or does not fit is left out: workers refused it, or nobody can judge it.
+
+    Raises:
+        TopicError: the control topic cannot be read.
+    """
+    encoders: list[Encoder] = []
+    for folder in dict.fromkeys(read_standing(kafka, control_topic).swaps):
+        with contextlib.suppress(BundleError):
+            encoders.append(OnnxEncoder(load_bundle(Path(folder))))
+    return [*encoders, first]
 
 
 @contextmanager

@@ -2,16 +2,20 @@
 
 The offline fold is the same kernel over the same accepted records, but one ordered read from the log
 instead of batches, caches, checkpoints and crashes. Compared are bytes, not tolerances. Assignments
-are checked at the very offset they name: the code said there must be the code of the state there, and
-wherever a code changed it must have been said.
+are checked at the very offset they name: the code and type said there must be those of the state there,
+and wherever one changed it must have been said. Each word is held against the bundle of its own codebook
+version, so a swap between two events is no contradiction. The persona rows must be those of the last state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from feature_store.archive import archive_files, base_batches, read_archive_file
 from feature_store.behavior import ALLOWED_LATENESS_MS
@@ -21,6 +25,7 @@ from feature_store.history import BuyerKey, History
 from feature_store.online import OnlineRows, unpack_row
 from inference.assignment import decode_assignment
 from inference.encoder import Encoder
+from ops.said import Persona, Said
 from streams.erasures import ErasureLog
 from streams.records import LogReader, accept
 from streams.topics import partition_count
@@ -28,7 +33,12 @@ from streams.topics import partition_count
 
 @dataclass
 class VerifyReport:
-    """What was compared and what differs; `equal` is the verdict."""
+    """What was compared and what differs; `equal` is the verdict.
+
+    stale: persona rows that are not of the buyer's last state. Counted and no difference: other_version,
+    assignments of versions whose bundle is not known; awaiting_swap, personas of another version than
+    the champion's; not_judged, events of which nothing is said any more because retention cut the topic.
+    """
 
     buyers: int = 0
     different: int = 0
@@ -39,6 +49,11 @@ class VerifyReport:
     unsaid: int = 0
     other_version: int = 0
     not_folded: int = 0
+    personas: int = 0
+    stale: int = 0
+    awaiting_swap: int = 0
+    not_judged: int = 0
+    notes: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -50,6 +65,7 @@ class VerifyReport:
             or self.extra
             or self.contradicting
             or self.unsaid
+            or self.stale
             or self.not_folded
         )
 
@@ -64,14 +80,6 @@ class VerifyReport:
             self.examples.append(f"{kind}: {where}")
 
 
-class Said(NamedTuple):
-    """What the assignments topic says of a partition: (buyer, offset) -> code under the encoder's own
-    codebook version, and the places where another version spoke."""
-
-    codes: dict[tuple[BuyerKey, int], int]
-    other_version: set[tuple[BuyerKey, int]]
-
-
 class Verifier:
     """Verifies a topic against its store; `archive` may be None where the topic still holds everything."""
 
@@ -82,13 +90,16 @@ class Verifier:
         assignments_topic: str,
         rows: OnlineRows,
         erasures: ErasureLog,
-        encoder: Encoder,
+        encoders: Sequence[Encoder],
         archive: Path | None,
         allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
     ) -> None:
+        """`encoders`: the champion, then others whose words are to be judged."""
         self._allowed_lateness_ms = allowed_lateness_ms
         self._config, self._topic, self._assignments_topic = config, topic, assignments_topic
-        self._rows, self._erasures, self._encoder, self._archive = rows, erasures, encoder, archive
+        self._rows, self._erasures, self._archive = rows, erasures, archive
+        self._champion = encoders[0].codebook_version
+        self._encoders = {encoder.codebook_version: encoder for encoder in reversed(encoders)}
 
     def run(self) -> VerifyReport:
         """Compare everything that the store says it has folded.
@@ -108,11 +119,15 @@ class Verifier:
         for number, progress in self._rows.progress_of(list(range(count))).items():
             end = 0 if progress is None else progress.next_offset
             said = self._read_assignments(log, number, report)
-            replay = _Replay(self._encoder, said, report, self._allowed_lateness_ms)
+            spoke = {*said.versions, self._champion} & self._encoders.keys()
+            known = {version: self._encoders[version] for version in spoke}
+            replay = _Replay(known, said, report, self._allowed_lateness_ms)
             for batch in self._history(log, number, end, count):
                 replay.add(batch)
-            replay.finish()
+            replay.finish(end)
+            buyers = set(replay.history.buyers)
             self._compare_rows(number, replay, report)
+            self._compare_personas(number, end, buyers, replay, report)
             report.not_folded += sum(len(batch) for batch in log.read(self._topic, number, end))
 
     def _history(
@@ -149,22 +164,27 @@ class Verifier:
         return offset < self._erasures.void_before(record_key(event.store, event.buyer))
 
     def _read_assignments(self, log: LogReader, number: int, report: VerifyReport) -> Said:
-        said = Said({}, set())
+        said = Said()
         for messages in log.read(self._assignments_topic, number):
             for message in messages:
                 a = decode_assignment(message.value())
-                place = ((a.store, a.buyer), a.offset)
                 if self._erasures.void_before(record_key(a.store, a.buyer)) > a.offset:
                     continue
-                if a.codebook_version != self._encoder.codebook_version:
+                if a.codebook_version in self._encoders:
+                    report.assignments += 1
+                else:
                     report.other_version += 1
-                    said.other_version.add(place)
-                    continue
-                report.assignments += 1
-                before = said.codes.setdefault(place, a.code)
-                if before != a.code:
+                before = said.add(a)
+                if before is not None:
                     where = f"partition {number} offset {a.offset}"
-                    report.note("contradicting", f"{where}: both {before} and {a.code} were said")
+                    report.note("contradicting", f"{where}: both {before.code} and {a.code} were said")
+        first, _ = log.bounds(self._assignments_topic, number)
+        said.seal(is_cut=first > 0)
+        if first > 0:
+            report.notes.append(
+                f"partition {number} of {self._assignments_topic} begins at {first}: retention deleted what "
+                f"was said before; changes before offset {said.judged_from} of {self._topic} are not judged"
+            )
         return said
 
     def _compare_rows(self, number: int, replay: _Replay, report: VerifyReport) -> None:
@@ -182,39 +202,83 @@ class Verifier:
         for buyer_key in expected:
             report.note("missing", f"partition {number} offset {replay.last_offset[buyer_key]}")
 
+    def _compare_personas(
+        self, number: int, end: int, buyers: set[BuyerKey], replay: _Replay, report: VerifyReport
+    ) -> None:
+        """The persona row of everybody must be what their last state is; nobody else may have one."""
+        for _, row in self._rows.all_personas(number):
+            a = decode_assignment(row)
+            buyer, where = (a.store, a.buyer), f"partition {number} offset {a.offset}"
+            if a.offset >= end:
+                continue  # said of what no checkpoint holds yet; such records count as not folded
+            if buyer not in buyers:
+                report.note("extra", f"{where}: a persona of nobody")
+                continue
+            report.personas += 1
+            report.awaiting_swap += a.codebook_version != self._champion
+            last = replay.last_word(buyer, a.codebook_version)
+            if last is not None and last != Persona(a.code, a.type):
+                report.note("stale", f"{where}: the row says {a.code}, the last state's code is {last.code}")
+
 
 class _Replay:
     """The offline fold of one partition, and with it what should have been said, event by event."""
 
-    def __init__(self, encoder: Encoder, said: Said, report: VerifyReport, allowed_lateness_ms: int) -> None:
+    def __init__(
+        self, encoders: Mapping[str, Encoder], said: Said, report: VerifyReport, allowed_lateness_ms: int
+    ) -> None:
         self.history = History(allowed_lateness_ms=allowed_lateness_ms)
         self.last_offset: dict[BuyerKey, int] = {}
-        self._encoder, self._said, self._report = encoder, said, report
-        self._code: dict[BuyerKey, int] = {}
+        self._encoders, self._said, self._report = encoders, said, report
+        self._last: dict[BuyerKey, dict[str, Persona]] = {}
 
     def add(self, events: list[tuple[Event, int]]) -> None:
         """Fold events with their offsets (-1: from before the topic, nothing was said of them)."""
         if not events:
             return
         steps = self.history.add_each([event for event, _ in events])
-        codes = self._encoder.encode(steps.vectors).code.tolist()
-        for place, code in zip(steps.places.tolist(), codes, strict=True):
+        personas = {version: _personas(encoder, steps.vectors) for version, encoder in self._encoders.items()}
+        for i, place in enumerate(steps.places.tolist()):
             event, offset = events[place]
             key = (event.store, event.buyer)
             self.last_offset[key] = offset
             if offset >= 0:
-                self._check(key, offset, code)
+                self._check(key, offset, {version: said[i] for version, said in personas.items()})
 
-    def finish(self) -> None:
+    def finish(self, end: int) -> None:
         """What was said at offsets that changed no state was said of nothing."""
-        for _, offset in self._said.codes:
-            self._report.note("contradicting", f"offset {offset}: no event of the buyer counts there")
+        for (_, offset), words in self._said.words.items():
+            if offset < end and words.keys() & self._encoders.keys():
+                self._report.note("contradicting", f"offset {offset}: no event of the buyer counts there")
 
-    def _check(self, key: BuyerKey, offset: int, code: int) -> None:
-        said = self._said.codes.pop((key, offset), None)
-        if said is not None and said != code:
-            self._report.note("contradicting", f"offset {offset}: said {said}, the state's code is {code}")
-        changed = self._code.get(key) != code
-        if changed and said is None and (key, offset) not in self._said.other_version:
-            self._report.note("unsaid", f"offset {offset}: the code became {code}")
-        self._code[key] = code
+    def last_word(self, key: BuyerKey, version: str) -> Persona | None:
+        """What the bundle of a version says of the buyer's last state; None where it is not known."""
+        return self._last.get(key, {}).get(version)
+
+    def _check(self, key: BuyerKey, offset: int, now: dict[str, Persona]) -> None:
+        words = self._said.words.pop((key, offset), {})
+        for version, said in words.items():
+            if version in now and said != now[version]:
+                self._report.note(
+                    "contradicting",
+                    f"offset {offset}: said {said.code}, the state's code is {now[version].code}",
+                )
+        before, self._last[key] = self._last.get(key, {}), now
+        if words:
+            return
+        if offset < self._said.judged_from:
+            self._report.not_judged += 1
+            return
+        in_force = self._said.in_force(offset) or now.keys()
+        if all(version in now and before.get(version) != now[version] for version in in_force):
+            codes = sorted({persona.code for persona in now.values()})
+            self._report.note("unsaid", f"offset {offset}: the code or type changed, to {codes}")
+
+
+def _personas(encoder: Encoder, vectors: NDArray[np.float32]) -> list[Persona]:
+    encoding = encoder.encode(vectors)
+    types = (*encoder.types, None)  # index -1, no type, is the last
+    return [
+        Persona(code, types[kind])
+        for code, kind in zip(encoding.code.tolist(), encoding.type.tolist(), strict=True)
+    ]

@@ -181,6 +181,10 @@ class ConsumerLoop:
         consumer.incremental_assign(starts)
         if self._broken is not None:
             consumer.pause(starts)
+        else:
+            # librdkafka keeps a pause over losing and getting back a partition: one from a recovery that
+            # was cut off by a rebalance would last for ever.
+            consumer.resume(starts)
         self._next_lag = 0.0
         log.info("partitions_assigned", partitions=numbers)
 

@@ -21,6 +21,7 @@ from feature_store.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.online import OnlineRows
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
+from ops.connect import swapped_encoders
 from ops.stack.kafka import Kafka
 from ops.stack.valkey import Valkey
 from ops.verify import Verifier, VerifyReport
@@ -178,8 +179,9 @@ class Rig:
         output.flush()
 
     def verify(self, archive: Path | None = None) -> VerifyReport:
-        """The oracle, with the starter bundle."""
+        """The oracle, with the starter bundle and all that were swapped to."""
         erasures = ErasureLog(self.client_config(), self.settings.erasures_topic)
+        starter = OnnxEncoder(load_bundle(starter_bundle_path()))
         try:
             return Verifier(
                 self.client_config(),
@@ -187,7 +189,7 @@ class Rig:
                 self.settings.assignments_topic,
                 self.rows,
                 erasures,
-                OnnxEncoder(load_bundle(starter_bundle_path())),
+                swapped_encoders(self.client_config(), self.settings.control_topic, starter),
                 archive,
                 self.settings.allowed_lateness_ms,
             ).run()

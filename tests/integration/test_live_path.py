@@ -13,29 +13,16 @@ import msgspec
 import pytest
 
 from feature_store.events import encode_event, record_key
-from inference.assignment import decode_assignment
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.triton_repository import build_repository
 from ops.backfill import backfill
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
-from streams.control import Shadow, Swap, encode_command
 from streams.output import Output
 from streams.records import LogReader
-from tests.inference.bundles import make_bundle
 from tests.rig import PARTITIONS, Rig
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
-
-def assignments(rig: Rig) -> list[object]:
-    with LogReader(rig.client_config()) as log:
-        return [
-            decode_assignment(message.value())
-            for number in range(PARTITIONS)
-            for batch in log.read(rig.settings.assignments_topic, number)
-            for message in batch
-        ]
 
 
 def metric(port: int, name: str) -> float:
@@ -71,28 +58,6 @@ def test_history_loaded_before_the_first_start_is_built_upon(rig: Rig) -> None:
     assert not without_history.equal
     with pytest.raises(Exception, match="backfill goes before the first start"):
         backfill([history], rig.rows, archive, PARTITIONS)
-
-
-def test_a_swap_under_traffic_tags_no_event_with_a_mixed_version(rig: Rig, tmp_path: Path) -> None:
-    candidate = make_bundle(tmp_path / "candidate", seed=3, codebook_version="candidate-1")
-    rig.worker().wait_assigned()
-    with rig.trickle(rate=400):
-        rig.wait_for(lambda: rig.folded() > 500, "the first events")
-        rig.command(encode_command(Shadow(bundle=str(candidate.folder))))
-        rig.command(encode_command(Swap(bundle=str(candidate.folder))))
-        rig.wait_for(lambda: versions(rig) >= {"candidate-1"}, "the candidate to answer")
-        rig.command(encode_command(Swap(bundle=str(starter_bundle_path()))))
-        count = len(assignments(rig))
-        rig.wait_for(lambda: len(assignments(rig)) > count + 200, "the champion to answer again")
-    rig.wait_caught_up()
-    report = rig.verify()
-    assert report.contradicting == report.different == report.missing == report.extra == 0, report
-    assert report.other_version > 0
-    assert {"swap"} <= {a.reason for a in assignments(rig)}  # type: ignore[attr-defined]
-
-
-def versions(rig: Rig) -> set[str]:
-    return {a.codebook_version for a in assignments(rig)}  # type: ignore[attr-defined]
 
 
 def test_triton_killed_under_traffic_degrades_and_loses_nothing(rig: Rig, tmp_path: Path) -> None:
