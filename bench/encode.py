@@ -193,7 +193,7 @@ def markdown(result: Result) -> str:
 
 
 @click.command()
-@click.option("--buyers", default=40_000, show_default=True, help="Buyers of generated traffic.")
+@click.option("--buyers", default=20_000, show_default=True, help="Buyers of generated traffic.")
 @click.option("--repeats", default=5, show_default=True, help="Runs of each step; medians are reported.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated traffic.")
 def main(buyers: int, repeats: int, seed: int) -> None:
