@@ -49,7 +49,7 @@ import click
 @click.option(
     "--part", "parts", multiple=True, help="Part to make (a, b, c, d, e, calibration, ...); default: all."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 12 short ones.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 16 short ones.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def study(
     paths: tuple[Path, ...],

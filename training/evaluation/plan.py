@@ -17,10 +17,10 @@ from training.evaluation.points import TRAIN, VALIDATION, Points
 from training.evaluation.runs import PLAIN, Kind, Run, Runs
 
 BRIEF: Final[dict[str, Any]] = {
-    "epochs": 12,
+    "epochs": 16,
     "warmup_epochs": 2,
-    "patience": 12,
-    "epoch_rows": 8192,
+    "patience": 16,
+    "epoch_rows": 12_288,
     "batch_size": 256,
     "learning_rate": 2e-3,
 }
@@ -59,7 +59,7 @@ class Plan(BaseModel):
     ablation_seeds: tuple[int, ...] = (0,)
     held_out: tuple[str, ...]
     parts: tuple[Part, ...] = PARTS
-    head_weights: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
+    head_weights: tuple[float, ...] = (0.1, 0.3, 0.5, 1.0)
     hidden_head_weights: tuple[float, ...] = (0.3, 1.0)
     base: dict[str, Any] = BRIEF
 
@@ -183,7 +183,7 @@ def choose(plan: Plan, sealed: Sealed, runs: Runs, tell: Any) -> Runners:
 
 def _hidden(plan: Plan, weight: float) -> dict[str, Any]:
     # Only whole histories exist without the funnel, a few thousand of them: fewer rows an epoch.
-    rows = {"epoch_rows": plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 2}
+    rows = {"epoch_rows": plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 3}
     return plan.base | rows | NO_TYPES | {"hide_funnel": True, "contrastive_weight": 0.0} | heads(weight)
 
 
