@@ -75,12 +75,16 @@ class Models:
         return self.registry.version(name)
 
     def lay_down(self, version: Version) -> Bundle:
-        """Bring a version where workers read it, and to Triton's model repository where there is one.
+        """Bring a version where workers read it.
 
         Raises:
             RegistryError, BundleError: it cannot be fetched, or a file of it was changed.
         """
-        bundle = self.registry.lay_down(version, self._home / "models")
+        return self.registry.lay_down(version, self._home / "models")
+
+    def _lay_down_to_answer(self, version: Version) -> Bundle:
+        # Triton serves what answers; a candidate in the shadow runs inside the workers.
+        bundle = self.lay_down(version)
         triton = self._home / "triton" / "models"
         if (triton / MODEL_NAME).is_dir():
             build_repository(bundle, triton)
@@ -109,7 +113,7 @@ class Models:
                     f"the champion is version {champion.number} now, no longer {over.number}: "
                     "compare with that one"
                 )
-            bundle = self.lay_down(version)
+            bundle = self._lay_down_to_answer(version)
             if champion.number != version.number:
                 self._record(version, champion, forced)
                 self.registry.give("champion", version.number)
@@ -130,7 +134,7 @@ class Models:
                     f"version {champion.number} replaced no other: there is nothing to roll back to"
                 )
             before = self.registry.version(champion.tags[_REPLACED])
-            bundle = self.lay_down(before)
+            bundle = self._lay_down_to_answer(before)
             self.registry.tag(champion.number, {"rolled_back": _now()})
             self.registry.give("champion", before.number)
             self._tell(Swap(bundle=str(bundle.folder)))
