@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -103,6 +104,27 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(home: Path, tmp_path: P
     written = json.loads(summary.read_text())
     assert written["events_in"] == 3_600
     assert written["lost"] == 0
+    assert demo.processes() == []
+
+
+def test_a_demo_that_stays_answers_over_http(home: Path, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    demo = Demo(home, "--seconds", "3", "--rate", "300", "--stay", "--summary", str(summary))
+    demo.wait_for("staying up until Ctrl-C")
+    written = json.loads(summary.read_text())
+    assert written.keys() == KEYS | {"api_url", "api_key"}
+    headers = {"Authorization": f"Bearer {written['api_key']}"}
+    with httpx.Client(base_url=written["api_url"], headers=headers, timeout=60) as client:
+        assert len(client.get("/v1/personas").json()["personas"]) == 256
+        now = time.time_ns() // 1_000_000
+        click = {"event_id": "1", "store": "mine", "buyer": "me", "type": "page_view", "timestamp": now}
+        assert client.post("/v1/events", json=click).status_code == 202
+        deadline = time.monotonic() + _PATIENCE_S
+        while client.get("/v1/stores/mine/buyers/me/persona").json()["early"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 130
     assert demo.processes() == []
 
 
