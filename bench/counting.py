@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from feature_store.behavior import ALLOWED_LATENESS_MS, columns
 from feature_store.describe import fold_each
 from feature_store.events import record_key
+from feature_store.online import Tagged
 from feature_store.products import ProductTable
 from inference.assignment import confidence_bands
 from inference.bundle import load_bundle, starter_bundle_path
@@ -57,7 +58,8 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
     config = TrafficConfig(buyers=100_000, stores=stores)
     cache, products = BuyerCache(1 << 29), ProductTable()
     counts = WindowCounts(WindowSettings(), ALLOWED_LATENESS_MS, _NothingStored(), "bench")  # type: ignore[arg-type]
-    owned = {number: Partition.at(number, None) for number in range(PARTITIONS)}
+    tagged = Tagged("bench", all_of_them=True)
+    owned = {number: Partition.at(number, None, tagged, tagged) for number in range(PARTITIONS)}
     spent = np.zeros(3)
     done = 0
     for number, chunk in enumerate(first_events(generate(config, 7, batch_events=batch), events)):

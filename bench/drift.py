@@ -2,9 +2,9 @@
 
     .venv/bin/python -m bench.drift [--quick]
 
-A week of history makes the reference; its buyers stay in the store, and traffic goes on. Either nothing
-changes for another week, window after window looked at: every alert is a false one. Or, a day later, buyers
-of one latent type become more frequent: the delay is event time from then to the first alert. The
+A history makes the reference; its buyers stay in the store, and traffic goes on. Either nothing changes for
+a week (after one of history), window after window looked at: every alert is a false one. Or buyers of one
+latent type become more frequent: the delay is event time from then to the first alert. The
 time of day changes the traffic in both (TrafficConfig's diurnal curve). A whole run writes
 bench/results/drift.json and the tables of docs/drift.md.
 """
@@ -40,9 +40,18 @@ from training.reference import WINDOW_MS, ReferenceCounter
 RESULTS: Final = ROOT / "bench" / "results" / "drift.json"
 DOCUMENT: Final = ROOT / "docs" / "drift.md"
 HISTORY_DAYS: Final = 7
+_BEFORE_A_SHIFT: Final = 2
+"""Days of history there: they are walked anew for every shift."""
 _DAY: Final = 86_400_000 // WINDOW_MS
 _VERSION: Final = "bench"
-SHIFTS: Final = (("bargain_hunter", 0.3), ("decisive_buyer", 0.2), ("bouncer", 0.5))
+SHIFTS: Final = (
+    # type, share, hour of the day, buyers a day
+    ("bargain_hunter", 0.5, 12.0, 40_000),
+    ("decisive_buyer", 0.5, 12.0, 40_000),
+    ("bargain_hunter", 0.3, 12.0, 40_000),
+    ("bargain_hunter", 0.5, 12.0, 10_000),
+    ("decisive_buyer", 0.5, 12.0, 2_000),
+)
 _ENCODER: Final = OnnxEncoder(load_bundle(starter_bundle_path()))
 
 
@@ -82,7 +91,7 @@ def follow(
     counted = Counted(config, seed)
     start = config.start_ms // WINDOW_MS
     history = ReferenceCounter(_ENCODER.encode)
-    for window, stores in counted.windows(start, start + HISTORY_DAYS * _DAY).items():
+    for window, stores in counted.windows(start, start + first_day * _DAY).items():
         history.add_windows({(0, whose.store, window): counts for whose, counts in stores.items()})
     reference, settings, book = history.reference(), DriftSettings(), AlertBook(version=_VERSION)
     sliding = SlidingWindows(counted, counted, WINDOW_MS, _VERSION)  # type: ignore[arg-type]
@@ -116,9 +125,9 @@ def quiet(buyers_a_day: int, days: int, seed: int, stores: int) -> dict[str, Any
 
 
 def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) -> dict[str, Any]:
-    """Minutes from a shift, `hour` hours after a quiet day, to the first alert and to the request."""
-    total = HISTORY_DAYS + 2
-    begins = 24.0 * (HISTORY_DAYS + 1) + hour
+    """Minutes from a shift, at an hour of the third day, to the first alert and to the request."""
+    total = _BEFORE_A_SHIFT + 1
+    begins = 24.0 * _BEFORE_A_SHIFT + hour
     config = TrafficConfig(
         buyers=buyers_a_day * total,
         hours=24.0 * total,
@@ -129,7 +138,7 @@ def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) 
     since = round(begins * 3_600_000 / WINDOW_MS)
     settings, alarm, asked, early = DriftSettings(), None, None, 0
     about: list[str] = []
-    for at, book in follow(config, seed, HISTORY_DAYS, begins / 24 + 8 / 24):
+    for at, book in follow(config, seed, _BEFORE_A_SHIFT, begins / 24 + 8 / 24):
         new = [a for a in book.active if a.since == at + config.start_ms // WINDOW_MS]
         if at < since:
             early += len(new)
@@ -188,14 +197,10 @@ def main(quick: bool, seed: int) -> None:
     started = time.perf_counter()
     if quick:
         runs = [quiet(4_000, 1, seed, 4)]
-        shifts = [shifted("bargain_hunter", 0.3, 10, 4_000, seed)]
+        shifts = [shifted("bargain_hunter", 0.5, 12.0, 10_000, seed)]
     else:
         runs = [quiet(10_000, 7, seed, 4), quiet(2_000, 7, seed + 1, 8)]
-        shifts = [
-            shifted(kind, share, hour, buyers, seed + 2)
-            for hour, buyers in ((10.0, 10_000), (19.0, 10_000), (10.0, 2_000))
-            for kind, share in (SHIFTS if (hour, buyers) == (10.0, 10_000) else SHIFTS[:1])
-        ]
+        shifts = [shifted(*shift, seed + 2) for shift in SHIFTS]
     result = {
         "command": " ".join(["python -m bench.drift", *sys.argv[1:]]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

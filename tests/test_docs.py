@@ -13,6 +13,7 @@ import pytest
 from inference.api.metrics import ApiMetrics
 from ops.cli.main import simpersona
 from ops.docs import DOCS, PAGES
+from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
 
 ROOT = DOCS.parent
@@ -41,7 +42,8 @@ INDEX_OPTION = re.compile(r"(?m)^\s*(--extra-index-url|--index-url|--find-links|
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
-METRICS = [family for made in (WorkerMetrics(), ApiMetrics()) for family in made.registry.collect()]
+REGISTRIES = [made.registry for made in (WorkerMetrics(), ApiMetrics(), DriftMetrics())]
+METRICS = [family for registry in REGISTRIES for family in registry.collect()]
 
 
 def name(path: Path) -> str:

@@ -24,21 +24,23 @@ Kind = Literal["model", "data"]
 
 class Finding(NamedTuple):
     """Something beyond its threshold in one look: about the model (a feature moved away from the
-    reference) or about the data itself (refused, late, ... events)."""
+    reference) or about the data itself (refused, late, ... events). windows: how many a look covers."""
 
     store: str | None
     name: str
     kind: Kind
+    windows: int
     figures: dict[str, float]
 
 
 class Alert(msgspec.Struct, kw_only=True):
-    """A finding that keeps coming. over, under: windows in a row with and without it; since: the window in
-    which it became an alert, None while it is none; figures are those of the last window with it."""
+    """A finding that keeps coming. windows: as in Finding; over, under: windows in a row with and without
+    it; since: the window in which it became an alert, None while it is none; figures: the last ones."""
 
     store: str
     name: str
     kind: Kind
+    windows: int
     over: int = 0
     under: int = 0
     since: int | None = None
@@ -61,15 +63,15 @@ class AlertBook(msgspec.Struct, kw_only=True):
 
     def note(self, window: int, findings: Iterable[Finding], settings: DriftSettings) -> None:
         """Take in what one window showed; windows come in order."""
-        by_key = {(alert.store, alert.name): alert for alert in self.alerts}
+        by_key = {(alert.store, alert.name, alert.windows): alert for alert in self.alerts}
         met = set()
         for finding in findings:
-            key = (finding.store or ALL_STORES, finding.name)
+            key = (finding.store or ALL_STORES, finding.name, finding.windows)
             alert = by_key.get(key)
             if alert is None:
-                alert = by_key[key] = Alert(store=key[0], name=key[1], kind=finding.kind)
+                alert = by_key[key] = Alert(store=key[0], name=key[1], kind=finding.kind, windows=key[2])
             alert.over, alert.under, alert.figures = alert.over + 1, 0, finding.figures
-            if alert.since is None and alert.over >= settings.raise_after:
+            if alert.since is None and alert.over >= alert.windows + settings.raise_after:
                 alert.since = window
             met.add(key)
         for key, alert in by_key.items():

@@ -39,34 +39,40 @@ def look(windows: SlidingWindows, reference: Reference, settings: DriftSettings,
     live = {span: windows.live(window, span) for span in SPANS_MS}
     shifts = {span: compare(counts, reference, span, settings.least_votes) for span, counts in live.items()}
     figures = {store: health(counts, reference.of(store)) for store, counts in live[SPANS_MS[0]].items()}
-    findings = _moved(shifts, settings)
+    findings = _moved(shifts, settings, windows.length_ms)
     for store, found in figures.items():
-        findings += _unhealthy(store, found, settings)
+        findings += _unhealthy(store, found, settings, windows.length_ms)
     return Look(window, shifts, figures, findings)
 
 
-def _moved(shifts: dict[int, list[Shift]], settings: DriftSettings) -> list[Finding]:
-    """Shifts that matter and are not chance; of a feature's spans the larger one."""
-    found: dict[tuple[str | None, str], Finding] = {}
-    for span, of_span in shifts.items():
-        for shift in of_span:
-            if shift.q > settings.q or shift.excess < settings.psi:
-                continue
-            figures = {
+def _moved(shifts: dict[int, list[Shift]], settings: DriftSettings, length_ms: int) -> list[Finding]:
+    """Shifts that matter and are not chance."""
+    return [
+        Finding(
+            shift.store,
+            shift.feature,
+            "model",
+            _windows(span, length_ms),
+            {
                 "span_s": span / 1000,
                 "votes": shift.votes,
                 "psi": round(shift.psi, 4),
                 "psi_chance": round(shift.psi_chance, 4),
                 "js": round(shift.js, 4),
                 "q": float(f"{shift.q:.3g}"),
-            }
-            key = (shift.store, shift.feature)
-            if key not in found or figures["psi"] > found[key].figures["psi"]:
-                found[key] = Finding(shift.store, shift.feature, "model", figures)
-    return list(found.values())
+            },
+        )
+        for span, of_span in shifts.items()
+        for shift in of_span
+        if shift.q <= settings.q and shift.excess >= settings.psi
+    ]
 
 
-def _unhealthy(store: str | None, found: Health, settings: DriftSettings) -> list[Finding]:
+def _windows(span_ms: int, length_ms: int) -> int:
+    return max(1, span_ms // length_ms)
+
+
+def _unhealthy(store: str | None, found: Health, settings: DriftSettings, length_ms: int) -> list[Finding]:
     limits = {
         "refused": settings.refused,
         "unknown": settings.unknown,
@@ -74,8 +80,9 @@ def _unhealthy(store: str | None, found: Health, settings: DriftSettings) -> lis
         "duplicates": settings.duplicates,
         "old": settings.old,
     }
+    windows = _windows(SPANS_MS[0], length_ms)
     return [
-        Finding(store, name, "data", {"share": round(share, 4), "events": found.events})
+        Finding(store, name, "data", windows, {"share": round(share, 4), "events": found.events})
         for name, limit in limits.items()
         if (share := getattr(found, name)) > limit and found.arrived >= settings.least_votes
     ]
@@ -113,12 +120,12 @@ class Watcher:
         return shown
 
     def _take_in(self, shown: Look) -> None:
-        before = {(alert.store, alert.name) for alert in self.book.active}
+        before = {(alert.store, alert.name, alert.windows) for alert in self.book.active}
         self.book.note(shown.window, shown.findings, self._settings)
-        now = {(alert.store, alert.name): alert for alert in self.book.active}
+        now = {(alert.store, alert.name, alert.windows): alert for alert in self.book.active}
         for key in now.keys() - before:
             log.warning("drift_alert", store=key[0], about=key[1], **now[key].figures)
-        for store, name in before - now.keys():
+        for store, name, _ in before - now.keys():
             log.info("drift_alert_over", store=store, about=name)
         lasting = self.book.wanting_retrain(self._settings)
         if lasting is not None:

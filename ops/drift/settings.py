@@ -26,9 +26,9 @@ class DriftSettings(BaseSettings):
         50, description="a feature with fewer votes in a span (buyers a window) is not judged", ge=10
     )
     raise_after: int = Field(
-        # More windows than a short span has: the first and the last of the looks share no buyer's vote.
-        5,
-        description="windows in a row that make a shift an alert",
+        # Then the first and the last look of a row share no vote: a span is confirmed by another.
+        2,
+        description="windows in a row, beyond a span's own length, that make a shift an alert",
         ge=1,
     )
     clear_after: int = Field(6, description="windows in a row without it that end an alert", ge=1)

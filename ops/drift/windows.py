@@ -20,7 +20,7 @@ class SlidingWindows:
     """Counts of the last few hours, by store, of one codebook version."""
 
     def __init__(self, reader: WindowReader, intake: IntakeCounts, length_ms: int, version: str) -> None:
-        self._reader, self._intake, self._length, self._version = reader, intake, length_ms, version
+        self._reader, self._intake, self.length_ms, self._version = reader, intake, length_ms, version
         self._windows: dict[int, dict[str, Counts]] = {}
 
     def newest_complete(self) -> int | None:
@@ -38,8 +38,8 @@ class SlidingWindows:
         Raises:
             OnlineStoreError, ProfileError: something cannot be read.
         """
-        first = last + 1 - max(SPANS_MS) // self._length
-        settled = last - _STILL_OPEN_MS // self._length
+        first = last + 1 - max(SPANS_MS) // self.length_ms
+        settled = last - _STILL_OPEN_MS // self.length_ms
         known = max(self._windows, default=first - 1)
         start = max(first, min(known + 1, settled))
         self._windows = {n: stores for n, stores in self._windows.items() if first <= n < start}
@@ -56,7 +56,7 @@ class SlidingWindows:
     def live(self, last: int, span_ms: int) -> dict[str | None, Counts]:
         """Counts of the span that ends with window `last`: by store, and of all together as None."""
         merged: dict[str | None, Counts] = {None: empty_profile()}
-        for number in range(last + 1 - max(1, span_ms // self._length), last + 1):
+        for number in range(last + 1 - max(1, span_ms // self.length_ms), last + 1):
             for store, counts in self._windows.get(number, {}).items():
                 merged[None] = merged[None] + counts
                 if store != OTHERS:

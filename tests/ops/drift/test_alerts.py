@@ -11,9 +11,9 @@ from ops.drift.alerts import AlertBook, Finding, request_retrain
 from ops.drift.settings import DriftSettings
 from ops.errors import DriftError
 
-SETTINGS = DriftSettings(raise_after=3, clear_after=2, retrain_after=4)
-MOVED = Finding("acme", "codes", "model", {"psi": 0.4})
-LATE = Finding(None, "late", "data", {"share": 0.3})
+SETTINGS = DriftSettings(raise_after=2, clear_after=2, retrain_after=4)
+MOVED = Finding("acme", "codes", "model", 1, {"psi": 0.4})
+LATE = Finding(None, "late", "data", 1, {"share": 0.3})
 
 
 def book_after(*looks: list[Finding]) -> AlertBook:
@@ -27,6 +27,13 @@ def test_two_odd_windows_are_no_alert_and_three_are() -> None:
     assert book_after([MOVED], [MOVED]).active == []
     (alert,) = book_after([MOVED], [MOVED], [MOVED]).active
     assert (alert.store, alert.name, alert.since) == ("acme", "codes", 2)
+
+
+def test_looks_of_a_long_span_share_votes_so_it_takes_more_of_them() -> None:
+    slow = MOVED._replace(windows=72)
+    assert book_after(*[[slow]] * 73).active == []
+    (alert,) = book_after(*[[slow]] * 74).active
+    assert (alert.windows, alert.since) == (72, 73)
 
 
 def test_a_calm_window_starts_the_count_anew() -> None:
