@@ -104,25 +104,6 @@ def select(data: BuyerVectors, buyers: Ints) -> BuyerVectors:
     )
 
 
-def join(parts: Sequence[BuyerVectors]) -> BuyerVectors:
-    """Rows of several stores as one data set; whole histories come first again."""
-    buyers = [key for part in parts for key in part.buyers]
-    shifts = np.cumsum([0] + [len(part.buyers) for part in parts[:-1]])
-    rows = np.cumsum([0] + [len(part.vectors) for part in parts[:-1]])
-    whole = np.concatenate([part.whole for part in parts])
-    order = np.argsort(~whole, kind="stable")
-    position = np.empty(len(order), dtype=np.int64)
-    position[order] = np.arange(len(order))
-    end = np.concatenate([part.session_end + at for part, at in zip(parts, rows, strict=True)])
-    return BuyerVectors(
-        buyers=buyers,
-        vectors=np.concatenate([part.vectors for part in parts])[order],
-        buyer=np.concatenate([part.buyer + at for part, at in zip(parts, shifts, strict=True)])[order],
-        whole=whole[order],
-        session_end=position[end[order]],
-    )
-
-
 def without_funnel(batches: Iterable[Sequence[Event]]) -> Iterator[list[Event]]:
     """The events that a shop whose pixel sends nothing of the funnel would have sent."""
     for batch in batches:

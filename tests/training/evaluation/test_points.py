@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+
+from feature_store.events import Event
+from feature_store.funnel import strata
+from feature_store.vector import MASKS, SCALARS
+from training.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
+from training.dataset import training_rows
+from training.evaluation.baselines import hidden_columns
+from training.evaluation.points import (
+    SHARES,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Points,
+    hidden_funnel,
+    select,
+    without_funnel,
+)
+from training.evaluation.study import Inputs
+
+COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
+
+
+def points_of(batches: list[list[Event]]) -> Points:
+    return Points.of(training_rows(iter(batches), (1, 3, 5)), seed=0, most=400)
+
+
+def test_each_judged_buyer_has_three_events_and_one_side(batches: list[list[Event]]) -> None:
+    points = points_of(batches)
+    whole = points.whole(np.arange(len(points.side)))
+    assert (whole[:, EVENTS] >= MIN_EVENTS).all()
+    assert points.data.whole[: len(whole)].all()
+    for index in range(len(points.stores)):
+        sides = np.bincount(points.side[points.store == index], minlength=3)
+        assert sides.sum() <= 400
+        assert np.abs(sides / sides.sum() - SHARES).max() < 0.01
+    assert not set(points.where(TRAIN)) & set(points.where(TEST))
+
+
+def test_the_split_is_the_same_every_time(batches: list[list[Event]]) -> None:
+    first, again = points_of(batches), points_of(batches)
+    assert first.data.buyers == again.data.buyers
+    assert (first.side == again.side).all()
+
+
+def test_selected_rows_stay_with_their_buyer_and_session(batches: list[list[Event]]) -> None:
+    points = points_of(batches)
+    data, kept = points.data, points.where(VALIDATION)
+    chosen = select(data, kept)
+    assert chosen.buyers == [data.buyers[i] for i in kept]
+    rows = np.flatnonzero(np.isin(data.buyer, kept))
+    assert (chosen.vectors == data.vectors[rows]).all()
+    assert (chosen.vectors[chosen.session_end] == data.vectors[data.session_end[rows]]).all()
+
+
+def test_a_landmark_knows_nothing_of_the_funnel(batches: list[list[Event]]) -> None:
+    points = points_of(batches)
+    rows = points.data.vectors[points.landmark(3)]
+    assert (rows[:, EVENTS] == 3).all()
+    assert (strata(rows) == 3).all()
+    assert (rows[:, list(FUNNEL_COLUMNS)] == 0).all()
+
+
+def test_hidden_rows_tell_of_the_funnel_in_its_own_columns_only(batches: list[list[Event]]) -> None:
+    points = points_of(batches)
+    hidden = hidden_funnel(points, batches)
+    place = {key: i for i, key in enumerate(points.data.buyers)}
+    old = np.array([place[key] for key in hidden.data.buyers])
+    seen = training_rows(without_funnel(batches), ())
+    bare = {key: row for key, row in zip(seen.buyers, seen.vectors, strict=True)}
+    expected = np.stack([bare[key] for key in hidden.data.buyers])
+    # What a study's encoder and baselines look at is the fold of the visible events, to the last column.
+    assert (hidden_columns(hidden.data.vectors) == expected).all()
+    assert (expected[:, MASKS.start + 1 :] == 0).all()
+    assert (expected[:, EVENTS] >= MIN_EVENTS).all()
+    assert (strata(hidden.data.vectors) == strata(points.whole(old))).all()
+    assert (hidden.side == points.side[old]).all()
+    assert len(set(strata(hidden.data.vectors))) > 2
+
+
+def test_a_hidden_purchase_changes_no_visible_number(inputs: Inputs) -> None:
+    bought = hidden_columns(inputs.hidden.data.vectors)[:, COLUMN["purchases"]]
+    assert (bought == 0).all()
