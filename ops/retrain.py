@@ -76,22 +76,33 @@ def retrain(models: Models, home: Path, void_before: VoidBefore, order: Order, *
         GateError, RetrainError, TrainingError: see Retrain.go; another retrain is at work.
     """
     root = home / "retrain"
-    with sole_holder(root / ".lock", "a retrain"):
-        request = read_request(home)
-        run = Run.unfinished(root)
-        if run is not None and restart:
-            run.end("abandoned", "--restart")
-            run = None
-        if run is None:
-            run = Run.begin(root, order)
-        else:
-            log.info("retrain_goes_on", run=run.state.run, step=run.next_step())
-        try:
-            Retrain(run, models, home, void_before).go()
-        finally:
-            if request is not None and run.state.outcome is not None:
-                _answered(home / REQUEST, request)
-        return run
+    try:
+        with sole_holder(root / ".lock", "a retrain"):
+            return _retrain(root, models, home, void_before, order, restart)
+    except OSError as error:
+        raise RetrainError(
+            f"{root} cannot be written: {error.strerror or error}; the champion stays"
+        ) from error
+
+
+def _retrain(
+    root: Path, models: Models, home: Path, void_before: VoidBefore, order: Order, restart: bool
+) -> Run:
+    request = read_request(home)
+    run = Run.unfinished(root)
+    if run is not None and restart:
+        run.end("abandoned", "--restart")
+        run = None
+    if run is None:
+        run = Run.begin(root, order)
+    else:
+        log.info("retrain_goes_on", run=run.state.run, step=run.next_step())
+    try:
+        Retrain(run, models, home, void_before).go()
+    finally:
+        if request is not None and run.state.outcome is not None:
+            _answered(home / REQUEST, request)
+    return run
 
 
 def _answered(path: Path, request: Request) -> None:
