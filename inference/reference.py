@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from inference.errors import ProfileError
-from inference.profile import PROFILE_VERSION, Counts, empty_profile, profile_from_json, profile_to_json
+from inference.profile import PROFILE_VERSION, Counts, profile_from_json, profile_to_json
 
 REFERENCE: Final = "reference.json"
 SPANS_MS: Final = (15 * 60_000, 6 * 3_600_000)
@@ -69,7 +69,7 @@ def load_reference(folder: Path) -> Reference:
     except msgspec.MsgspecError as error:
         raise ProfileError(
             f"{folder / REFERENCE} holds no profile to compare with ({error}): the bundle was made by an "
-            f"older release; train it again, or make a reference with `simpersona drift --make-reference`"
+            "older release; train it again"
         ) from error
     if file.profile_version != PROFILE_VERSION:
         raise ProfileError(
@@ -81,8 +81,3 @@ def load_reference(folder: Path) -> Reference:
         {store: profile_from_json(counts) for store, counts in file.stores.items()},
         file.dispersion,
     )
-
-
-def empty_reference() -> Reference:
-    """A reference of nobody."""
-    return Reference(empty_profile(), {}, {span: {} for span in SPANS_MS})

@@ -1,0 +1,120 @@
+"""From windows to alert, request and metrics: a shift among quiet stores, window after window."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from prometheus_client import generate_latest
+
+from feature_store.intake import Items
+from inference.profile import FEATURE, Counts, empty_profile
+from inference.reference import SPANS_MS, Reference
+from inference.windows import StoreWindow
+from ops.drift.exporter import DriftMetrics
+from ops.drift.look import BOOK, RETRAIN_REQUEST, Watcher
+from ops.drift.report import tables, to_dict
+from ops.drift.settings import DriftSettings
+from ops.drift.windows import SlidingWindows
+
+LENGTH_MS = 300_000
+FIRST = 5_000
+SHARES = np.random.default_rng(1).dirichlet(np.ones(40))
+
+
+def profile(rng: np.random.Generator, votes: int, shares: np.ndarray) -> Counts:
+    counts = empty_profile()
+    counts[FEATURE["codes"].cells][: len(shares)] = rng.multinomial(votes, shares)
+    counts[FEATURE["event_mix"].cells][0] = votes
+    return counts
+
+
+class Live:
+    """Windows of two stores; one of them changes in window `moves`. Event time is where `now` is."""
+
+    def __init__(self, moves: int) -> None:
+        self.moves, self.now, self.reads = moves, FIRST, 0
+
+    def newest(self) -> int:
+        return self.now
+
+    def windows(self, first: int, end: int) -> dict[int, dict[StoreWindow, Counts]]:
+        self.reads += end - first
+        found = {}
+        for number in range(max(first, FIRST - 72), min(end, self.now + 1)):
+            rng = np.random.default_rng(number)
+            moved = SHARES[::-1] if number >= self.moves else SHARES
+            found[number] = {
+                StoreWindow("v1", "quiet"): profile(rng, 200, SHARES),
+                StoreWindow("v1", "moved"): profile(rng, 200, moved),
+                StoreWindow("v0", "moved"): profile(rng, 900, SHARES[::-1]),  # another codebook: left out
+            }
+        return found
+
+    def read(self, _numbers: object) -> dict[int, dict[str, Items]]:
+        return {self.now - 1: {"quiet": Items(known=60, unknown=40)}}
+
+
+def watcher(live: Live, home: Path) -> Watcher:
+    pooled = profile(np.random.default_rng(2), 100_000, SHARES)
+    reference = Reference(pooled, {}, {span: {"codes": 1.3} for span in SPANS_MS})
+    windows = SlidingWindows(live, live, LENGTH_MS, "v1")  # type: ignore[arg-type]
+    return Watcher(windows, reference, DriftSettings(unknown=1.0), home, "v1")
+
+
+def test_a_shift_of_one_store_becomes_an_alert_and_a_request(tmp_path: Path) -> None:
+    live = Live(moves=FIRST + 5)
+    watching, raised_at, metrics = watcher(live, tmp_path), None, DriftMetrics()
+    for live.now in range(FIRST, FIRST + 30):
+        shown = watching.catch_up()
+        assert shown is not None
+        metrics.show(shown, watching.book, LENGTH_MS, watching.request_path.exists())
+        if watching.book.active and raised_at is None:
+            raised_at = shown.window
+    assert raised_at is not None
+    assert FIRST + 5 + 4 <= raised_at <= FIRST + 5 + 6, "five windows, not one, and not many"
+    assert {alert.store for alert in watching.book.active} <= {"moved", "*"}
+    request = json.loads((tmp_path / RETRAIN_REQUEST).read_text())
+    assert (request["store"], request["figures"]["feature"]) == ("moved", "codes")
+    exported = generate_latest(metrics.registry).decode()
+    assert 'simpersona_drift_alert{about="codes",kind="model",store="moved"} 1.0' in exported
+    assert "simpersona_drift_retrain_pending 1.0" in exported
+    assert 'simpersona_drift_share{kind="unknown",store="quiet"}' in exported
+
+
+def test_a_timer_sees_what_a_watch_sees(tmp_path: Path) -> None:
+    """Called once an hour, in processes of its own, the book comes out the same."""
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "timer").mkdir()
+    live = Live(moves=FIRST + 5)
+    watching = watcher(live, tmp_path / "watch")
+    for live.now in range(FIRST, FIRST + 25):
+        watching.catch_up()
+    for live.now in (FIRST, FIRST + 12, FIRST + 24):
+        watcher(live, tmp_path / "timer").catch_up()
+    books = [(tmp_path / name / BOOK).read_text() for name in ("watch", "timer")]
+    assert books[0] == books[1]
+
+
+def test_settled_windows_are_read_once(tmp_path: Path) -> None:
+    live = Live(moves=FIRST + 1_000)
+    watching = watcher(live, tmp_path)
+    watching.catch_up()
+    live.reads = 0
+    live.now += 1
+    watching.catch_up()
+    assert live.reads <= 12  # the new one, and those that late events may still change
+
+
+def test_the_report_of_a_store_names_no_other(tmp_path: Path) -> None:
+    live = Live(moves=FIRST - 30)
+    watching = watcher(live, tmp_path)
+    shown = watching.catch_up()
+    assert shown is not None
+    report = to_dict(shown, watching.book, LENGTH_MS, "quiet")
+    assert set(report["stores"]) == {"quiet"}
+    assert {shift["store"] for shift in report["shifts"]} == {"quiet"}
+    assert report["alerts"] == []
+    assert json.dumps(report)
+    assert len(tables(shown, watching.book, LENGTH_MS, None)) == 3
