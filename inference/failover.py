@@ -33,7 +33,9 @@ class FailoverEncoder:
         on_mode_change: Callable[[Mode], None],
         retry_s: float,
         clock: Callable[[], float] = time.monotonic,
+        repair: Callable[[], None] = lambda: None,
     ) -> None:
+        """`repair` is called, and must return at once, when the primary fails again though asked anew."""
         self.codebook_version = primary.codebook_version
         self.types = primary.types
         self.mode: Mode = "primary"
@@ -42,6 +44,7 @@ class FailoverEncoder:
         self._on_mode_change = on_mode_change
         self._retry_s = retry_s
         self._clock = clock
+        self._repair = repair
         self._retry_at = 0.0
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
@@ -95,6 +98,7 @@ class FailoverEncoder:
             self._primary.probe()
         except EncoderUnavailableError as error:
             self.fail(error)
+            self._repair()
             return False
         self._enter("primary", None)
         return True

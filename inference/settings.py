@@ -15,6 +15,7 @@ from inference.errors import EncoderUnavailableError
 from inference.failover import FailoverEncoder, Mode
 from inference.onnx_encoder import OnnxEncoder
 from inference.triton_encoder import TritonEncoder
+from inference.triton_live import TritonRepair
 from inference.triton_repository import MODEL_NAME
 
 
@@ -52,7 +53,8 @@ def make_encoder(settings: EncoderSettings, on_mode_change: Callable[[Mode], Non
         return OnnxEncoder(bundle, settings.threads)
     primary = TritonEncoder(bundle, settings.triton_url, settings.triton_model, settings.timeout_s)
     fallback = OnnxEncoder(bundle, settings.threads) if settings.on_failure == "degrade" else None
-    encoder = FailoverEncoder(primary, fallback, on_mode_change, settings.retry_s)
+    repair = TritonRepair(settings.triton_url, settings.triton_model, primary.version)
+    encoder = FailoverEncoder(primary, fallback, on_mode_change, settings.retry_s, repair=repair)
     try:
         primary.check_server()
     except EncoderUnavailableError as error:

@@ -42,7 +42,7 @@ class TritonEncoder:
         self.codebook_version = bundle.codebook_version
         self.types = bundle.types
         self._probe_codes = bundle.probe_codes
-        self._version = str(model_version(bundle))
+        self.version = str(model_version(bundle))
         self._url = url
         self._model = model_name
         self._timeout_s = timeout_s
@@ -61,12 +61,12 @@ class TritonEncoder:
             config = self._client.get_model_config(self._model, client_timeout=self._timeout_s).config
         except InferenceServerException as error:
             raise self._unavailable(error) from error
-        if self._version not in served:
+        if self.version not in served:
             theirs = config.parameters["codebook_version"].string_value
             raise BundleError(
                 f"Triton at {self._url} serves the codebook {theirs!r} (version {', '.join(served)} of "
                 f"{self._model}), this worker's bundle is {self.codebook_version!r} (version "
-                f"{self._version}); load the bundle on the server or start with the server's bundle"
+                f"{self.version}); load the bundle on the server or start with the server's bundle"
             )
         self.probe()
 
@@ -97,7 +97,7 @@ class TritonEncoder:
             result = self._client.infer(
                 self._model,
                 [vector],
-                model_version=self._version,
+                model_version=self.version,
                 outputs=self._outputs,
                 client_timeout=timeout_s,
             )
@@ -112,6 +112,6 @@ class TritonEncoder:
 
     def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:
         return EncoderUnavailableError(
-            f"Triton at {self._url} did not answer for {self._model} version {self._version}: "
+            f"Triton at {self._url} did not answer for {self._model} version {self.version}: "
             f"{error.message()} ({error.status()})"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,11 +32,14 @@ def model_version(bundle: Bundle) -> int:
     return max(1, int.from_bytes(digest[:4], "big") >> 1)
 
 
-def build_repository(bundle: Bundle, out_dir: Path, variant: Variant = "python") -> Path:
+def build_repository(
+    bundle: Bundle, out_dir: Path, variant: Variant = "python", beside: Sequence[int] = ()
+) -> Path:
     """Write out_dir/encoder/{config.pbtxt, VERSION/model.onnx[, VERSION/model.py]}; returns out_dir.
 
     The configuration, which names the version to serve, is replaced last and at once: a server that
-    loads the model meanwhile serves the bundle before or this one. Other versions stay where they are.
+    loads the model meanwhile serves the bundle before or this one. Other versions stay where they are;
+    those in `beside` are served too.
     """
     source = Path(__file__).parent / _ROOMS[variant] / MODEL_NAME
     version = model_version(bundle)
@@ -47,7 +51,7 @@ def build_repository(bundle: Bundle, out_dir: Path, variant: Variant = "python")
         write_whole(folder / "model.py", (source / "1" / "model.py").read_bytes())
     template = string.Template((source / "config.pbtxt").read_text(encoding="utf-8"))
     config = template.substitute(
-        version=version,
+        versions=", ".join(map(str, [*beside, version])),
         codebook_version=bundle.codebook_version,
         kind="KIND_GPU" if variant == "onnxruntime-gpu" else "KIND_CPU",
     )

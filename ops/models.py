@@ -19,6 +19,7 @@ import structlog
 from feature_store.settings import HomeSettings
 from inference.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
+from inference.triton_live import put_live
 from inference.triton_repository import MODEL_NAME, build_repository
 from ops.errors import ModelsError
 from streams.control import Shadow, Swap, encode_command
@@ -87,7 +88,11 @@ class Models:
         bundle = self.lay_down(version)
         triton = self._home / "triton" / "models"
         if (triton / MODEL_NAME).is_dir():
-            build_repository(bundle, triton)
+            encoding = EncoderSettings()
+            if encoding.runtime == "triton":
+                put_live(bundle, triton, encoding.triton_url)
+            else:
+                build_repository(bundle, triton)
         return bundle
 
     def shadow(self, version: Version | None) -> None:

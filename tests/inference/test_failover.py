@@ -166,3 +166,26 @@ def test_each_batch_is_answered_once_or_refused(story: list[tuple[bool, float]],
     assert bench.primary.encoded + bench.fallback.encoded == answered
     assert all(one != other for one, other in zip(bench.modes, bench.modes[1:], strict=False))
     assert not fallback or answered == len(story)
+
+
+def test_a_primary_that_fails_anew_is_repaired_and_not_at_the_first_failure() -> None:
+    primary, repairs = Switched(), [0]
+    now = [0.0]
+
+    def repair() -> None:
+        repairs[0] += 1
+
+    encoder = FailoverEncoder(
+        primary, Switched(), lambda _mode: None, retry_s=5.0, clock=lambda: now[0], repair=repair
+    )
+    primary.on = False
+    encoder.encode(ROWS)
+    encoder.encode(ROWS)
+    assert repairs == [0]
+    now[0] = 5.0
+    encoder.encode(ROWS)
+    assert repairs == [1]
+    primary.on = True
+    now[0] = 10.0
+    encoder.encode(ROWS)
+    assert (repairs, encoder.mode) == ([1], "primary")
