@@ -62,7 +62,7 @@ def publish(
         BundleError: `out` is there already, or serving would refuse the bundle.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.staging-", dir=out.parent))
     staging.chmod(0o755)  # mkdtemp's 0700 would hide the bundle from a worker of another user
     try:
         evaluated = _fill(staging, trained, data, events, status)

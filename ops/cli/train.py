@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,8 @@ def train(
     counts = dict.fromkeys(paths, 0)
     out.parent.mkdir(parents=True, exist_ok=True)
     with workspace(out) as work:
+        for left in out.parent.glob(f".{out.name}.staging-*"):
+            shutil.rmtree(left)  # a killed run's; nobody else makes this bundle while the workspace is ours
         with progress_bars() as bars:
 
             def counted(path: Path) -> Iterator[list[Event]]:

@@ -9,8 +9,7 @@ from inference.graph import CODES, LATENT_SIZE
 
 def test_the_products_are_those_of_the_graph() -> None:
     products = products_of(load_bundle(starter_bundle_path()).model)
-    assert products[:3] == [(403, 256), (256, 128), (128, LATENT_SIZE)]
-    assert Product(LATENT_SIZE, CODES) in products
+    assert {(403, 256), (256, 128), (128, LATENT_SIZE), (LATENT_SIZE, CODES)} <= set(products)
 
 
 def test_more_products_take_longer() -> None:
