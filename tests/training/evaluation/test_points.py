@@ -69,7 +69,7 @@ def test_hidden_rows_tell_of_the_funnel_in_its_own_columns_only(batches: list[li
     place = {key: i for i, key in enumerate(points.data.buyers)}
     old = np.array([place[key] for key in hidden.data.buyers])
     seen = training_rows(without_funnel(batches), ())
-    bare = {key: row for key, row in zip(seen.buyers, seen.vectors, strict=True)}
+    bare = dict(zip(seen.buyers, seen.vectors, strict=True))
     expected = np.stack([bare[key] for key in hidden.data.buyers])
     # What a study's encoder and baselines look at is the fold of the visible events, to the last column.
     assert (hidden_columns(hidden.data.vectors) == expected).all()
