@@ -8,6 +8,7 @@ scalars together.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import nn
@@ -97,15 +99,19 @@ class Clusters:
 
 def minibatch_kmeans(space: Space, vectors: Vectors, seed: int) -> Clusters:
     """MiniBatch k-means with 256 centres (Sculley 2010), sklearn's defaults but three initialisations."""
-    with threadpool_limits(1):
-        kmeans = MiniBatchKMeans(_centres(vectors), n_init=3, random_state=seed).fit(space(vectors))
-    return Clusters(space, kmeans)
+    kmeans = MiniBatchKMeans(_centres(vectors), n_init=3, random_state=seed)
+    return _fitted(space, vectors, kmeans)
 
 
 def lloyd_kmeans(space: Space, vectors: Vectors, seed: int) -> Clusters:
     """k-means++ and Lloyd steps until nothing moves (at most 300)."""
-    with threadpool_limits(1):
-        kmeans = KMeans(_centres(vectors), n_init=1, random_state=seed).fit(space(vectors))
+    return _fitted(space, vectors, KMeans(_centres(vectors), n_init=1, random_state=seed))
+
+
+def _fitted(space: Space, vectors: Vectors, kmeans: KMeans | MiniBatchKMeans) -> Clusters:
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # buyers who are alike: fewer centres in use
+        kmeans.fit(space(vectors))
     return Clusters(space, kmeans)
 
 

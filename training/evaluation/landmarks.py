@@ -136,12 +136,13 @@ def boosted_scores(landmark: Landmark, target: Floats, seed: int) -> tuple[Float
 
 
 def landmark_panel(landmark: Landmark, scores: dict[str, tuple[Floats, Floats]]) -> Panel:
-    """AUC of later outcomes (mean of stores) and Cohen's d of the rest, by scores of each target."""
+    """By scores of each target: AUC of later outcomes (mean of the stores that have enough of them) and
+    Cohen's d of the rest."""
     measured: Panel = {}
     for name, column in OUTCOMES.items():
         happened = landmark.outcome(landmark.judged, column)
-        stores = _stores_with(landmark, happened)
-        measured[f"auc_{name}"] = partial(_mean_auc, scores[name][1], happened, stores)
+        if stores := _stores_with(landmark, happened):
+            measured[f"auc_{name}"] = partial(_mean_auc, scores[name][1], happened, stores)
     for axis in REST:
         learned, judged = scores[f"rest_{axis}"]
         group = m.thirds(judged, learned)
@@ -207,7 +208,9 @@ def judge_landmark(points: Points, events: int, runs: dict[str, list[Coded]], se
         "rows": {"learned": len(landmark.learned), "judged": len(landmark.judged)},
         "figures": compared.as_json(),
         "against boosting": {
-            name: compared.difference("model", "gradient boosting", name) for name in names[:-1]
+            name: compared.difference("model", "gradient boosting", name)
+            for name in names[:-1]
+            if name in compared.values["model"]
         },
     }
 

@@ -206,6 +206,8 @@ class Study:
         bars = []
         for events, part in parts.items():
             for name in ("auc_cart", "auc_purchase"):
+                if name not in part["against boosting"]:
+                    continue
                 apart = part["against boosting"][name]["mean"]
                 asked = f"{name} after event {events} within 0.03 of gradient boosting"
                 bars.append(bar(asked, apart, apart >= -_AUC_SLACK))

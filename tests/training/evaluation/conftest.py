@@ -11,7 +11,7 @@ from ops.study import study_inputs
 from ops.traffic import TrafficConfig, generate
 from training.evaluation.study import Inputs
 
-TRAFFIC = TrafficConfig(buyers=2500, hours=48, stores=2)
+TRAFFIC = TrafficConfig(buyers=3000, hours=48, stores=2)
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,4 @@ def inputs(batches: list[list[Event]], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("inputs")
     path: Path = folder / "traffic.ndjson"
     path.write_bytes(b"".join(encode_event(event) + b"\n" for batch in batches for event in batch))
-    return study_inputs([path], folder, most=500, generated=1500, tell=lambda _: None)
+    return study_inputs([path], folder, most=700, generated=1500, tell=lambda _: None)
