@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
+
+STUDY_PARTS = ("a", "b", "c", "d", "e", "calibration", "ablations", "scaling")
+"""training.evaluation.plan.PARTS, known here without importing torch."""
 
 
 @click.command()
@@ -47,7 +49,7 @@ import click
     help="Generated buyers with known types; 0: leave part e out.",
 )
 @click.option(
-    "--part", "parts", multiple=True, help="Part to make (a, b, c, d, e, calibration, ...); default: all."
+    "--part", "parts", multiple=True, type=click.Choice(STUDY_PARTS), help="Part to make; default: all."
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 16 short ones.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
@@ -77,31 +79,30 @@ def study(
             f"{error.name} is not installed; a study needs: pip install 'simpersona[training]'"
         ) from error
     from ops.study import command_line, stores_to_hold_out, study_inputs
-    from training.evaluation.plan import BRIEF, PARTS, Plan
+    from training.evaluation.cells import rounded
+    from training.evaluation.plan import BRIEF, Plan
+    from training.evaluation.report import write_report
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
     work.mkdir(parents=True, exist_ok=True)
     inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
-    sized: dict[str, Any] = {"parts": parts} if parts else {}
-    if not generated:
-        sized.setdefault("parts", tuple(part for part in PARTS if part != "e"))
-    plan = Plan(
-        seeds=tuple(range(seeds)),
-        ablation_seeds=tuple(range(ablation_seeds)),
-        held_out=held_out or stores_to_hold_out(inputs.full),
-        base=BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},
-        **sized,
-    )
+    possible = tuple(part for part in STUDY_PARTS if generated or part != "e")
+    sized = {
+        "seeds": range(seeds),
+        "ablation_seeds": range(ablation_seeds),
+        "held_out": held_out or stores_to_hold_out(inputs.full),
+        "parts": parts or possible,
+        "base": BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},
+    }
+    plan = Plan.model_validate(sized)
     report = run_study(inputs, plan, work, tell)
     report["command"] = command_line(paths, plan, most, generated)
-
-    from training.evaluation.report import write_report
 
     write_report(report, out)
     won = [bar["won"] for part in report.values() if isinstance(part, dict) for bar in part.get("bars", [])]
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(rounded(report)))
     else:
         click.echo(f"{sum(won)} of {len(won)} bars won; {out / 'evaluation.md'} has the figures")

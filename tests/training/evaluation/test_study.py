@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ops.cli.main import simpersona
+from ops.cli.study import STUDY_PARTS
 from training.errors import EvaluationError
 from training.evaluation.cells import rounded
 from training.evaluation.choice import Sealed
@@ -144,6 +145,10 @@ def test_choosing_sees_no_test_buyer(inputs: Inputs, tmp_path: Path) -> None:
         choose(plan_of(inputs), sealed, runs, lambda _: None)
         figures.append(sealed.read()["frontier"])
     assert figures[0] == figures[1]
+
+
+def test_the_command_offers_every_part() -> None:
+    assert STUDY_PARTS == PARTS
 
 
 def test_an_unknown_store_is_named(inputs: Inputs, tmp_path: Path) -> None:
