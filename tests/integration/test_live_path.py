@@ -188,3 +188,28 @@ def test_one_bad_record_between_good_ones_costs_one_dead_letter(rig: Rig) -> Non
             for m in batch
         ]
     assert [letter["reason"] for letter in letters] == ["malformed_json"]
+
+
+def test_events_flow_though_the_control_plane_never_joins_its_group(rig: Rig) -> None:
+    without_control = (
+        "import asyncio, faust, sys\n"
+        "async def never(self): await asyncio.Event().wait()\n"
+        "faust.App.on_start = never\n"
+        "from ops.cli.main import main\n"
+        "sys.argv = ['simpersona', 'worker']\n"
+        "main()\n"
+    )
+    with (rig.folder / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", without_control],
+            env=rig.environment(rig.settings),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        rig.send(500)
+        rig.assert_nothing_lost()
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait(30)
