@@ -50,7 +50,8 @@ class Verdict(NamedTuple):
 def judge(champion: Figures, candidate: Figures, settings: GateSettings) -> list[Verdict]:
     """Hold the candidate's figures against the champion's.
 
-    A figure that one of both lacks (incoherence, where no code has enough buyers) says nothing, and passes.
+    Incoherence is not known where no code has enough buyers; then that gate says nothing, and passes. Any other
+    figure that is not a number fails.
     """
     at_least = {
         "purity": champion.purity - settings.purity_loss,
@@ -67,7 +68,7 @@ def judge(champion: Figures, candidate: Figures, settings: GateSettings) -> list
         ours, theirs = getattr(candidate, gate), getattr(champion, gate)
         bound = at_least.get(gate, at_most.get(gate, math.nan))
         passed = ours >= bound if gate in at_least else ours <= bound
-        passed |= math.isnan(ours) or math.isnan(theirs)
+        passed |= gate == "incoherence" and (math.isnan(ours) or math.isnan(theirs))
         verdicts.append(Verdict(gate, theirs, ours, bound, bool(passed)))
     return verdicts
 

@@ -49,7 +49,12 @@ def test_a_refusal_has_the_failing_figures_and_no_others() -> None:
     assert sum("passed" in line for line in lines) == 4
 
 
-def test_a_figure_that_one_of_both_lacks_says_nothing() -> None:
+@pytest.mark.parametrize("figure", ["purity", "js", "perplexity", "changed_codes", "latency_ms"])
+def test_a_figure_that_is_not_a_number_fails(figure: str) -> None:
+    assert failed(CHAMPION._replace(**{figure: math.nan})) == [figure]
+
+
+def test_incoherence_that_nobody_knows_says_nothing() -> None:
     assert failed(CHAMPION._replace(incoherence=math.nan)) == []
     lacking = CHAMPION._replace(incoherence=math.nan)
     verdicts = judge(lacking, CHAMPION._replace(incoherence=1.0, purity=0.1), SETTINGS)
