@@ -50,8 +50,8 @@ class Verdict(NamedTuple):
 def judge(champion: Figures, candidate: Figures, settings: GateSettings) -> list[Verdict]:
     """Hold the candidate's figures against the champion's.
 
-    Incoherence is not known where no code has enough buyers; then that gate says nothing, and passes. Any other
-    figure that is not a number fails.
+    Incoherence is not known where no code has enough buyers; then that gate says nothing, and passes. Any
+    other figure that is not a number fails.
     """
     at_least = {
         "purity": champion.purity - settings.purity_loss,
