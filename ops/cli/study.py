@@ -31,7 +31,11 @@ STUDY_PARTS = ("a", "b", "c", "d", "e", "calibration", "ablations", "scaling")
 )
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Seeds a contender.")
 @click.option(
-    "--ablation-seeds", default=2, show_default=True, type=click.IntRange(min=1), help="Seeds an ablation."
+    "--few-seeds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Seeds of ablations, held-out stores, generated traffic and slow baselines.",
 )
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option(
@@ -58,7 +62,7 @@ def study(
     out: Path,
     work: Path,
     seeds: int,
-    ablation_seeds: int,
+    few_seeds: int,
     held_out: tuple[str, ...],
     most: int,
     generated: int,
@@ -91,7 +95,7 @@ def study(
     possible = tuple(part for part in STUDY_PARTS if generated or part != "e")
     sized = {
         "seeds": range(seeds),
-        "ablation_seeds": range(ablation_seeds),
+        "few_seeds": range(few_seeds),
         "held_out": held_out or stores_to_hold_out(inputs.full),
         "parts": parts or possible,
         "base": BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},

@@ -82,6 +82,11 @@ def _head(report: Figures) -> Iterator[str]:
         f"highest seed. The paper's figures are of other data and stand beside ours as a bar, not as a "
         f"comparison.\n"
     )
+    few = ", ".join(map(str, setup["plan"]["few_seeds"]))
+    yield (
+        f"Seeds {few} only: held-out stores with the funnel in sight, generated traffic, plain VQ-VAE, "
+        f"autoencoder, ablations.\n"
+    )
     yield "Judged are buyers with 3 events or more, at most "
     yield f"{max(s['buyers'] for s in setup['stores'].values()):,} of a store:\n"
     yield header("store", "training", "test", "A", "B", "C", "D", "with the funnel hidden")

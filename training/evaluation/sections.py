@@ -111,7 +111,7 @@ class Study:
             "Lloyd": self._of.baseline("lloyd"),
             "Lloyd + levels": self._of.baseline("lloyd_levels"),
             "MiniBatch on the 16": self._of.baseline("kmeans_scalars"),
-            "autoencoder + k-means": self._of.autoencoder(),
+            "autoencoder + k-means": self._of.few("autoencoder_kmeans"),
             "grid of 36": [Run(kind="grid")],
         }
         compared = self._compared(judged, contenders, STRONG, _references(judged, hidden=False))
@@ -149,8 +149,8 @@ class Study:
         judged = self._of_store(self._runs.points["full"], store)
         contenders = {
             "model": self._of.without_types(held_out=store),
-            "Lloyd": self._of.baseline("lloyd", held_out=store),
-            "Lloyd + levels": self._of.baseline("lloyd_levels", held_out=store),
+            "Lloyd": self._of.few("lloyd", held_out=store),
+            "Lloyd + levels": self._of.few("lloyd_levels", held_out=store),
         }
         names = ["purity", "incoherence_engagement", "incoherence_exploration", "js", "perplexity"]
         extra = _references(judged, hidden=False) | {"pooled mix": pooled(judged)}
@@ -225,7 +225,7 @@ class Study:
         assert self._truth is not None  # run_study sees to it
         runs = {
             "model": [self._runs.get(run) for run in self._of.without_types(view="generated")],
-            "Lloyd": [self._runs.get(run) for run in self._of.baseline("lloyd", view="generated")],
+            "Lloyd": [self._runs.get(run) for run in self._of.few("lloyd", view="generated")],
         }
         return judge_generated(self._runs.points["generated"], self._truth, runs, LANDMARKS)
 
@@ -240,7 +240,7 @@ class Study:
         names = ["ch16", "purity", "js", "incoherence_engagement", "incoherence_exploration", "perplexity"]
         compared = self._compared(judged, contenders, names, {})
         return {
-            "seeds": list(self._of.plan.ablation_seeds),
+            "seeds": list(self._of.plan.few_seeds),
             "figures": compared.as_json(),
             "differences": {
                 who: {name: compared.difference(who, "chosen", name) for name in names}
