@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from inference.assignment import Assignment, decode_assignment
-from inference.bundle import Bundle, starter_bundle_path
+from inference.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.triton_live import put_live
+from inference.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
+from ops.stack.triton import Triton
 from ops.verify import VerifyReport
 from streams.control import Erase, Shadow, Swap, encode_command
 from streams.records import LogReader
@@ -192,3 +195,29 @@ def worker_answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_workers_on_triton_take_a_version_loaded_beside_the_old_one(
+    rig: Rig, candidate: Bundle, tmp_path: Path
+) -> None:
+    repository = build_repository(load_bundle(starter_bundle_path()), tmp_path / "models")
+    triton = Triton(repository, tmp_path / "triton", owned=True)
+    triton.start()
+    ports = free_ports(2)
+    try:
+        on_triton = {"SIMPERSONA_ENCODER_RUNTIME": "triton", "SIMPERSONA_ENCODER_TRITON_URL": triton.address}
+        # Waiting shows every refused request: there is nobody to stand in.
+        on_triton["SIMPERSONA_ENCODER_ON_FAILURE"] = "wait"
+        on_triton["SIMPERSONA_ENCODER_TIMEOUT_S"] = "20"
+        for port in ports:
+            rig.worker(environment=on_triton, metrics_port=port).wait_assigned()
+        with rig.trickle(rate=300):
+            rig.wait_for(lambda: rig.folded() > 500, "the first events")
+            assert put_live(candidate, repository, triton.address)[-1] == model_version(candidate)
+            swap_to(rig, candidate.folder)
+            wait_done(rig, "candidate-1")
+        assert_all_is_well(rig)
+        for port in ports:
+            assert metric(port, 'simpersona_recoveries_total{cause="EncoderUnavailableError"}') == 0
+    finally:
+        triton.kill()
