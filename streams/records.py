@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -90,6 +91,8 @@ class LogReader:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
                     raise TopicError(f"cannot read {topic}: {error}") from error
                 time.sleep(_POLL_S)
+                with contextlib.suppress(KafkaException):  # else it asks the same broker again
+                    self._consumer.list_topics(topic, timeout=_SILENCE_S)
             else:
                 return low, high
 
