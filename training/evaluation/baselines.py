@@ -191,8 +191,8 @@ def gradient_boosting(rows: Floats, labels: Ints, seed: int) -> HistGradientBoos
     """Gradient boosted trees (sklearn's HistGradientBoosting): what a supervised model gets from a vector."""
     with threadpool_limits(1):
         return HistGradientBoostingClassifier(
-            max_iter=150,
-            learning_rate=0.06,
+            max_iter=80,
+            learning_rate=0.1,
             max_leaf_nodes=15,
             min_samples_leaf=20,
             l2_regularization=1.0,

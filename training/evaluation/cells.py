@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Figures = Mapping[str, Any]
-PERCENT: Final = ("purity", "macro_recall", "incoherence")
+PERCENT: Final = ("purity", "macro_recall", "incoherence", "fifth")
 TITLES: Final = {
     "ch16": "CH on the 16",
     "ch16_standard": "CH on the 16, standard-scaled",
@@ -17,6 +17,8 @@ TITLES: Final = {
     "incoherence_engagement": "incoherence, engagement %",
     "incoherence_exploration": "incoherence, exploration %",
     "incoherence_purchase": "incoherence, purchase %",
+    "fifth_engagement": "a fifth at both ends, engagement %",
+    "fifth_exploration": "a fifth at both ends, exploration %",
     "js": "JS",
     "d_engagement": "d, engagement",
     "d_exploration": "d, exploration",

@@ -104,19 +104,21 @@ def macro_recall(predicted: Ints, labels: Ints, classes: int, weights: Floats) -
     return np.asarray(recall.sum(axis=1) / np.maximum(present.sum(axis=1), 1))
 
 
-def incoherence(codes: Ints, levels: Ints, weights: Floats, least: int = LEAST_BUYERS) -> Floats:
+def incoherence(
+    codes: Ints, levels: Ints, weights: Floats, least: int = LEAST_BUYERS, mixed: float = MIXED
+) -> Floats:
     """Share of codes that mix both ends of an axis; levels int64 [n]: 0 low, 1 middle, 2 high (axes.py).
 
     Of the codes with at least `least` judged buyers (counted once each), those with both
-    n_k(end) >= max(MIXED n_k, MIXED_BUYERS) at the low and at the high end. NaN where no code has so many.
+    n_k(end) >= max(mixed n_k, MIXED_BUYERS) at the low and at the high end. NaN where no code has so many.
     """
     counts = contingency(codes, levels, 3, weights)
     total = counts.sum(axis=2)
     judged = (np.bincount(codes, minlength=counts.shape[1]) >= least) & (total > 0)
     ends = np.minimum(counts[:, :, 0], counts[:, :, 2])
     of = judged.sum(axis=1)
-    mixed = ((ends >= np.maximum(MIXED * total, MIXED_BUYERS)) & judged).sum(axis=1)
-    return np.where(of > 0, mixed / np.maximum(of, 1), np.nan)
+    found = ((ends >= np.maximum(mixed * total, MIXED_BUYERS)) & judged).sum(axis=1)
+    return np.where(of > 0, found / np.maximum(of, 1), np.nan)
 
 
 def perplexity(codes: Ints, weights: Floats) -> Floats:

@@ -87,6 +87,7 @@ def panel(judged: Judged, codes: Ints, least: int = m.LEAST_BUYERS) -> Panel:
         measured[name] = partial(m.calinski_harabasz, space, tested)
     for axis, levels, scores in zip(AXES, judged.levels, judged.scores, strict=True):
         measured[f"incoherence_{axis}"] = partial(m.incoherence, tested, levels, least=least)
+        measured[f"fifth_{axis}"] = partial(m.incoherence, tested, levels, least=least, mixed=0.2)
         measured[f"d_{axis}"] = partial(m.cohens_d, _ends(judged, codes, scores), scores[judged.test])
     return measured
 

@@ -99,10 +99,8 @@ def _head(report: Figures) -> Iterator[str]:
     yield (
         f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: head weight "
         f"{chosen['head_weight']}, with the funnel hidden {chosen['hidden_head_weight']} (seed "
-        f"{choice['seed']}; "
-        f"fixed {choice['fixed_at']}, test buyers first opened {choice['opened_at']}). All other settings "
-        f"are "
-        f"TrainConfig's defaults, which its author set on splits of the same stores.\n"
+        f"{choice['seed']}; fixed {choice['fixed_at']}, test buyers first opened {choice['opened_at']}). All "
+        f"other settings are TrainConfig's defaults, which its author set on splits of the same stores.\n"
     )
 
 
@@ -130,10 +128,8 @@ def _paper(report: Figures) -> Iterator[str]:
     yield "## a. The paper's own setting\n"
     yield (
         f"All 403 columns standard-scaled, MiniBatch k-means with 256 centres; {part['buyers']:,} in-store "
-        f"test "
-        f"buyers. On the 403 k-means owns the objective. The funnel is in the input here, so purity and JS "
-        f"are "
-        f"partly circular (see f below).\n"
+        f"test buyers. On the 403 k-means owns the objective. The funnel is in the input here, so purity and "
+        f"JS are partly circular (see f below).\n"
     )
     yield header("", "ours", "k-means", "ours - k-means", "paper: SimPersona", "paper: k-means")
     for name, apart in part["differences"].items():
@@ -152,7 +148,8 @@ def _strong(report: Figures) -> Iterator[str]:
         "what is asked; MiniBatch on the 16 owns the objective of CH on the 16. The last rows use no codes.\n"
     )
     names = ["ch16", "incoherence_engagement", "incoherence_exploration", "perplexity", "purity"]
-    yield from table(part["figures"], names)
+    fifths = ["fifth_engagement", "fifth_exploration"]
+    yield from table(part["figures"], [*names, *fifths])
     yield "Ours less another, the same buyers and seeds:\n"
     yield from table(part["differences"], [name for name in names if name != "perplexity"])
     yield "![Coherence against spread](evaluation/frontier.svg)\n"
@@ -163,8 +160,7 @@ def _strong(report: Figures) -> Iterator[str]:
     for weight, figures in rows.items():
         yield (
             f"| {weight} | {figures['ch16']:.1f} | {100 * worst(figures):.1f} | "
-            f"{100 * figures['purity']:.1f} "
-            f"| {figures['perplexity']:.0f} |"
+            f"{100 * figures['purity']:.1f} | {figures['perplexity']:.0f} |"
         )
     yield ""
     coherent = [weight for weight, figures in choice["frontier"].items() if worst(figures) <= 0.005]
@@ -182,11 +178,10 @@ def _hidden(report: Figures) -> Iterator[str]:
     part = report["c"]
     yield "## c. Where the label is not in the input\n"
     yield (
-        f"Funnel events are folded away before anybody sees a vector, so no count, time or product knows "
-        f"of them; "
-        f"the heads' targets and the strata stay. {part['buyers']:,} test buyers of the held-out-able "
-        f"stores, codes "
-        f"from all. k-means is Lloyd on the balanced space; gradient boosting is supervised.\n"
+        f"Funnel events are folded away before anybody sees a vector, so no count, time or product knows of "
+        f"them; the heads' targets and the strata stay. {part['buyers']:,} test buyers of stores that have a "
+        f"funnel, codes from all stores. k-means is Lloyd on the balanced space; gradient boosting is "
+        f"supervised.\n"
     )
     names = ["purity", "macro_recall", "js", "incoherence_engagement", "incoherence_exploration"]
     yield from table(part["figures"], names)
@@ -205,13 +200,11 @@ def _hidden(report: Figures) -> Iterator[str]:
 def _landmarks(report: Figures) -> Iterator[str]:
     yield "## d. Landmarks\n"
     yield (
-        "Buyers as they looked after so many events, none of them of the funnel; what came later. Codes "
-        "say the "
-        "mean of training buyers with them (and with the forecast type, where there is one), less the "
-        "store's own "
-        "rate, shrunk. AUC within store, mean of stores with 10 such buyers. Gradient boosting sees the same "
-        "vectors. `nearest code's type`: the type of the code of the moment; `boosted type`: boosting on "
-        "our types.\n"
+        "Buyers as they looked after so many events, none of them of the funnel; what came later. Codes say "
+        "the mean of training buyers with them (and with the forecast type, where there is one), less the "
+        "store's own rate, shrunk. AUC within store, mean of stores with 10 such buyers. Gradient boosting "
+        "sees the same vectors. `nearest code's type`: the type of the code of the moment; `boosted type`: "
+        "boosting on our types.\n"
     )
     for events, part in report["d"]["landmarks"].items():
         yield f"### After event {events} ({part['rows']['judged']:,} buyers)\n"
@@ -223,10 +216,8 @@ def _generated(report: Figures) -> Iterator[str]:
     yield "## e. Ground truth\n"
     yield (
         f"Generated traffic ({report['setup']['generated_buyers']:,} judged buyers, eight latent types). "
-        f"`posterior`: "
-        f"the generator's own likelihood of the events (first event, moves, times, sessions, end), without "
-        f"the "
-        f"products; near the Bayes posterior, from below.\n"
+        f"`posterior`: the generator's own likelihood of the events (first event, moves, times, sessions, "
+        f"end), without the products; near the Bayes posterior, from below.\n"
     )
     yield header("events", "buyers", "commonest type %", "", "AMI", "accuracy %")
     for events, part in report["e"].items():
@@ -234,8 +225,8 @@ def _generated(report: Figures) -> Iterator[str]:
             ami, accuracy = ([seed[name] for seed in part[who]] for name in ("ami", "accuracy"))
             common = f"{100 * part['commonest']:.1f}"
             yield (
-                f"| {events} | {part['buyers']:,} | {common} | {who} | {seeds_cell(ami)} "
-                f"| {seeds_cell([100 * value for value in accuracy])} |"
+                f"| {events} | {part['buyers']:,} | {common} | {who} | {seeds_cell(ami)} | "
+                f"{seeds_cell([100 * value for value in accuracy])} |"
             )
     yield ""
 
@@ -245,8 +236,7 @@ def _calibration(report: Figures) -> Iterator[str]:
     yield "## Confidence\n"
     yield (
         f"The probability that the type forecast is the type at the end of the session; {part['rows']:,} "
-        f"states of "
-        f"test buyers after events {', '.join(map(str, part['events']))}.\n"
+        f"states of test buyers after events {', '.join(map(str, part['events']))}.\n"
     )
     yield header("seed", "accuracy %", "mean confidence %", "Brier", "of the base rate", "ECE")
     for seed, told in enumerate(part["seeds"]):
@@ -265,8 +255,8 @@ def _ablations(report: Figures) -> Iterator[str]:
     yield from table(part["figures"], list(next(iter(part["figures"].values()))))
     yield "![What each term does](evaluation/ablations.svg)\n"
     yield (
-        "A two-level codebook (types x variants) was not trained: types are groups of the flat codes. "
-        "EMA against SimVQ is the row of that name.\n"
+        "A two-level codebook (types x variants) was not trained: types are groups of the flat codes. EMA "
+        "against SimVQ is the row of that name.\n"
     )
 
 
@@ -274,8 +264,7 @@ def _scaling(report: Figures) -> Iterator[str]:
     yield "## Scaling a store never seen\n"
     yield (
         "`global`: the training stores' scale, as served. `sketch`: the mean log of each count and time "
-        "among the "
-        "store's validation buyers brought to that of the training stores.\n"
+        "among the store's validation buyers brought to that of the training stores.\n"
     )
     for store, part in report["scaling"].items():
         yield f"### {store}\n"
@@ -290,12 +279,10 @@ def _how(report: Figures) -> Iterator[str]:
     setup = report["setup"]
     yield (
         f"MIXED = {setup['mixed']}, MIXED_BUYERS = {setup['mixed_buyers']}, codes with "
-        f"{setup['least_buyers']} buyers "
-        f"or more. The paper does not say how it draws the line; ours gives its k-means about the paper's "
-        f"figure. "
-        f"Axes and their terciles: training/axes.py, fitted on training buyers of all stores; purity's "
-        f"majority and "
-        f"the strata of codes are fixed on training buyers.\n"
+        f"{setup['least_buyers']} buyers or more. The paper does not say how it draws the line; ours gives "
+        f"its k-means about the paper's figure. Axes and their terciles: training/axes.py, fitted on "
+        f"training buyers of all stores; purity's majority and the strata of codes are fixed on training "
+        f"buyers.\n"
     )
     yield "## What this does not say\n"
     yield (
