@@ -56,7 +56,7 @@ def calinski_harabasz(points: Floats, codes: Ints, weights: Floats) -> Floats:
 
     Drawing buyers twice would shrink W and widen B; so with weights, W is divided by sum_k (n_k - q_k / n_k),
     q_k = sum w_i^2, its unbiased divisor, giving s^2, and s^2 times (sum_k q_k / n_k - q / n - (K - 1)) is
-    taken from B; K stays that of all buyers. At weights of 1 this is CH.
+    taken from B; K stays that of all buyers. At weights of 1 this is CH. NaN where no code has any width.
     """
     _, codes = np.unique(codes, return_inverse=True)
     size = int(codes.max(initial=0)) + 1
@@ -72,9 +72,11 @@ def calinski_harabasz(points: Floats, codes: Ints, weights: Floats) -> Floats:
     centre = (sums.sum(axis=1) ** 2).sum(axis=1) / n
     inside, between = total - explained, explained - centre
     kish = np.where(mass > 0, square_mass / safe, 0.0)
-    variance = inside / np.maximum(n - kish.sum(axis=1), 1e-12)
+    freedom = n - kish.sum(axis=1)
+    wide = (freedom > 1e-9) & (inside > 1e-12 * total)
+    variance = np.where(wide, inside / np.where(wide, freedom, 1.0), np.nan)
     excess = kish.sum(axis=1) - square_mass.sum(axis=1) / n - (size - 1)
-    return np.asarray((between - variance * excess) / max(size - 1, 1) / np.maximum(variance, 1e-12))
+    return np.asarray((between - variance * excess) / max(size - 1, 1) / variance)
 
 
 def majorities(codes: Ints, labels: Ints, classes: int, size: int) -> Ints:
