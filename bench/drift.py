@@ -1,6 +1,6 @@
 """Does drift see a shift, and does it keep quiet otherwise? Generated traffic, the live path's own counting.
 
-    .venv/bin/python -m bench.drift [--quick]
+    .venv/bin/python -m bench.drift [--quick] [--resume]
 
 A history makes the reference; its buyers stay in the store, and traffic goes on. Either nothing changes for
 a week (after one of history), window after window looked at: every alert is a false one. Or buyers of one
@@ -11,8 +11,6 @@ bench/results/drift.json and the tables of docs/drift.md.
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -44,6 +42,11 @@ _BEFORE_A_SHIFT: Final = 2
 """Days of history there: they are walked anew for every shift."""
 _DAY: Final = 86_400_000 // WINDOW_MS
 _VERSION: Final = "bench"
+QUIET: Final = (
+    # buyers a day, days, stores
+    (10_000, 7, 4),
+    (2_000, 7, 8),
+)
 SHIFTS: Final = (
     # type, share, hour of the day, buyers a day
     ("bargain_hunter", 0.5, 12.0, 40_000),
@@ -101,7 +104,7 @@ def follow(
         yield window - start, book
 
 
-def quiet(buyers_a_day: int, days: int, seed: int, stores: int) -> dict[str, Any]:
+def quiet(buyers_a_day: int, days: int, stores: int, seed: int) -> dict[str, Any]:
     """Count what is raised while nothing changes."""
     total = HISTORY_DAYS + days
     config = TrafficConfig(buyers=buyers_a_day * total, hours=24.0 * total, stores=stores)
@@ -181,7 +184,7 @@ def to_markdown(result: dict[str, Any]) -> str:
             f"| {r['favour']} | {r['share']:.0%} | {r['at_hour']:g} | {r['buyers_a_day']:,} "
             f"| {_minutes(r['alert_after_min'])} | {_minutes(r['retrain_asked_after_min'])} |"
         )
-    lines += ["", f"`{result['command']}`, {result['date']}, {result['seconds']:.0f} s."]
+    lines += ["", f"`{result['command']}`, {result['date']}, seed {result['seed']}."]
     return "\n".join(lines)
 
 
@@ -189,33 +192,51 @@ def _minutes(value: float | None) -> str:
     return "not within 8 h" if value is None else f"{value:g}"
 
 
+def _write(result: dict[str, Any]) -> None:
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    before, mark, rest = DOCUMENT.read_text().partition("<!-- figures -->\n")
+    _, end, after = rest.partition("<!-- figures: end -->")
+    DOCUMENT.write_text(before + mark + to_markdown(result) + "\n" + end + after)
+
+
 @click.command()
 @click.option("--quick", is_flag=True, help="A day and one shift, of fewer buyers; writes nothing.")
+@click.option("--resume", is_flag=True, help="Keep the results that are there; make those that lack.")
 @click.option("--seed", default=11, show_default=True, help="Seed of the generated traffic.")
-def main(quick: bool, seed: int) -> None:
-    """Count false alarms in a quiet week, and time what is seen of a shift."""
-    started = time.perf_counter()
+def main(quick: bool, resume: bool, seed: int) -> None:
+    """Count false alarms in a quiet week, and time what is seen of a shift.
+
+    A whole run takes a quarter of an hour; results are written as they come.
+    """
     if quick:
-        runs = [quiet(4_000, 1, seed, 4)]
-        shifts = [shifted("bargain_hunter", 0.5, 12.0, 10_000, seed)]
-    else:
-        runs = [quiet(10_000, 7, seed, 4), quiet(2_000, 7, seed + 1, 8)]
-        shifts = [shifted(*shift, seed + 2) for shift in SHIFTS]
-    result = {
-        "command": " ".join(["python -m bench.drift", *sys.argv[1:]]),
+        found = {"quiet": [quiet(4_000, 1, 4, seed)], "shifted": [shifted(*SHIFTS[3], seed)]}
+        click.echo(to_markdown(_about(seed) | found))
+        return
+    result = _about(seed) | {"quiet": [], "shifted": []}
+    if resume and RESULTS.exists():
+        kept = msgspec.json.decode(RESULTS.read_bytes())
+        if any(kept[name] != result[name] for name in ("settings", "seed")):
+            raise click.ClickException("the results that are there are of other settings or another seed")
+        result |= {name: kept[name] for name in ("quiet", "shifted")}
+    for part, runs in (("quiet", QUIET), ("shifted", SHIFTS)):
+        for number in range(len(result[part]), len(runs)):
+            made = (
+                quiet(*runs[number], seed + number) if part == "quiet" else shifted(*runs[number], seed + 2)
+            )
+            result[part].append(made)
+            _write(result)
+    click.echo(to_markdown(result))
+
+
+def _about(seed: int) -> dict[str, Any]:
+    return {
+        "command": "python -m bench.drift",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seed": seed,
+        "codebook_version": _ENCODER.codebook_version,
         "spans_s": [span / 1000 for span in SPANS_MS],
         "settings": DriftSettings().model_dump(),
-        "quiet": runs,
-        "shifted": shifts,
-        "seconds": round(time.perf_counter() - started, 1),
     }
-    click.echo(to_markdown(result))
-    if not quick:
-        RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
-        before, mark, rest = DOCUMENT.read_text().partition("<!-- figures -->\n")
-        _, end, after = rest.partition("<!-- figures: end -->")
-        DOCUMENT.write_text(before + mark + to_markdown(result) + "\n" + end + after)
 
 
 if __name__ == "__main__":
