@@ -54,6 +54,13 @@ class Demo:
             self.said += lines
         return self.process.wait(_PATIENCE_S)
 
+    def wait_until_alone(self) -> None:
+        """Until nothing runs on this demo's data folder any more."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert self.processes() == []
+
     def processes(self) -> list[psutil.Process]:
         """Everything else that still runs on this demo's data folder."""
         return [process for process in running_on(self.home) if process.pid != self.process.pid]
@@ -136,7 +143,8 @@ def test_ctrl_c_leaves_no_process_behind(home: Path, moment: str) -> None:
     demo.wait_for(moment)
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 130, "".join(demo.said)
-    assert demo.processes() == []
+    # A signal that falls between a server's fork and its handle leaves the server to its guard.
+    demo.wait_until_alone()
 
 
 def test_a_killed_demo_takes_everything_along(home: Path) -> None:
@@ -145,10 +153,7 @@ def test_a_killed_demo_takes_everything_along(home: Path) -> None:
     assert len(demo.processes()) >= 6  # valkey, kafka, worker, and a guard each
     demo.process.kill()
     demo.end()
-    deadline = time.monotonic() + _PATIENCE_S
-    while demo.processes() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert demo.processes() == []
+    demo.wait_until_alone()
 
 
 def test_a_second_demo_on_the_same_folder_is_refused(home: Path) -> None:
