@@ -104,6 +104,7 @@ def stores_to_hold_out(points: Points) -> tuple[str, ...]:
 def command_line(paths: Sequence[Path], plan: Plan, most: int, generated: int) -> str:
     """How the report names the command that made it: files by name, wherever they lie."""
     options = [f"--seeds {len(plan.seeds)}", f"--few-seeds {len(plan.few_seeds)}"]
+    options.append(f"--ablation-seeds {len(plan.ablation_seeds)}")
     options += [f"--held-out {store}" for store in plan.held_out]
     options += [f"--part {part}" for part in plan.parts if plan.parts != PARTS]
     options += [f"--most {most}", f"--generated {generated}"]

@@ -35,7 +35,10 @@ STUDY_PARTS = ("a", "b", "c", "d", "e", "calibration", "ablations", "scaling")
     default=2,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Seeds of ablations, held-out stores, generated traffic and slow baselines.",
+    help="Seeds of held-out stores, generated traffic and slow baselines.",
+)
+@click.option(
+    "--ablation-seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Seeds an ablation."
 )
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option(
@@ -63,6 +66,7 @@ def study(
     work: Path,
     seeds: int,
     few_seeds: int,
+    ablation_seeds: int,
     held_out: tuple[str, ...],
     most: int,
     generated: int,
@@ -96,6 +100,7 @@ def study(
     sized = {
         "seeds": range(seeds),
         "few_seeds": range(few_seeds),
+        "ablation_seeds": range(ablation_seeds),
         "held_out": held_out or stores_to_hold_out(inputs.full),
         "parts": parts or possible,
         "base": BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},

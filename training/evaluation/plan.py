@@ -53,14 +53,15 @@ RULE: Final = (
 class Plan(BaseModel):
     """The size of a study.
 
-    few_seeds: of held-out stores with the funnel in sight, of generated traffic, of the plain VQ-VAE, the
-    autoencoder and the ablations; all else is done on all seeds.
+    few_seeds: of held-out stores with the funnel in sight, of generated traffic, of the plain VQ-VAE and
+    the autoencoder; ablations have their own; all else is done on all seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     few_seeds: tuple[int, ...] = (0, 1)
+    ablation_seeds: tuple[int, ...] = (0,)
     held_out: tuple[str, ...]
     parts: tuple[Part, ...] = PARTS
     head_weights: tuple[float, ...] = (0.1, 0.3, 0.5, 1.0)
@@ -109,7 +110,7 @@ class Runners(BaseModel):
     def without(self, differs: dict[str, Any]) -> list[Run]:
         """The chosen encoder with something changed."""
         config = self.plan.base | self.chosen | NO_TYPES | differs
-        return [Run(kind="model", seed=seed, config=config) for seed in self.plan.few_seeds]
+        return [Run(kind="model", seed=seed, config=config) for seed in self.plan.ablation_seeds]
 
     def hidden_model(self, held_out: str | None = None) -> list[Run]:
         """The encoder that does not see the funnel."""

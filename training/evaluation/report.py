@@ -85,7 +85,7 @@ def _head(report: Figures) -> Iterator[str]:
     few = ", ".join(map(str, setup["plan"]["few_seeds"]))
     yield (
         f"Seeds {few} only: held-out stores with the funnel in sight, generated traffic, plain VQ-VAE, "
-        f"autoencoder, ablations.\n"
+        f"autoencoder.\n"
     )
     yield "Judged are buyers with 3 events or more, at most "
     yield f"{max(s['buyers'] for s in setup['stores'].values()):,} of a store:\n"

@@ -247,7 +247,7 @@ class Study:
         names = ["ch16", "purity", "js", "incoherence_engagement", "incoherence_exploration", "perplexity"]
         compared = self._compared(judged, contenders, names, {})
         return {
-            "seeds": list(self._of.plan.few_seeds),
+            "seeds": list(self._of.plan.ablation_seeds),
             "figures": compared.as_json(),
             "differences": {
                 who: {name: compared.difference(who, "chosen", name) for name in names}
