@@ -63,7 +63,10 @@ def cell(name: str, figure: Figures) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    digits = 3 if name.startswith(("js", "auc", "type_kappa")) else 2 if name.startswith("d_") else 1
+    digits = 1
+    for start, wanted in (("js", 4), ("auc", 3), ("type_kappa", 3), ("d_", 2)):
+        if name.startswith(start):
+            digits = wanted
     return f"{value:.{digits}f}"
 
 

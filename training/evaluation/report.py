@@ -78,17 +78,17 @@ def _head(report: Figures) -> Iterator[str]:
         f"{_rows_drawn(setup['plan']['base']):,} drawn rows, {100 * share:.0f} % of `simpersona train`'s. "
         f"Seeds 0 to {seeds - 1} move the weights, the codebook and the batches; the split of buyers is the "
         f"same for all. Figures are means over the seeds, [..] the 95 % interval over buyers of that mean "
-        f"({setup['bootstrap_samples']} bootstrap samples, drawn store by store), (..) the lowest and the "
-        f"highest seed. The paper's figures are of other data and stand beside ours as a bar, not as a "
-        f"comparison.\n"
+        f"({setup['bootstrap_samples']} bootstrap samples, drawn store by store, their bias taken off), (..) "
+        f"the lowest and the highest seed. The paper's figures are of other data and stand beside ours as a "
+        f"bar, not as a comparison.\n"
     )
     few = ", ".join(map(str, setup["plan"]["few_seeds"]))
     yield (
         f"Seeds {few} only: held-out stores with the funnel in sight, generated traffic, plain VQ-VAE, "
         f"autoencoder.\n"
     )
-    yield "Judged are buyers with 3 events or more, at most "
-    yield f"{max(s['buyers'] for s in setup['stores'].values()):,} of a store:\n"
+    most = max(store["buyers"] for store in setup["stores"].values())
+    yield f"Judged are buyers with 3 events or more, at most {most:,} of a store:\n"
     yield header("store", "training", "test", "A", "B", "C", "D", "with the funnel hidden")
     for name, store in setup["stores"].items():
         strata = " | ".join(str(store["strata"][stratum]) for stratum in "ABCD")
