@@ -62,8 +62,8 @@ def watched(command: list[str]) -> tuple[dict[str, int], float, float]:
 
 
 def main() -> None:
-    """Print a Markdown table."""
-    rows = []
+    """Print a Markdown table, each row when it is known."""
+    print(table(("buyers", "events", "peak RSS MB", "anonymous MB", "seconds", "CPU s"), []), flush=True)
     with tempfile.TemporaryDirectory(prefix="simpersona-memory-") as name:
         folder = Path(name)
         write_events(folder / "base.parquet", generate(TrafficConfig(buyers=BUYERS, stores=4), 1))
@@ -74,8 +74,8 @@ def main() -> None:
             command = [sys.executable, "-m", "ops.cli.main", "encode", str(source), "--out", str(out)]
             most, seconds, cpu = watched(command)
             cells = (f"{most[kind]:,}" for kind in ("VmHWM", "RssAnon"))
-            rows.append((f"{count * BUYERS:,}", f"{events:,}", *cells, f"{seconds:,.0f}", f"{cpu:,.0f}"))
-    print(table(("buyers", "events", "peak RSS MB", "anonymous MB", "seconds", "CPU s"), rows))
+            row = (f"{count * BUYERS:,}", f"{events:,}", *cells, f"{seconds:,.0f}", f"{cpu:,.0f}")
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
