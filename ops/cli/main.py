@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Final
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from feature_store.errors import SimpersonaError
 from feature_store.logs import configure_logging
+from ops.cli.lazy import LazyGroup
 
 COMMANDS: Final[dict[str, str]] = {
     # command -> module:attribute, so that `simpersona --help` imports neither Feast nor Faust
@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "events": "ops.cli.events:events",
     "fold": "ops.cli.fold:fold",
     "keys": "ops.cli.keys:keys",
+    "llm": "ops.cli.llm.group:llm",
     "models": "ops.cli.models:models",
     "personas": "ops.cli.personas:personas",
     "sample": "ops.cli.sample:sample",
@@ -51,25 +52,7 @@ _PREFIXES: Final[dict[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands live in modules that are imported only when one is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command's name, sorted."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command's module and return the command, or None if there is no such command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{COMMANDS[cmd_name]} is not a click command")
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="simpersona")
 def simpersona() -> None:
     """Know, live, what kind of buyer is on a storefront."""

@@ -1,0 +1,1 @@
+"""`simpersona llm`: the persona LLM, from real sessions to simulated shoppers; one file a command."""
