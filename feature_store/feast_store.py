@@ -7,6 +7,9 @@ Feast's push is refused with a sentence instead of accepted with a race.
 
 from __future__ import annotations
 
+import feature_store.light_feast  # noqa: F401, before anything of feast
+
+# isort: split
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal

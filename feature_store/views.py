@@ -6,6 +6,9 @@ read, so it can never disagree with it.
 
 from __future__ import annotations
 
+import feature_store.light_feast  # noqa: F401, before anything of feast
+
+# isort: split
 from datetime import timedelta
 from typing import Final
 

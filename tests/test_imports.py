@@ -40,7 +40,7 @@ def test_the_rooms_import_in_one_direction() -> None:
 
 def test_serving_imports_without_the_training_packages() -> None:
     # Feast is imported when a feature store is opened, not before: import it the same way.
-    then = "from feature_store.feast_repo import _import_feast_lightly as light\nlight()\nimport feast"
+    then = "import feature_store.light_feast"
     run(_IMPORT_WITHOUT.format(blocked=BLOCKED, modules=SERVING, then=then))
 
 
