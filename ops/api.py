@@ -7,9 +7,8 @@ from pathlib import Path
 import msgspec
 
 from feature_store.settings import HomeSettings
+from inference.answering import answering_bundle
 from inference.api.installation import Installation
-from inference.bundle import starter_bundle_path
-from inference.settings import EncoderSettings
 from streams.control import Erase, Swap, decode_command, encode_command
 from streams.kafka_config import KafkaSettings, librdkafka_config
 from streams.settings import WorkerSettings
@@ -26,7 +25,7 @@ def installation() -> Installation:
         erasures_topic=settings.erasures_topic,
         control_topic=settings.control_topic,
         home=HomeSettings().home,
-        bundle=EncoderSettings().bundle or starter_bundle_path(),
+        bundle=answering_bundle(),
         erase_command=_erase_command,
         swapped_to=_swapped_to,
     )

@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import structlog
 
 from feature_store.settings import HomeSettings
-from inference.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.answering import answering_bundle, note_promoted
+from inference.bundle import Bundle, load_bundle
 from inference.settings import EncoderSettings
 from inference.triton_live import put_live
 from inference.triton_repository import MODEL_NAME, build_repository
@@ -57,7 +58,7 @@ class Models:
         holder = self.registry.holder("champion")
         if holder is not None:
             return holder
-        bundle = load_bundle(EncoderSettings().bundle or starter_bundle_path())
+        bundle = load_bundle(answering_bundle())
         version = self.registry.register(
             bundle, extras={}, figures={}, tags={"origin": "what workers began with"}
         )
@@ -124,6 +125,7 @@ class Models:
                 self.registry.give("champion", version.number)
                 if self.registry.holder("candidate") == self.registry.version(version.number):
                     self.registry.take("candidate")
+            note_promoted(self._home, bundle.folder)
             self._tell(Swap(bundle=str(bundle.folder)))
 
     def rollback(self) -> tuple[Version, Version]:
@@ -142,6 +144,7 @@ class Models:
             bundle = self._lay_down_to_answer(before)
             self.registry.tag(champion.number, {"rolled_back": _now()})
             self.registry.give("champion", before.number)
+            note_promoted(self._home, bundle.folder)
             self._tell(Swap(bundle=str(bundle.folder)))
             return champion, before
 

@@ -25,7 +25,8 @@ from prometheus_client import start_http_server
 from feature_store.feast_repo import online_rows
 from feature_store.history import warm_up
 from feature_store.settings import HomeSettings
-from inference.bundle import load_bundle, starter_bundle_path
+from inference.answering import answering_bundle
+from inference.bundle import load_bundle
 from inference.encoder import Encoder
 from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings, make_encoder
@@ -160,7 +161,7 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
 
     home = HomeSettings().home
     standing = read_standing(config, settings.control_topic)
-    first = str(encoding.bundle or starter_bundle_path())
+    first = str(answering_bundle())
     encoder = first_that_loads([*standing.swaps, first], load, metrics)
     rows = online_rows(settings.store_url, settings.topic, home)
     partitions = partition_count(config, settings.topic)

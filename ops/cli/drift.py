@@ -84,13 +84,12 @@ def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
 
 
 def _served(live: Connection) -> Path:
-    """The bundle that the workers answer with: the last swap's, else the settings'."""
-    from inference.bundle import starter_bundle_path
-    from inference.settings import EncoderSettings
+    """The bundle that the workers answer with: the last swap's, else this installation's."""
+    from inference.answering import answering_bundle
     from streams.commands import read_standing
 
     swaps = read_standing(live.kafka, live.settings.control_topic).swaps
-    return Path(swaps[0]) if swaps else EncoderSettings().bundle or starter_bundle_path()
+    return Path(swaps[0]) if swaps else answering_bundle()
 
 
 def _print(watcher: Watcher, shown: object, length_ms: int, store: str | None, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import click
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Bundle folder; default: the starter bundle of this package.",
+    help="Bundle folder; default: the one that answers.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Parquet to write."
@@ -29,12 +29,13 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     """
     from feature_store.shards import fold_shards, shard_events
     from feature_store.workspace import publish, workspace
-    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
     from inference.onnx_encoder import OnnxEncoder
     from ops.encode import encode_buyers, write_codes
     from ops.progress import progress_bars, read_with_bar
 
-    encoder = OnnxEncoder(load_bundle(model or starter_bundle_path()))
+    encoder = OnnxEncoder(load_bundle(model or answering_bundle()))
     with workspace(out) as work, progress_bars() as bars:
         shards = shard_events(read_with_bar(path, bars), work / "shards")
         each = bars.track(shards, description="encoding buyers")

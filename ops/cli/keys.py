@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from inference.api.keys import KeyRecord, KeyStore
 
 T = TypeVar("T")
-_SCOPES = ("events:write", "personas:read", "stream:read", "buyers:erase")
+_USUAL = ("events:write", "personas:read", "stream:read")
+_SCOPES = (*_USUAL, "buyers:erase", "operation:read")
 _json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 
 
@@ -30,7 +31,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(_SCOPES),
-    help="What it may do; several times. Default: all but buyers:erase.",
+    help="What it may do; several times. Default: all but buyers:erase and operation:read.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")
 @click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
@@ -49,7 +50,7 @@ def create(
     if store != ALL_STORES and not re.match(STORE_PATTERN, store):
         raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
     settings = ApiSettings()
-    wanted = [Scope(scope) for scope in scopes or _SCOPES[:-1]]
+    wanted = [Scope(scope) for scope in scopes or _USUAL]
     token, record = _with_keys(
         lambda kept: kept.create(
             store, wanted, rate=rate or settings.rate, burst=burst or settings.burst, note=note

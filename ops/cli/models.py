@@ -75,7 +75,9 @@ def shadow(version: str | None, off: bool, as_json: bool) -> None:
     help="History to compare on, a file or an archive; else the archive in SIMPERSONA_HOME.",
 )
 @click.option(
-    "--force", is_flag=True, help="Promote although gates fail; the registry keeps who, when and why."
+    "--force",
+    is_flag=True,
+    help="Promote although gates fail or there is no history to compare on; the registry keeps who and why.",
 )
 @click.option("--reason", default="none given", help="Why it is forced.")
 @_no_announce
@@ -97,12 +99,17 @@ def promote(
     with open_models(announce=not no_announce) as installed:
         champion = installed.champion()
         found = installed.find(version)
-        verdicts = []
-        if found.number != champion.number:
-            verdicts = compare(installed, found, champion, data or [HomeSettings().home / "archive"])
+        verdicts, refused = [], ""
+        archive = HomeSettings().home / "archive"
+        if found.number == champion.number:
+            pass
+        elif force and not data and not archive.exists():
+            refused = "not compared, there is no history"
+        else:
+            verdicts = compare(installed, found, champion, data or [archive])
+            refused = refusal(verdicts)
             installed.registry.measured(found, {verdict.gate: verdict.candidate for verdict in verdicts})
             click.echo(verdict_table(verdicts), err=True)
-        refused = refusal(verdicts)
         if refused and not force:
             raise GateError(
                 f"version {found.number} is not promoted, it is worse than the champion "

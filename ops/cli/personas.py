@@ -15,7 +15,7 @@ import click
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Bundle folder; default: the settings', else the package's.",
+    help="Bundle folder; default: the one that answers.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The catalogue, or the one entry, as JSON on stdout.")
 def personas(
@@ -31,13 +31,13 @@ def personas(
 
     from rich.console import Console
 
-    from inference.bundle import load_bundle, starter_bundle_path
-    from inference.settings import EncoderSettings
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
     from ops.personas import as_json as entry
     from ops.personas import page
     from ops.store_mix import mix_of
 
-    loaded = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    loaded = load_bundle(bundle or answering_bundle())
     mix = None if store is None else mix_of(loaded, store, "reference")
     if as_json:
         click.echo(json.dumps(entry(loaded, mix, type_, code)))

@@ -46,7 +46,7 @@ def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="Bundle folder; default: the settings', else the package's.",
+    help="Bundle folder; default: the one that answers.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def sample(
@@ -57,12 +57,12 @@ def sample(
     A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
     the mix rests on is said on stderr.
     """
-    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
     from inference.sampling import draw_codes, only_codes, tokens
-    from inference.settings import EncoderSettings
     from ops.store_mix import mix_of
 
-    loaded = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    loaded = load_bundle(bundle or answering_bundle())
     mix = mix_of(loaded, store, source)
     if types:
         mix = only_codes(mix, [code for name in types for code in loaded.catalogue.require_type(name).codes])

@@ -102,11 +102,11 @@ def _stack(model_repository: Path | None = None) -> LocalStack:
 
 def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:
     """Lay the encoder's bundle out as a model repository in a folder; returns the folder."""
-    from inference.bundle import load_bundle, starter_bundle_path
-    from inference.settings import EncoderSettings
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
     from inference.triton_repository import build_repository
 
-    bundle = load_bundle(EncoderSettings().bundle or starter_bundle_path())
+    bundle = load_bundle(answering_bundle())
     return build_repository(bundle, folder, backend)
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
 from feature_store.writers import write_events
+from inference.answering import answering_bundle
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.errors import BundleError
 from inference.triton_repository import build_repository, model_version
@@ -97,6 +98,26 @@ def test_force_promotes_it_and_is_recorded(home: Path, traffic: Path, tmp_path: 
     assert aliases() == {"champion": STARTER.codebook_version}
     with pytest.raises(ModelsError, match="nothing to roll back to"):
         call("rollback", "--no-announce")
+
+
+def test_what_is_promoted_answers_here_until_it_is_rolled_back(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path / "first", 4, "first.1")
+    said = run("promote", bundle.folder, "--no-announce", "--force", "--reason", "no shopper yet")
+    assert said["gates"] == []
+    assert "not compared" in said["champion"]["tags"]["forced"]
+    # A promotion is later than a setting, for commands as for workers.
+    monkeypatch.setenv("SIMPERSONA_ENCODER_BUNDLE", str(STARTER.folder))
+    assert answering_bundle() == home / "models" / "first.1"
+    run("rollback", "--no-announce")
+    assert load_bundle(answering_bundle()).codebook_version == STARTER.codebook_version
+
+
+def test_without_force_there_must_be_history(home: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "unmeasured", 5, "unmeasured.1")
+    with pytest.raises(ModelsError, match="simpersona archive"):
+        call("promote", bundle.folder, "--no-announce")
 
 
 def test_the_champion_is_told_again_without_gates(home: Path) -> None:
