@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from feature_store.events import Event
 from inference.publish import write_whole
 from training.errors import DatasetError
-from training.persona_llm.actions import ACTIONS, Item, Step, steps_of
+from training.persona_llm.actions import ACTIONS, Step, steps_of
 from training.persona_llm.goals import Outcome, explicit_goal, neutral_goal, outcome, wrong_outcome
 from training.persona_llm.sessions import Session, sessions_of
+from training.persona_llm.step_rows import step_rows, steps_from
 
 Split = Literal["train", "validation", "test"]
 Kind = Literal["before", "early", "after"]
@@ -70,9 +71,17 @@ def make_traces(
     Raises:
         DatasetError: no session is long enough.
     """
-    sessions = [session for session in sessions_of(batches) if len(session.events) >= min_events]
-    if not sessions:
+    traces = traces_of(batches, encode, min_events=min_events, seed=seed)
+    if not traces:
         raise DatasetError(f"no session has {min_events} events or more; give more, or richer, events")
+    return traces
+
+
+def traces_of(
+    batches: Iterable[Sequence[Event]], encode: Encode, *, min_events: int, seed: int
+) -> list[Trace]:
+    """make_traces of a part of a history, all events of some buyers; it may hold no session."""
+    sessions = [session for session in sessions_of(batches) if len(session.events) >= min_events]
     codes = {kind: _codes([getattr(session, kind) for session in sessions], encode) for kind in KINDS}
     return [
         _trace(session, {kind: int(codes[kind][i]) for kind in KINDS}, seed)
@@ -130,14 +139,21 @@ def describe(traces: Sequence[Trace]) -> dict[str, Any]:
     about: dict[str, Any] = {"actions": list(ACTIONS), "stores": {}}
     for store in sorted({trace.store for trace in traces}):
         mine = [trace for trace in traces if trace.store == store]
-        outcomes = Counter(trace.outcome for trace in mine)
         about["stores"][store] = {
             "sessions": dict(Counter(trace.split for trace in mine)),
             "buyers": len({trace.buyer for trace in mine}),
-            "base_rates": {name: round(outcomes[name] / len(mine), 4) for name in sorted(outcomes)},
+            "base_rates": _base_rates(mine),
+            "base_rates_of_splits": {
+                split: _base_rates([trace for trace in mine if trace.split == split]) for split in _SHARES
+            },
             "with_token": {kind: sum(t.codes[kind] != NO_CODE for t in mine) for kind in KINDS},
         }
     return about
+
+
+def _base_rates(traces: Sequence[Trace]) -> dict[str, float]:
+    outcomes = Counter(trace.outcome for trace in traces)
+    return {name: round(outcomes[name] / len(traces), 4) for name in sorted(outcomes)}
 
 
 def save_traces(traces: Sequence[Trace], manifest: dict[str, Any], folder: Path) -> None:
@@ -175,23 +191,9 @@ def load_traces(folder: Path) -> tuple[list[Trace], dict[str, Any]]:
 
 def _row(trace: Trace) -> dict[str, Any]:
     row = {name: getattr(trace, name) for name in Trace.__struct_fields__}
-    row["steps"] = [
-        {"action": step.action, "query": step.query, "dwell_ms": step.dwell_ms}
-        | (step.item or Item(None, None, None, None))._asdict()
-        | {"has_item": step.item is not None}
-        for step in trace.steps
-    ]
+    row["steps"] = step_rows(trace.steps)
     return row
 
 
 def _unrow(row: dict[str, Any]) -> Trace:
-    steps = [
-        Step(
-            step["action"],
-            Item(*(step[name] for name in Item._fields)) if step["has_item"] else None,
-            step["query"],
-            step["dwell_ms"],
-        )
-        for step in row.pop("steps")
-    ]
-    return Trace(**row, steps=steps)
+    return Trace(**row | {"steps": steps_from(row["steps"])})
