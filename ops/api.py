@@ -1,4 +1,5 @@
-"""The persona API of this installation: which topics, which bundle, how commands are written and read."""
+"""The persona API of this installation: which topics, which bundle, how commands are written and
+read, and what is served for people."""
 
 from __future__ import annotations
 
@@ -9,6 +10,12 @@ import msgspec
 from feature_store.settings import HomeSettings
 from inference.answering import answering_bundle
 from inference.api.installation import Installation
+from inference.windows import WindowSettings
+from ops.dashboards.drift import drift_router
+from ops.dashboards.operation import operation_router
+from ops.dashboards.page import page_router
+from ops.dashboards.settings import DashboardSettings
+from ops.drift.settings import DriftSettings
 from streams.control import Erase, Swap, decode_command, encode_command
 from streams.kafka_config import KafkaSettings, librdkafka_config
 from streams.settings import WorkerSettings
@@ -28,6 +35,11 @@ def installation() -> Installation:
         bundle=answering_bundle(),
         erase_command=_erase_command,
         swapped_to=_swapped_to,
+        routers=(
+            page_router(),
+            drift_router(WindowSettings(), DriftSettings()),
+            operation_router(DashboardSettings()),
+        ),
     )
 
 

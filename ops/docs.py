@@ -23,6 +23,7 @@ from inference.bundle import load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
 from inference.windows import WindowSettings
 from ops.cli.main import simpersona
+from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from ops.personas import personas_page
 from ops.retrain_settings import RetrainSettings
@@ -44,6 +45,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     RetrainSettings,
     WindowSettings,
     DriftSettings,
+    DashboardSettings,
 )
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
 _FEATURES: Final = """# Features

@@ -52,6 +52,8 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
     problems.install(app)
     for routes in (collector, personas, stream, erasing, populations):
         app.include_router(routes.router)
+    for router in installation.routers:
+        app.include_router(router)
     _add_health(app)
     _document_problems(app)
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)

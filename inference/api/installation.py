@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fastapi import APIRouter
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Installation:
 
     kafka: connection settings of a confluent-kafka client. erase_command: (store, buyer's pseudonym,
     requested at, ms) -> the record for the control topic. swapped_to: a record of the control topic ->
-    the bundle that it puts live, or None for any other command. bundle answers until such a record.
+    the bundle that it puts live, or None for any other command. bundle answers until such a record. routers:
+    what is served beside the API's own routes; their lifespans begin after the API's clients are open.
     """
 
     kafka: Mapping[str, Any]
@@ -27,3 +30,4 @@ class Installation:
     bundle: Path
     erase_command: Callable[[str, str, int], bytes]
     swapped_to: Callable[[bytes], Path | None]
+    routers: Sequence[APIRouter] = ()

@@ -53,6 +53,8 @@ class Scope(enum.StrEnum):
     PERSONAS_READ = "personas:read"
     STREAM_READ = "stream:read"
     BUYERS_ERASE = "buyers:erase"
+    OPERATION_READ = "operation:read"
+    """How the installation does: of all its stores together, so not for a single shop."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):

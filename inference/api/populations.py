@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from inference.api.access import ReadsPersonas
 from inference.api.ids import Store
+from inference.api.keys import ALL_STORES
 from inference.api.model import ServedModel
 from inference.api.problems import ProblemError, documented
 from inference.api.state import state_of
@@ -24,6 +25,7 @@ from inference.graph import CODES
 from inference.profile import buyers as buyers_of
 from inference.profile import code_shares
 from inference.sampling import Mix, draw_codes, only_codes, tokens
+from inference.windows import OTHERS
 
 _MINUTE_MS: Final = 60_000
 
@@ -53,6 +55,19 @@ class Distribution(BaseModel):
     )
     reference_buyers: int
     types: list[TypeShare]
+
+
+class StoreBuyers(BaseModel):
+    """A store, and how many buyers were counted there in the last minutes of event time."""
+
+    store: str = Field(examples=["acme"])
+    buyers: int
+
+
+class Stores(BaseModel):
+    """The stores of a key, the busiest first."""
+
+    stores: list[StoreBuyers]
 
 
 class Filter(BaseModel):
@@ -111,6 +126,17 @@ def _card(model: ServedModel, code: int) -> dict[str, Any]:
     kind = model.catalogue.type_of(code)
     said: dict[str, Any] = msgspec.to_builtins(found)
     return {"type": kind and kind.name, "share": found.share} | said | {"codebook_version": model.version}
+
+
+@router.get("/v1/stores", responses=documented(401, 403, 429, 503))
+async def stores(request: Request, key: ReadsPersonas) -> Stores:
+    """The stores that this key may ask about: its own, or for an operator those with buyers lately."""
+    state = state_of(request)
+    span_ms = round(state.settings.distribution_minutes * _MINUTE_MS)
+    live = await asyncio.to_thread(state.recent, span_ms, state.models.model.version)
+    named = (store for store in live if store != OTHERS) if key.store == ALL_STORES else [key.store]
+    found = [StoreBuyers(store=name, buyers=buyers_of(live[name]) if name in live else 0) for name in named]
+    return Stores(stores=sorted(found, key=lambda one: (-one.buyers, one.store)))
 
 
 @router.get("/v1/stores/{store}/distribution", responses=documented(401, 403, 422, 429, 503))

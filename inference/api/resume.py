@@ -67,6 +67,16 @@ class Replays:
             elif time.monotonic() - heard > _SILENCE_S:
                 raise unavailable("Kafka does not give back what the stream missed")
 
+    async def back(self, now: Sequence[int], records: int) -> list[int]:
+        """Positions about so many records before `now`, as far as the topic goes back.
+
+        Raises:
+            ProblemError: 503, Kafka does not answer.
+        """
+        each = -(-records // len(now))
+        first = await self._begins(range(len(now)))
+        return [min(last, max(first[number], last - each)) for number, last in enumerate(now)]
+
     async def gap(self, start: Sequence[int], now: Sequence[int]) -> int:
         """How many records after `start` the topic cannot give back: deleted by its retention, or another
         topic's numbers altogether.
@@ -79,11 +89,14 @@ class Replays:
         behind = [number for number, first in enumerate(start) if first < now[number]]
         if not behind:
             return 0
+        first = await self._begins(behind)
+        return sum(max(0, first[number] - start[number]) for number in behind)
+
+    async def _begins(self, partitions: Sequence[int]) -> dict[int, int]:
         try:
-            first = await asyncio.to_thread(self._first_offsets, behind)
+            return await asyncio.to_thread(self._first_offsets, partitions)
         except KafkaException as error:
             raise unavailable("Kafka does not say where the topic begins") from error
-        return sum(max(0, first[number] - start[number]) for number in behind)
 
     def _first_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
         consumer = Consumer(self._config)

@@ -34,6 +34,7 @@ _NEARLY_THERE: Final = 500
 _WRITE_S: Final = 20.0
 """A reader who takes nothing for so long is gone or stuck."""
 _MANY: Final = 200
+_MOST_RECENT: Final = 20_000
 
 router = APIRouter(tags=["stream"])
 
@@ -61,6 +62,14 @@ async def stream(
     key: ReadsStream,
     buyer: Annotated[RawId | None, Query(description="Follow this buyer alone (the shop's own id).")] = None,
     pseudonym: Pseudonym = False,
+    recent: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=_MOST_RECENT,
+            description="Without Last-Event-ID: begin so many assignments ago, all stores' counted.",
+        ),
+    ] = 0,
     last_event_id: Annotated[
         str | None, Header(description="Go on after this event.", max_length=4096)
     ] = None,
@@ -75,7 +84,11 @@ async def stream(
     if not state.hub.positions or state.hub.closed:
         raise unavailable("the stream cannot be opened now")
     here = state.hub.positions
-    start = here if last_event_id is None else decode_positions(last_event_id, len(here))
+    start: Sequence[int] | None = here
+    if last_event_id is not None:
+        start = decode_positions(last_event_id, len(here))
+    elif recent:
+        start = await state.replays.back(here, recent)
     if start is None:
         raise ProblemError(400, "bad-last-event-id", "Last-Event-ID is not one of this stream's")
     if state.streams.full(store):

@@ -1,8 +1,9 @@
-"""The demo's API, when it stays: a process of its own, and a key for whoever looks."""
+"""The demo's API, when it stays: a process of its own, a key for whoever looks, and the page's address."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from feature_store.buyer_reads import open_store
 from feature_store.identity import load_id_key
 from inference.api.keys import ALL_STORES, KeyStore, Scope
 from inference.api.settings import ApiSettings
+from ops.demo.worker import DemoWorker
 from ops.stack.local import StackInfo
 from ops.stack.processes import Say, Server, silent
 
@@ -23,9 +25,16 @@ class DemoApi(Server):
     name = "api"
     grace_seconds = 20  # longer than the API itself waits for answers under way
 
-    def __init__(self, demo_folder: Path, info: StackInfo | None = None, *, say: Say = silent) -> None:
+    def __init__(
+        self,
+        demo_folder: Path,
+        info: StackInfo | None = None,
+        worker: DemoWorker | None = None,
+        *,
+        say: Say = silent,
+    ) -> None:
         super().__init__(demo_folder / "api", owned=True, say=say)
-        self._demo_folder, self._info = demo_folder, info
+        self._demo_folder, self._info, self._worker = demo_folder, info, worker
 
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command line and its settings; makes the key of buyer ids where there is none yet."""
@@ -34,6 +43,7 @@ class DemoApi(Server):
             **(self._info.environment() if self._info else {}),
             "SIMPERSONA_HOME": str(self._demo_folder),
             "SIMPERSONA_API_PORT": str(self.port),
+            "SIMPERSONA_DASHBOARD_WORKERS": json.dumps([self._worker.address] if self._worker else []),
         }
         return [sys.executable, "-m", "ops.cli.main", "api"], variables
 
@@ -47,6 +57,21 @@ class DemoApi(Server):
     def address(self) -> str:
         """URL of the API."""
         return f"http://127.0.0.1:{self.port}"
+
+
+class Invitation:
+    """Says where the page is as soon as the API is warm, while shoppers still come."""
+
+    def __init__(self, api: DemoApi, store_url: str, say: Say) -> None:
+        self._api, self._store_url, self._say = api, store_url, say
+        self.key: str | None = None
+
+    def __call__(self) -> None:
+        """Say it, once; nothing happens while the API still starts."""
+        if self.key is None and self._api.answers():
+            self.key = make_key(self._store_url)
+            # After #: a browser sends it to nobody, and the page takes it out of the address.
+            self._say(f"page {self._api.address}/#key={self.key}")
 
 
 def make_key(store_url: str) -> str:

@@ -18,7 +18,7 @@ from inference.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings
 from inference.triton_repository import build_repository
-from ops.demo.api import DemoApi, make_key
+from ops.demo.api import DemoApi, Invitation
 from ops.demo.folder import fresh_folder
 from ops.demo.funnel import FunnelReader
 from ops.demo.interrupts import interrupts
@@ -90,12 +90,13 @@ def _run(
     worker.launch()
     info = stack.up()
 
-    api = DemoApi(folder, info, say=say)
+    api = DemoApi(folder, info, worker, say=say)
+    invite = Invitation(api, info.redis_url, say)
     if options.stay:
         cleanup.callback(api.kill)
         say("starting the API")
         api.launch()
-    live = LiveRun(info, worker, traffic, bundle, folder, say)
+    live = LiveRun(info, worker, traffic, bundle, folder, say, invite if options.stay else None)
     cleanup.callback(live.close)
     with view as show:
         live.play(show)
@@ -107,14 +108,16 @@ def _run(
     summary = live.sum_up(report)
     if options.stay:
         api.wait_ready()
-        key = make_key(info.redis_url)
-        summary = msgspec.structs.replace(summary, api_url=api.address, api_key=key)
+        invite()
+        assert invite.key is not None
+        summary = msgspec.structs.replace(summary, api_url=api.address, api_key=invite.key)
     if options.summary is not None:
         write_summary(options.summary, summary)
     console.print(as_table(summary, report, traffic.not_sent))
     _judge(summary, report)
     if options.stay:
-        say(f"API {api.address}, key {summary.api_key}")
+        say(f"page {api.address}/#key={invite.key}")
+        say(f"API {api.address}, key {invite.key}")
         say(f"Kafka {info.bootstrap_servers}, store {info.redis_url}, metrics {worker.address}")
         say("staying up until Ctrl-C")
         live.stay()
@@ -150,7 +153,14 @@ class LiveRun:
     """One replay through a stack that is up and a worker that is starting. Close it."""
 
     def __init__(
-        self, info: StackInfo, worker: DemoWorker, traffic: Traffic, bundle: Bundle, folder: Path, say: Say
+        self,
+        info: StackInfo,
+        worker: DemoWorker,
+        traffic: Traffic,
+        bundle: Bundle,
+        folder: Path,
+        say: Say,
+        invite: Invitation | None,
     ) -> None:
         self._worker, self._traffic, self._bundle, self._say = worker, traffic, bundle, say
         self._settings = settings = WorkerSettings(store_url=info.redis_url)
@@ -163,6 +173,7 @@ class LiveRun:
             config, settings, info.partitions, worker, encoder, sent=lambda: self._replay.sent
         )
         self._funnel = FunnelReader(self._watcher.board, settings.store_url, settings.topic, folder)
+        self._invite = invite
         self._seconds = 0.0
         self._failed_starts = 0
 
@@ -237,6 +248,8 @@ class LiveRun:
     def _turn(self, show: Show) -> bool:
         """One frame; whether it shows a shopper."""
         self._keep_worker_alive()
+        if self._invite is not None:
+            self._invite()
         snapshot = self._watcher.look(_FRAME_S)
         show(snapshot)
         return bool(snapshot.shoppers)

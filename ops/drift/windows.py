@@ -10,7 +10,7 @@ from inference.profile import TALLY, Counts, empty_profile
 from inference.reference import SPANS_MS
 from inference.windows import OTHERS, StoreWindow, WindowReader
 
-_STILL_OPEN_MS: Final = 45 * 60_000
+STILL_OPEN_MS: Final = 45 * 60_000
 """Late events may still change windows so young: these are read again. More than the allowed lateness."""
 _KNOWN: Final = TALLY["known"]
 _UNKNOWN: Final = TALLY["unknown"]
@@ -39,7 +39,7 @@ class SlidingWindows:
             OnlineStoreError, ProfileError: something cannot be read.
         """
         first = last + 1 - max(SPANS_MS) // self.length_ms
-        settled = last - _STILL_OPEN_MS // self.length_ms
+        settled = last - STILL_OPEN_MS // self.length_ms
         known = max(self._windows, default=first - 1)
         start = max(first, min(known + 1, settled))
         self._windows = {n: stores for n, stores in self._windows.items() if first <= n < start}
@@ -62,6 +62,12 @@ class SlidingWindows:
                 if store != OTHERS:
                     merged[store] = merged.get(store, 0) + counts
         return merged
+
+    def of_store(self, last: int, span_ms: int, store: str) -> Counts:
+        """Counts of one store in the span that ends with window `last`."""
+        numbers = range(last + 1 - max(1, span_ms // self.length_ms), last + 1)
+        found = (self._windows.get(number, {}).get(store) for number in numbers)
+        return sum((counts for counts in found if counts is not None), empty_profile())
 
     def _mine(self, found: Mapping[StoreWindow, Counts]) -> dict[str, Counts]:
         return {whose.store: counts for whose, counts in found.items() if whose.version == self._version}

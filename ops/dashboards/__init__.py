@@ -1,0 +1,1 @@
+"""What shows how an installation does: the page, Prometheus rules, Grafana."""

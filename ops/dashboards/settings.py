@@ -1,0 +1,27 @@
+"""Settings of the dashboard page, read from the environment (SIMPERSONA_DASHBOARD_*)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _plain_http(url: str) -> str:
+    if not url.startswith("http://"):  # a host is asked at each of its addresses, which no certificate names
+        raise ValueError("metrics of workers are read from http:// addresses")
+    return url
+
+
+class DashboardSettings(BaseSettings):
+    """What the page that `simpersona api` serves shows beside personas."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DASHBOARD_", frozen=True)
+
+    workers: tuple[Annotated[str, AfterValidator(_plain_http)], ...] = Field(
+        (),
+        description="where workers serve metrics, as JSON: "
+        '["http://worker:9400/metrics"]; a host with several addresses is several workers',
+    )
+    every_s: float = Field(5.0, description="how often the workers' metrics are read", ge=0.2)
