@@ -14,7 +14,7 @@ from training.config import TrainConfig
 from training.dataset import training_rows
 from training.gate_figures import GateRows, measure
 from training.gates import GateSettings, Verdict, judge
-from training.registry import Version
+from training.versions import Version
 
 
 def compare(models: Models, candidate: Version, champion: Version, paths: Sequence[Path]) -> list[Verdict]:

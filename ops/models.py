@@ -28,8 +28,9 @@ from streams.kafka_config import KafkaSettings, check_connection, librdkafka_con
 from streams.output import Output
 from streams.settings import WorkerSettings
 from training.mlflow_client import RegistrySettings
-from training.registry import Registry, Version
+from training.registry import Registry
 from training.run_state import sole_holder
+from training.versions import Version
 
 log = structlog.get_logger()
 

@@ -32,10 +32,11 @@ from training.config import TrainConfig
 from training.dataset import BuyerVectors, training_rows
 from training.errors import GateError, RegistryError, RetrainError, TrainingError
 from training.gates import GateSettings
-from training.registry import ALIGNMENT, STATE, Version
+from training.registry import ALIGNMENT, STATE
 from training.run_state import Order, Run, Step, sole_holder
 from training.snapshot import Snapshot, VoidBefore, snapshot_batches, take_archive, take_files
 from training.successor import load_weights
+from training.versions import Version
 
 log = structlog.get_logger()
 

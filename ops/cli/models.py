@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from training.registry import Version
+    from training.versions import Version
 
 _no_announce = click.option(
     "--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then."

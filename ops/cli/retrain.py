@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from training.snapshot import VoidBefore
 
 
 @click.command()
@@ -45,6 +39,7 @@ def retrain(
     if importlib.util.find_spec("mlflow") is None or importlib.util.find_spec("torch") is None:
         raise click.UsageError("retraining needs: pip install 'simpersona[training]'")
     from feature_store.settings import HomeSettings
+    from ops.erasures import void_before
     from ops.models import open_models
     from ops.retrain import read_request
     from ops.retrain import retrain as run_retrain
@@ -62,8 +57,8 @@ def retrain(
         config={name: value for name, value in asked.items() if value is not None},
         promote=not no_promote,
     )
-    with open_models(announce=not no_announce) as models, _erasures(not no_announce) as void_before:
-        run = run_retrain(models, home, void_before, order, restart=restart)
+    with open_models(announce=not no_announce) as models, void_before(connected=not no_announce) as void:
+        run = run_retrain(models, home, void, order, restart=restart)
     if as_json:
         click.echo(json.dumps({"run": run.state.run, "outcome": run.state.outcome, "steps": run.state.done}))
         return
@@ -71,17 +66,3 @@ def retrain(
     click.echo(
         f"version {published['version']}, codebook {published['codebook_version']}: {run.state.outcome}"
     )
-
-
-@contextmanager
-def _erasures(connected: bool) -> Iterator[VoidBefore]:
-    """Who was erased, from the topic; without Kafka the archive's own purges have to do."""
-    if not connected:
-        yield lambda _key: None
-        return
-    from ops.connect import connect
-
-    with connect() as live:
-        live.erasures.refresh()
-        erased = live.erasures.by_key
-        yield lambda key: erased[key].before_offset if key in erased else None

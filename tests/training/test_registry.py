@@ -11,7 +11,8 @@ from inference.bundle import load_bundle
 from inference.errors import BundleError
 from tests.inference.bundles import make_bundle
 from training.errors import RegistryError
-from training.registry import Registry, Version
+from training.registry import Registry
+from training.versions import Version
 
 
 @pytest.fixture(scope="module")
