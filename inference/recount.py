@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from feature_store.behavior import ALLOWED_LATENESS_MS, columns
 from feature_store.describe import fold_each
 from feature_store.events import Event
+from feature_store.history import warm_up as fold_warm_up
 from feature_store.products import ProductTable
 from feature_store.table import StateTable
 from inference.assignment import confidence_bands
@@ -88,3 +89,19 @@ class Recount:
 
     def _number(self, store: str) -> int:
         return self._numbers.setdefault(store, len(self._numbers))
+
+
+def warm_up() -> None:
+    """Load all compiled kernels of the live path now.
+
+    On a fresh machine they are compiled first, half a minute's work: no shopper must wait for it.
+    """
+    fold_warm_up()
+    event = Event(schema_version=1, event_id="warm-up", store="warm-up", buyer="0", type="login", timestamp=1)
+    Recount(Windows(60_000, ALLOWED_LATENESS_MS), _nobody).add([event])
+
+
+def _nobody(vectors: NDArray[np.float32]) -> Encoding:
+    """What encoders say, in their types: the one that answers may be away just now."""
+    codes, measures = np.zeros(len(vectors), np.int64), np.zeros(len(vectors), np.float32)
+    return Encoding(code=codes, distance=measures, margin=measures, type=codes, confidence=measures)

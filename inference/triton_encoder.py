@@ -108,7 +108,8 @@ class TritonEncoder:
             raise EncoderUnavailableError(
                 f"Triton at {self._url} sent an answer that is not {len(rows)} rows"
             )
-        return Encoding(*(column.reshape(-1) for column in columns))
+        # The client's arrays are read-only: another type, for which every loop would be compiled anew.
+        return Encoding(*(column.reshape(-1).copy() for column in columns))
 
     def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:
         return EncoderUnavailableError(

@@ -23,12 +23,12 @@ from mode import Service
 from prometheus_client import start_http_server
 
 from feature_store.feast_repo import online_rows
-from feature_store.history import warm_up
 from feature_store.settings import HomeSettings
 from inference.answering import answering_bundle
 from inference.bundle import load_bundle
 from inference.encoder import Encoder
 from inference.onnx_encoder import OnnxEncoder
+from inference.recount import warm_up
 from inference.settings import EncoderSettings, make_encoder
 from inference.windows import WindowSettings
 from streams.commands import Commander, first_that_loads, read_standing

@@ -38,21 +38,15 @@ def main() -> None:
 
 
 def _warm_up(home: Path) -> None:
-    """Import what the worker needs, and fold one event with all the compiled loops."""
+    """Import what the worker needs, and load its compiled loops."""
     import streams.app  # noqa: F401
-    from feature_store.events import Event
     from feature_store.feast_repo import open_feature_store
-    from feature_store.history import fold_history
+    from inference.recount import warm_up
     from streams.settings import WorkerSettings
 
     settings = WorkerSettings()
     open_feature_store(settings.store_url, settings.topic, home)  # imports Feast, connects to nothing
-    event = Event(
-        schema_version=1, event_id="warm-up", store="demo", buyer="nobody", type="product_view", timestamp=1
-    )
-    history = fold_history([[event]])
-    history.states()
-    history.vectors()
+    warm_up()
 
 
 if __name__ == "__main__":

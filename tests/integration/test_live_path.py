@@ -33,6 +33,17 @@ def metric(port: int, name: str) -> float:
     raise AssertionError(f"no metric {name}")
 
 
+def test_no_shopper_waits_for_a_compiler(rig: Rig) -> None:
+    """All compiled loops are loaded before partitions are taken; numba says each one that it loads."""
+    worker = rig.worker(environment={"NUMBA_DEBUG_CACHE": "1", "PYTHONUNBUFFERED": "1"})
+    worker.wait_assigned()
+    before = worker.log.read_text()
+    rig.send(500)
+    rig.wait_caught_up()
+    assert "[cache]" in before
+    assert "[cache]" not in worker.log.read_text()[len(before) :]
+
+
 def test_a_cache_too_small_for_all_buyers_stays_exact(rig: Rig) -> None:
     (port,) = free_ports(1)
     rig.worker(cache_mb=8, batch_events=500, metrics_port=port)
