@@ -30,11 +30,16 @@ class Api:
             **{f"SIMPERSONA_API_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.log = rig.folder / f"api-{self.port}.log"
-        with self.log.open("wb") as log:
+        self._rig = rig
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again at the same address."""
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "ops.cli.main", "api"], env=self.environment, stdout=log, stderr=log
             )
-        rig.wait_for(self.ready, f"the API to be ready\n{self.log}")
+        self._rig.wait_for(self.ready, f"the API to be ready\n{self.log}")
 
     def ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

@@ -1,0 +1,164 @@
+"""The sync client."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import httpx
+
+from inference.catalogue import CodeCard
+from inference.client import calls
+from inference.client.answers import (
+    Absent,
+    Catalogue,
+    Distribution,
+    ErasureStatus,
+    Persona,
+    Receipt,
+    Sample,
+)
+from inference.client.calls import Call
+from inference.client.errors import BusyError, ClientError, error_of, unreachable
+from inference.client.following import ENDED, TIMEOUT, Assigned, Following, Gap
+from inference.client.retries import RETRIES, Retries
+
+T = TypeVar("T")
+
+
+class PersonaClient:
+    """Talks to one API with one key. Close it, or use it as a context manager.
+
+    url: https://host:port. key: of `simpersona keys create`. timeout_s: of each step of a request (connect,
+    write, read). verify: an ssl context where the certificate's authority is not the system's. Every request
+    may be sent twice without harm, so each is sent again as `retries` says.
+
+    Methods raise ClientError: see inference.client.errors.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: Retries = RETRIES,
+        verify: ssl.SSLContext | bool = True,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout_s,
+            verify=verify,
+            transport=transport,
+        )
+
+    def __enter__(self) -> PersonaClient:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def persona(self, store: str, buyer: str, *, pseudonym: bool = False) -> Persona:
+        """Who is this buyer? buyer: the shop's own id, or with `pseudonym` the one that assignments have.
+
+        Raises:
+            NoPersonaError: there is none; `kind` says whether the buyer is unknown, erased or expired.
+        """
+        return self._ask(calls.persona(store, buyer, pseudonym))
+
+    def personas(
+        self, store: str, buyers: Sequence[str], *, pseudonyms: bool = False
+    ) -> list[Persona | Absent]:
+        """Who are these buyers? One entry each, in their order; at most 1,000."""
+        answer = self._ask(calls.personas(store, buyers, pseudonyms))
+        return answer.in_order()
+
+    def send(
+        self, items: Iterable[Mapping[str, Any]], *, source: str = "contract", store: str | None = None
+    ) -> Receipt:
+        """Send events, or payloads of `source` (shopify, segment, ga4). store: with an operator's key, whose.
+
+        Items of the contract need an event_id of yours: it is how one that was sent twice is known.
+
+        Raises:
+            RefusedError: no item is an event (422), the body or the batch is too large (413).
+        """
+        return self._ask(calls.events(items, source, store))
+
+    def sample(self, store: str, n: int, *, seed: int = 0, types: Sequence[str] = ()) -> Sample:
+        """Draw n persona tokens from the store's p_s(k), of the types alone where some are named."""
+        return self._ask(calls.sample(store, n, seed, types))
+
+    def distribution(self, store: str) -> Distribution:
+        """Who the store's buyers are, now and in training."""
+        return self._ask(calls.distribution(store))
+
+    def catalogue(self) -> Catalogue:
+        """The types and the cards of all codes."""
+        return self._ask(calls.catalogue())
+
+    def card(self, code: int) -> CodeCard:
+        """The card of one code."""
+        return self._ask(calls.card(code))
+
+    def erase(self, store: str, buyer: str, *, pseudonym: bool = False) -> ErasureStatus:
+        """Ask to forget a buyer; `erasure` says when it is done."""
+        return self._ask(calls.erase(store, buyer, pseudonym))
+
+    def erasure(self, store: str, buyer: str, *, pseudonym: bool = False) -> ErasureStatus:
+        """How far an erasure is."""
+        return self._ask(calls.erasure(store, buyer, pseudonym))
+
+    def follow(
+        self, store: str, *, buyer: str | None = None, pseudonym: bool = False, after: str | None = None
+    ) -> Iterator[Assigned | Gap]:
+        """Assignments of a store, or of one buyer, as they are made; does not end by itself.
+
+        It connects again for as long as it takes when the connection breaks off, the API restarts or is busy,
+        and goes on where it was: nothing is missed and an assignment may come twice, or a Gap says that some
+        cannot be given back. Keep `id` of what you have dealt with: your next process passes it as `after`.
+
+        Raises:
+            NotAllowedError, RefusedError: the key, the store or `after` is refused.
+        """
+        place = Following(store, buyer, pseudonym, after)
+        while True:
+            try:
+                with self._http.stream(
+                    "GET", place.path, params=place.params, headers=place.headers, timeout=TIMEOUT
+                ) as response:
+                    if response.status_code != httpx.codes.OK:
+                        response.read()
+                        raise error_of(response)
+                    for chunk in response.iter_bytes():
+                        yield from place.take(chunk)
+                broken: ClientError = ENDED
+            except httpx.TransportError as error:
+                broken = unreachable(error)
+            except ClientError as error:
+                broken = error
+            time.sleep(place.pause_s(broken))
+
+    def _ask(self, call: Call[T]) -> T:
+        tried = 0
+        while True:
+            try:
+                return call.read(self._http.send(call.request(self._http)))
+            except httpx.TransportError as error:
+                failed: ClientError = unreachable(error)
+            except BusyError as error:
+                failed = error
+            tried += 1
+            pause_s = self._retries.pause_s(tried, failed.retry_after_s)
+            if pause_s is None:
+                raise failed
+            time.sleep(pause_s)
