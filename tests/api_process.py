@@ -20,7 +20,13 @@ SCOPES = ("events:write", "personas:read", "stream:read", "buyers:erase")
 class Api:
     """One API process on a rig's servers."""
 
-    def __init__(self, rig: Rig, tls: ssl.SSLContext | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        tls: ssl.SSLContext | None = None,
+        environment: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         (self.port,) = free_ports(1)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._verify: ssl.SSLContext | bool = tls or True
@@ -28,6 +34,7 @@ class Api:
             "SIMPERSONA_ID_KEY": "ab" * 32,
             "SIMPERSONA_API_PORT": str(self.port),
             **{f"SIMPERSONA_API_{name.upper()}": str(value) for name, value in settings.items()},
+            **(environment or {}),
         }
         self.log = rig.folder / f"api-{self.port}.log"
         self._rig = rig
