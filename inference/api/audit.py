@@ -1,4 +1,4 @@
-"""The audit log: who asked for what that cannot be undone. One JSON line each, without personal data."""
+"""The audit log: erasures, and keys made and revoked. One JSON line each, without personal data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import msgspec
 AUDIT_FILE: Final = "audit.jsonl"
 
 
-class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """at: wall clock, ms UTC. key: the id of the API key that asked. request: what its answer named."""
+class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """at: wall clock, ms UTC. key: the id of the API key that asked (erase), or that was made or revoked
+    (create_key, revoke_key). request: of an erasure, what its answer named. scopes: of such a key."""
 
     at: int
     action: str
     store: str
     key: str
-    request: str
+    request: str = ""
+    scopes: tuple[str, ...] = ()
 
 
 def write_audit(home: Path, line: AuditLine) -> None:

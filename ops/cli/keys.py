@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inference.api.keys import KeyRecord, KeyStore
 
 T = TypeVar("T")
@@ -46,14 +48,21 @@ def create(
     from feature_store.events import STORE_PATTERN
     from inference.api.keys import ALL_STORES, Scope
     from inference.api.settings import ApiSettings
+    from ops.keys import create_key
 
     if store != ALL_STORES and not re.match(STORE_PATTERN, store):
         raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
     settings = ApiSettings()
     wanted = [Scope(scope) for scope in scopes or _USUAL]
     token, record = _with_keys(
-        lambda kept: kept.create(
-            store, wanted, rate=rate or settings.rate, burst=burst or settings.burst, note=note
+        lambda kept, home: create_key(
+            kept,
+            home,
+            store,
+            wanted,
+            rate=rate or settings.rate,
+            burst=burst or settings.burst,
+            note=note,
         )
     )
     if as_json:
@@ -69,7 +78,7 @@ def create(
 @_json
 def list_(as_json: bool) -> None:
     """Print every key that was ever made, without its secret."""
-    records = _with_keys(lambda kept: kept.all())
+    records = _with_keys(lambda kept, _home: kept.all())
     if as_json:
         click.echo(json.dumps({"keys": [_row(record) for record in records]}))
         return
@@ -83,19 +92,22 @@ def list_(as_json: bool) -> None:
 @_json
 def revoke(key_id: str, as_json: bool) -> None:
     """End a key; it holds nowhere from the next request on."""
-    record = _with_keys(lambda kept: kept.revoke(key_id))
+    from ops.keys import revoke_key
+
+    record = _with_keys(lambda kept, home: revoke_key(kept, home, key_id))
     click.echo(json.dumps(_row(record)) if as_json else f"key {record.id} of {record.store} is revoked")
 
 
-def _with_keys(use: Callable[[KeyStore], Awaitable[T]]) -> T:
+def _with_keys(use: Callable[[KeyStore, Path], Awaitable[T]]) -> T:
     from feature_store.buyer_reads import open_store
+    from feature_store.settings import HomeSettings
     from inference.api.keys import KeyStore
     from streams.settings import WorkerSettings
 
     async def run() -> T:
         store = open_store(WorkerSettings().store_url)
         try:
-            return await use(KeyStore(store))
+            return await use(KeyStore(store), HomeSettings().home)
         finally:
             await store.aclose()
 
