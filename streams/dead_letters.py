@@ -1,4 +1,4 @@
-"""Dead letters: records that break the contract, kept with the reason and their raw bytes."""
+"""Dead letters: records that were refused, kept with the reason and their raw bytes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ MAX_DETAIL_CHARS: Final = 500
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of the topic clickstream-dead-letters, keyed as the record was.
+    """One message of a topic of dead letters, keyed as the record was that it is about.
 
-    reason is a DeadLetterReason; detail is a sentence for a person; raw_base64 holds the first 64 KiB
-    of the record's raw_bytes bytes, whose SHA-256 is raw_sha256.
+    reason: of an event a DeadLetterReason; of an assignment webhook_refused or no_assignment. detail is a
+    sentence for a person; raw_base64 holds the first 64 KiB of the record's raw_bytes bytes, whose SHA-256 is
+    raw_sha256.
     """
 
     reason: str

@@ -4,6 +4,7 @@ StreamsError
 +-- KafkaConnectionError   no broker answers, or it refuses our user, password or certificate
 +-- ProducerError          Kafka did not take what was sent: drop the cache, re-read, seek
 +-- ConsumerError          the consumer is fatally broken (fenced static member, say): exit and restart
++-- WebhookError           the webhook sink has no usable URL or secret
 +-- TopicError             a topic is missing or has another shape than the design asks for
 """
 
@@ -38,3 +39,7 @@ class MetricsPortError(StreamsError):
 
 class TopicError(StreamsError):
     """A topic does not exist or cannot be used."""
+
+
+class WebhookError(StreamsError):
+    """The webhook sink cannot begin: no URL, or no secret that fits."""

@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "study": "ops.cli.study:study",
     "train": "ops.cli.train:train",
     "verify": "ops.cli.verify:verify",
+    "webhook": "ops.cli.webhook:webhook",
     "worker": "ops.cli.worker:worker",
 }
 
@@ -49,6 +50,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "RetrainSettings": "SIMPERSONA_RETRAIN_",
     "WindowSettings": "SIMPERSONA_",
     "DriftSettings": "SIMPERSONA_DRIFT_",
+    "WebhookSettings": "SIMPERSONA_WEBHOOK_",
 }
 
 

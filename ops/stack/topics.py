@@ -22,6 +22,7 @@ def topics(partitions: int) -> dict[str, tuple[int, dict[str, str]]]:
         "clickstream": (partitions, CLICKSTREAM),
         "clickstream-dead-letters": (partitions, KEEP),
         "persona-assignments": (partitions, KEEP),
+        "persona-webhook-dead-letters": (partitions, KEEP),
         "simpersona-control": (1, KEEP),  # one partition: commands have one order
         "simpersona-erasures": (ERASURE_PARTITIONS, COMPACTED),
     }

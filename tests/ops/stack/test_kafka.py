@@ -34,6 +34,7 @@ def test_topics_are_made_once_and_as_designed(kafka: Kafka) -> None:
         "clickstream": 8,
         "clickstream-dead-letters": 8,
         "persona-assignments": 8,
+        "persona-webhook-dead-letters": 8,
         "simpersona-control": 1,
         "simpersona-erasures": 8,
     }

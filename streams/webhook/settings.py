@@ -1,0 +1,36 @@
+"""Settings of the webhook sink, read from the environment (SIMPERSONA_WEBHOOK_*)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WebhookSettings(BaseSettings):
+    """Where `simpersona webhook` posts assignments to, how, and how many at once."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_WEBHOOK_", frozen=True)
+
+    url: str | None = Field(None, description="where to post; needed", pattern=r"^https?://")
+    form: Literal["webhook", "segment"] = Field(
+        "webhook",
+        description="webhook: signed batches (Standard Webhooks); segment: a batch of identify calls",
+    )
+    secret: SecretStr | None = Field(
+        None,
+        description="webhook: whsec_ and the base64 of 24 to 64 random bytes; segment: the write key; needed",
+    )
+    stores: tuple[str, ...] = Field(
+        (), description='whose assignments to post, as JSON: ["acme"]; unset: all stores\''
+    )
+    group: str = Field("simpersona-webhook", description="consumer group; another URL needs another one")
+    dead_letters_topic: str = Field(
+        "persona-webhook-dead-letters",
+        description="topic of assignments that the URL refused, with its answer",
+    )
+    batch_items: int = Field(100, description="most assignments a request", ge=1, le=2_000)
+    linger_ms: int = Field(200, description="how long a request waits to fill", ge=1)
+    timeout_s: float = Field(10.0, description="longest wait for each step of a request", gt=0)
+    backoff_s: float = Field(60.0, description="longest pause between tries, which go on for ever", gt=0)
