@@ -22,6 +22,7 @@ from inference.api.settings import ApiSettings
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.settings import EncoderSettings
 from inference.windows import WindowSettings
+from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
@@ -128,6 +129,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "features.md": features_page,
     "event.schema.json": event_schema,
     "openapi.json": openapi,
+    "asyncapi.yaml": asyncapi_yaml,
     "personas.md": personas,
 }
 
