@@ -30,6 +30,7 @@ from ops.personas import personas_page
 from ops.retrain_settings import RetrainSettings
 from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
+from streams.webhook.settings import WebhookSettings
 from training.gates import GateSettings
 from training.mlflow_client import RegistrySettings
 
@@ -46,6 +47,7 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     RetrainSettings,
     WindowSettings,
     DriftSettings,
+    WebhookSettings,
     DashboardSettings,
 )
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
