@@ -1,0 +1,83 @@
+"""One Kafka, one worker and one API that knows where the worker's metrics are; and a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ops.stack.kafka import Kafka
+from ops.stack.processes import free_ports
+from tests.api_process import SCOPES, Api, event
+from tests.rig import Rig, Worker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+WINDOW_S = 10
+"""Short windows of event time, so that drift has something to show within seconds."""
+
+
+@pytest.fixture(scope="module")
+def live(rig_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    rig_kafka.start()
+    rig = Rig(rig_kafka, tmp_path_factory.mktemp("page-rig"))
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def worker(live: Rig) -> Worker:
+    (port,) = free_ports(1)
+    return live.worker(environment={"SIMPERSONA_WINDOW_SECONDS": str(WINDOW_S)}, metrics_port=port)
+
+
+@pytest.fixture(scope="module")
+def api(live: Rig, worker: Worker) -> Iterator[Api]:
+    environment = {
+        "SIMPERSONA_WINDOW_SECONDS": str(WINDOW_S),
+        "SIMPERSONA_DASHBOARD_WORKERS": json.dumps(
+            [f"http://127.0.0.1:{worker.settings.metrics_port}/metrics"]
+        ),
+        "SIMPERSONA_DASHBOARD_EVERY_S": "0.5",
+    }
+    process = Api(live, environment=environment, heartbeat_s=0.5)
+    yield process
+    assert process.stop() == 0, process.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def operator_key(api: Api) -> str:
+    """May do everything in every store."""
+    return api.new_key("*", *SCOPES, "operation:read")
+
+
+@pytest.fixture(scope="module")
+def operator(api: Api, operator_key: str) -> Iterator[httpx.Client]:
+    with api.client(operator_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed (Debian's package chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium)
+        yield running
+        running.close()
+
+
+def click(client: httpx.Client, store: str, buyer: str, number: int, kind: str = "product_view") -> None:
+    """One event of a shopper, through the collector."""
+    said: dict[str, Any] = event(f"{store}-{buyer}-{number}", buyer, kind) | {"store": store}
+    answer = client.post("/v1/events", json=said)
+    assert answer.status_code == 202, answer.text
