@@ -16,11 +16,11 @@ class WebhookSettings(BaseSettings):
     url: str | None = Field(None, description="where to post; needed", pattern=r"^https?://")
     form: Literal["webhook", "segment"] = Field(
         "webhook",
-        description="webhook: signed batches (Standard Webhooks); segment: a batch of identify calls",
+        description="webhook: signed batches (Standard Webhooks); segment: batches of identify calls",
     )
     secret: SecretStr | None = Field(
         None,
-        description="webhook: whsec_ and the base64 of 24 to 64 random bytes; segment: the write key; needed",
+        description="needed; webhook: whsec_ and the base64 of 24 to 64 random bytes; segment: the write key",
     )
     stores: tuple[str, ...] = Field(
         (), description='whose assignments to post, as JSON: ["acme"]; unset: all stores\''
@@ -28,7 +28,7 @@ class WebhookSettings(BaseSettings):
     group: str = Field("simpersona-webhook", description="consumer group; another URL needs another one")
     dead_letters_topic: str = Field(
         "persona-webhook-dead-letters",
-        description="topic of assignments that the URL refused, with its answer",
+        description="topic of what the URL refused, with its answer",
     )
     batch_items: int = Field(100, description="most assignments a request", ge=1, le=2_000)
     linger_ms: int = Field(200, description="how long a request waits to fill", ge=1)
