@@ -24,6 +24,8 @@ _LATENCY_ROWS: Final = 256  # a micro-batch of a busy worker
 _LATENCY_ROUNDS: Final = 60
 _PARITY_ROWS: Final = 4096
 _BATCHES: Final = (1, 7, 256)
+_LEAST: Final = (measures.LEAST_BUYERS, 5)
+"""Codes of how many buyers incoherence looks at; the smaller where the buyers are too few for the larger."""
 
 
 class Figures(NamedTuple):
@@ -74,16 +76,19 @@ def measure(bundles: Sequence[Bundle], rows: GateRows) -> list[Figures]:
     """The figures of each bundle on the same rows.
 
     Purity and JS (training.evaluation.measures) are of held-out buyers, by the funnel strata that the other
-    buyers of their code reached; JS is the mean over stores. Incoherence is that of the worse of both axes.
+    buyers of their code reached; JS is the mean over stores. Incoherence is that of the worse of both axes,
+    in codes of 10 buyers or more; of 5 for all encoders where one has no code of 10.
     """
-    return [
-        _figures(bundle, rows, latency)
-        for bundle, latency in zip(bundles, latencies_ms(bundles, rows.vectors), strict=True)
-    ]
+    codes = [run_graph(open_graph(bundle.model, threads=1), rows.vectors).code for bundle in bundles]
+    fullest = min(int(np.bincount(each).max()) for each in codes)
+    least = next((count for count in _LEAST if fullest >= count), _LEAST[-1])
+    latencies = latencies_ms(bundles, rows.vectors)
+    return [_figures(*one, rows, least) for one in zip(bundles, codes, latencies, strict=True)]
 
 
-def _figures(bundle: Bundle, rows: GateRows, latency_ms: float) -> Figures:
-    codes = run_graph(open_graph(bundle.model, threads=1), rows.vectors).code
+def _figures(
+    bundle: Bundle, codes: NDArray[np.int64], latency_ms: float, rows: GateRows, least: int
+) -> Figures:
     stratum, classes = strata(rows.vectors), len(STRATA)
     held, rest = rows.held_out, ~rows.held_out
     majority = measures.majorities(codes[rest], stratum[rest], classes, CODES)
@@ -94,7 +99,9 @@ def _figures(bundle: Bundle, rows: GateRows, latency_ms: float) -> Figures:
         here = held & (rows.store == store)
         once = measures.once(int(here.sum()))
         divergences.append(measures.funnel_divergence(mixes[codes[here]], stratum[here], once)[0])
-    axes = [measures.incoherence(codes, axis, everyone)[0] for axis in (rows.engagement, rows.exploration)]
+    axes = [
+        measures.incoherence(codes, axis, everyone, least)[0] for axis in (rows.engagement, rows.exploration)
+    ]
     return Figures(
         purity=float(
             measures.accuracy(majority[codes[held]], stratum[held], measures.once(int(held.sum())))[0]

@@ -50,8 +50,9 @@ class Verdict(NamedTuple):
 def judge(champion: Figures, candidate: Figures, settings: GateSettings) -> list[Verdict]:
     """Hold the candidate's figures against the champion's.
 
-    Incoherence is not known where no code has enough buyers; then that gate says nothing, and passes. Any
-    other figure that is not a number fails.
+    Incoherence is not known where no code has enough buyers. Where the champion's is not, there is nothing to
+    hold the candidate against, and the gate passes; a candidate that alone cannot show its own fails, as does
+    any other figure that is not a number.
     """
     at_least = {
         "purity": champion.purity - settings.purity_loss,
@@ -68,7 +69,7 @@ def judge(champion: Figures, candidate: Figures, settings: GateSettings) -> list
         ours, theirs = getattr(candidate, gate), getattr(champion, gate)
         bound = at_least.get(gate, at_most.get(gate, math.nan))
         passed = ours >= bound if gate in at_least else ours <= bound
-        passed |= gate == "incoherence" and (math.isnan(ours) or math.isnan(theirs))
+        passed |= gate == "incoherence" and math.isnan(theirs)
         verdicts.append(Verdict(gate, theirs, ours, bound, bool(passed)))
     return verdicts
 

@@ -10,6 +10,7 @@ import pytest
 
 from feature_store.vector import SCALARS, VECTOR_SIZE
 from inference.bundle import Bundle
+from inference.graph import open_graph, run_graph
 from inference.publish import seal_bundle
 from tests.inference.bundles import make_bundle, model_bytes, random_vectors, stage_bundle
 from training.dataset import BuyerVectors
@@ -56,6 +57,21 @@ def test_rows_are_split_as_training_splits_them_and_levels_come_from_the_others(
     assert rows.held_out.sum() == 100
     assert set(rows.store.tolist()) == {0, 1}
     assert rows.vectors.shape == (400, VECTOR_SIZE)
+
+
+def test_few_buyers_are_judged_in_smaller_codes(tmp_path: Path) -> None:
+    bundle = bundle_of(tmp_path / "one", parity(0))
+    data = buyers(400)
+    code = run_graph(open_graph(bundle.model, threads=1), data.vectors).code
+    _, different = np.unique(code, return_index=True)
+
+    def incoherence(copies: int) -> float:
+        """Of eight codes with so many buyers each."""
+        few = buyers(8 * copies)._replace(vectors=np.repeat(data.vectors[different[:8]], copies, axis=0))
+        return measure([bundle], GateRows.of(few, 0.25, 0))[0].incoherence
+
+    assert incoherence(12) == incoherence(6)  # copies: the same shares of both ends
+    assert math.isnan(incoherence(4))
 
 
 def test_brief_buyers_are_not_judged() -> None:

@@ -54,11 +54,15 @@ def test_a_figure_that_is_not_a_number_fails(figure: str) -> None:
     assert failed(CHAMPION._replace(**{figure: math.nan})) == [figure]
 
 
-def test_incoherence_that_nobody_knows_says_nothing() -> None:
-    assert failed(CHAMPION._replace(incoherence=math.nan)) == []
+def test_incoherence_that_the_champion_lacks_says_nothing() -> None:
     lacking = CHAMPION._replace(incoherence=math.nan)
     verdicts = judge(lacking, CHAMPION._replace(incoherence=1.0, purity=0.1), SETTINGS)
     assert [it.gate for it in verdicts if not it.passed] == ["purity"]
+    assert refusal(judge(lacking, lacking, SETTINGS)) is None
+
+
+def test_incoherence_that_the_candidate_alone_lacks_fails() -> None:
+    assert failed(CHAMPION._replace(incoherence=math.nan)) == ["incoherence"]
 
 
 @given(st.sampled_from(["purity", "perplexity"]), st.floats(0, 1), st.floats(0, 1))
