@@ -74,12 +74,12 @@ class Judged(NamedTuple):
 def panel(judged: Judged, codes: Ints, least: int = m.LEAST_BUYERS) -> Panel:
     """The measures of codes int64 [buyers] (of whole histories) on the judged buyers."""
     learned, tested = codes[judged.train], codes[judged.test]
-    labels, actual = judged.strata[judged.train], judged.strata[judged.test]
-    said = m.majorities(learned, labels, len(STRATA), CODES)[tested]
+    labels, reached = judged.strata[judged.train], judged.strata[judged.test]
+    guess = m.majorities(learned, labels, len(STRATA), CODES)[tested]
     mixes = m.stratum_mixes(learned, labels, len(STRATA), CODES)[tested]
     measured: Panel = {
-        "purity": partial(m.accuracy, said, actual),
-        "macro_recall": partial(m.macro_recall, said, actual, len(STRATA)),
+        "purity": partial(m.accuracy, guess, reached),
+        "macro_recall": partial(m.macro_recall, guess, reached, len(STRATA)),
         "js": partial(store_divergence, judged, mixes),
         "perplexity": partial(m.perplexity, tested),
     }
@@ -88,7 +88,10 @@ def panel(judged: Judged, codes: Ints, least: int = m.LEAST_BUYERS) -> Panel:
     for axis, levels, scores in zip(AXES, judged.levels, judged.scores, strict=True):
         measured[f"incoherence_{axis}"] = partial(m.incoherence, tested, levels, least=least)
         measured[f"fifth_{axis}"] = partial(m.incoherence, tested, levels, least=least, mixed=0.2)
-        measured[f"d_{axis}"] = partial(m.cohens_d, _ends(judged, codes, scores), scores[judged.test])
+        means = m.code_means(codes[judged.train], scores[judged.train], CODES)
+        said, known, actual = means[tested], means[learned], scores[judged.test]
+        measured[f"d_{axis}"] = partial(m.cohens_d, m.thirds(said, known), actual)
+        measured[f"d_exact_{axis}"] = partial(m.cohens_d_of_shares, m.exact_thirds(said, known), actual)
     return measured
 
 
@@ -117,11 +120,6 @@ def store_divergence(judged: Judged, mixes: Floats, weights: Floats) -> Floats:
         for one in np.unique(store)
     ]
     return np.asarray(np.mean(parts, axis=0))
-
-
-def _ends(judged: Judged, codes: Ints, scores: Floats) -> Ints:
-    means = m.code_means(codes[judged.train], scores[judged.train], CODES)
-    return m.thirds(means[codes[judged.test]], means[codes[judged.train]])
 
 
 class Compared(NamedTuple):

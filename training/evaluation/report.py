@@ -34,6 +34,7 @@ _FORMULAS: Final[tuple[Callable[..., Any], ...]] = (
     measures.jensen_shannon,
     measures.cohens_d,
     measures.thirds,
+    measures.exact_thirds,
     measures.auc,
     measures.kappa,
     measures.brier,

@@ -182,3 +182,21 @@ def test_jensen_shannon_is_a_divergence(p: np.ndarray, q: np.ndarray) -> None:
 @given(arrays(np.int64, 50, elements=st.integers(0, 9)))
 def test_perplexity_lies_between_one_and_the_codes_used(codes: np.ndarray) -> None:
     assert 1 - 1e-9 <= m.perplexity(codes, m.once(50))[0] <= len(np.unique(codes)) + 1e-9
+
+
+def test_exact_thirds_are_thirds_whatever_the_codes() -> None:
+    random = np.random.default_rng(0)
+    for sizes in ([50, 30, 20], [5] * 20, [97, 2, 1], [100]):
+        scores = np.repeat(random.permutation(len(sizes)).astype(float), sizes)
+        shares = m.exact_thirds(scores, scores)
+        np.testing.assert_allclose(shares.sum(axis=1), 100 / 3)
+        assert (shares.sum(axis=0) <= 1 + 1e-12).all()
+
+
+def test_exact_thirds_agree_with_thirds_where_codes_fill_them() -> None:
+    scores = np.repeat([0.0, 1.0, 2.0], 4)
+    values = np.random.default_rng(1).normal(size=12) + scores
+    whole, exact = m.thirds(scores, scores), m.exact_thirds(scores, scores)
+    assert m.cohens_d(whole, values, m.once(12)) == pytest.approx(
+        m.cohens_d_of_shares(exact, values, m.once(12))
+    )
