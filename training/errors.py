@@ -3,6 +3,8 @@
 TrainingError
 +-- DatasetError      the data cannot train an encoder: empty, too few different buyers, NaN
 +-- DivergedError     the loss is not finite
++-- ChatError         an external language model does not answer
++-- CodebookError     tokens of one codebook version were given to a model of another
 +-- EvaluationError   an evaluation cannot be made, or would look at test buyers too early
 +-- ExportError       the exported graph is not valid or does not say what torch says
 +-- RegistryError     the model registry does not answer, or has not what was asked for
@@ -45,3 +47,11 @@ class RetrainError(TrainingError):
 
 class EvaluationError(TrainingError):
     """An evaluation that cannot be made, or that would look at test buyers before the choice."""
+
+
+class ChatError(TrainingError):
+    """An external language model that does not answer as a chat endpoint does."""
+
+
+class CodebookError(TrainingError):
+    """Tokens of a codebook version that the model does not speak, and no alignment that maps them."""

@@ -9,7 +9,13 @@ import click
 
 from ops.cli.lazy import LazyGroup
 
-COMMANDS: Final[dict[str, str]] = {}
+COMMANDS: Final[dict[str, str]] = {
+    "evaluate": "ops.cli.llm.evaluate:evaluate",
+    "export": "ops.cli.llm.export:export",
+    "prepare": "ops.cli.llm.prepare:prepare",
+    "simulate": "ops.cli.llm.simulate:simulate",
+    "train": "ops.cli.llm.train:train",
+}
 """Command -> module:attribute."""
 
 

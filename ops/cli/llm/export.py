@@ -1,0 +1,41 @@
+"""`simpersona llm export`: a persona LLM for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="evaluation-llm.json of `simpersona llm evaluate`, for the model card.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def export(model: Path, out: Path, figures: Path | None, as_json: bool) -> None:
+    """Write MODEL as a plain Hugging Face folder, which transformers and vLLM load without this package.
+
+    Weights as safetensors, the tokenizer with the persona tokens, generation settings and a model card.
+    docs/simulators.md says how to use it.
+    """
+    from training.persona_llm.export import export_llm, read_figures
+    from training.persona_llm.folder import load_llm
+
+    read = None if figures is None else read_figures(figures)
+    loaded = load_llm(model)
+    files = export_llm(loaded, out, read)
+    report = {
+        "out": str(out),
+        "files": files,
+        "model_version": loaded.manifest.model_version,
+        "codebook_version": loaded.manifest.codebook_version,
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    click.echo(f"persona LLM {loaded.manifest.model_version} in {out}: {', '.join(files)}")

@@ -1,0 +1,112 @@
+"""`simpersona llm prepare`: events -> traces."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from feature_store.events import Event
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
+)
+@click.option(
+    "--model",
+    "bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle folder of the encoder; default: the settings', else the package's.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option(
+    "--min-events",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Shorter sessions are left out.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Same seed, same splits and goals.",
+)
+@click.option(
+    "--rewrite-url",
+    help="Chat endpoint (http://host:port/v1) that says each goal in other words; see docs/simulators.md.",
+)
+@click.option(
+    "--no-erasures", is_flag=True, help="Do not ask Kafka who was erased: an archive's own purges have to do."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def prepare(
+    paths: tuple[Path, ...],
+    bundle: Path | None,
+    out: Path,
+    min_events: int,
+    seed: int,
+    rewrite_url: str | None,
+    no_erasures: bool,
+    as_json: bool,
+) -> None:
+    """Turn real sessions into traces that a persona LLM learns from.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. A trace is one session:
+    store, persona tokens, goals, and the actions in their order. OUT holds traces.parquet, stores.json and
+    manifest.json.
+    """
+    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.settings import EncoderSettings
+    from ops.erasures import void_before
+    from ops.progress import progress_bars
+    from training.persona_llm.chat import Chat, ChatSettings
+    from training.persona_llm.prepare import prepare as make
+    from training.persona_llm.rewriting import chat_rewriter
+    from training.snapshot import snapshot_batches, take_archive, take_files
+
+    encoder = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    snapshots = [take_archive(path, now) if path.is_dir() else take_files([path], now) for path in paths]
+    archived = any(path.is_dir() for path in paths)
+    with ExitStack() as stack:
+        chat = stack.enter_context(Chat(rewrite_url, ChatSettings())) if rewrite_url else None
+        void = stack.enter_context(void_before(connected=archived and not no_erasures))
+        bars = stack.enter_context(progress_bars())
+        bar = bars.add_task("reading events", total=None)
+
+        def counted() -> Iterator[list[Event]]:
+            for snapshot in snapshots:
+                for batch in snapshot_batches(snapshot, void):
+                    yield batch
+                    bars.advance(bar, len(batch))
+
+        manifest = make(
+            counted(),
+            encoder,
+            out,
+            sources=[said for snapshot in snapshots for said in snapshot.sources()],
+            command=shlex.join(["simpersona", *sys.argv[1:]]),
+            min_events=min_events,
+            seed=seed,
+            rewriter=chat and chat_rewriter(chat),
+        )
+    if as_json:
+        click.echo(json.dumps(manifest))
+        return
+    for store, about in manifest["stores"].items():
+        rates = "  ".join(f"{name} {share:.1%}" for name, share in about["base_rates"].items())
+        click.echo(
+            f"{store}: {sum(about['sessions'].values()):,} sessions of {about['buyers']:,} buyers  {rates}"
+        )
+    click.echo(f"codebook {manifest['codebook_version']}, written to {out}")

@@ -1,0 +1,122 @@
+"""`simpersona llm simulate`: a population of shopping agents."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ops.store_mix import Source
+    from training.persona_llm.population import GoalName
+
+
+def _store_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    from feature_store.events import STORE_PATTERN
+
+    if name is not None and not re.match(STORE_PATTERN, name):
+        raise click.BadParameter(f"{name!r} is no store's name: 1 to 64 of A-Z a-z 0-9 . _ -")
+    return name
+
+
+@click.command()
+@click.option(
+    "--model", type=click.Path(path_type=Path), required=True, help="Folder that `simpersona llm train` made."
+)
+@click.option(
+    "--store", required=True, help="Whose shoppers, and where they shop; a store of the model's traces."
+)
+@click.option("-n", "--count", "n", default=100, show_default=True, type=click.IntRange(min=1, max=1_000_000))
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Same seed and model, same sessions.",
+)
+@click.option(
+    "--goal",
+    type=click.Choice(["neutral", "look", "cart", "checkout", "purchase"]),
+    default="neutral",
+    show_default=True,
+    help="What agents are asked for; neutral says nothing of intent.",
+)
+@click.option(
+    "--source",
+    type=click.Choice(["reference", "live"]),
+    default="reference",
+    show_default=True,
+    help="Where the store's mix of codes is from: the bundle's training buyers, or what workers counted.",
+)
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    help="Bundle folder of the mix; default: the settings', else the package's.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Parquet for the sessions.")
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="NDJSON for events, to send by `simpersona events replay`.",
+)
+@click.option(
+    "--as-store", callback=_store_name, help="Name of the store in the events; else the store's own."
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def simulate(
+    model: Path,
+    store: str,
+    n: int,
+    seed: int,
+    goal: GoalName,
+    source: Source,
+    bundle: Path | None,
+    out: Path | None,
+    events: Path | None,
+    as_store: str | None,
+    as_json: bool,
+) -> None:
+    """Let agents shop: n tokens drawn from the store's mix p_s(k), one agent a token.
+
+    Every agent ends as done, left, limit, invalid or loop, and is counted. Without --out and --events only
+    the counts are shown. Tokens of a bundle with another codebook version than the model's are mapped
+    through the registry's alignment, or refused.
+    """
+    from feature_store.writers import write_events
+    from inference.bundle import load_bundle, starter_bundle_path
+    from inference.settings import EncoderSettings
+    from ops.llm.simulate import Asked, as_events, own_agents, populate
+    from ops.progress import progress_bars
+    from training.persona_llm.folder import load_llm
+    from training.persona_llm.population import save_visits
+
+    loaded = load_llm(model)
+    encoder = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    asked = Asked(store, n, seed, goal, source, as_store)
+    with progress_bars() as bars:
+        bar = bars.add_task("agents shopping", total=n)
+        visits, about = populate(
+            loaded, encoder, asked, own_agents(loaded), lambda went: bars.update(bar, completed=went)
+        )
+    if out:
+        save_visits(visits, about, out)
+    if events:
+        write_events(events, [as_events(visits, loaded.store(store), as_store)])
+    if as_json:
+        click.echo(json.dumps(about))
+        return
+    ends = ", ".join(f"{count} {end}" for end, count in about["ends"].items())
+    did = ", ".join(f"{name} {share:.1%}" for name, share in about["share_that_did"].items())
+    click.echo(
+        f"{store}: {n:,} agents of {about['codes']} codes, {about['actions_a_run']} actions each: {ends}"
+    )
+    click.echo(f"{did}; {about['mix']}")
+    if about["mapped"]:
+        mapped = about["mapped"]
+        click.echo(
+            f"tokens mapped from codebook {mapped['from']} to {mapped['to']}; {mapped['lost_share']:.1%} of "
+            "the mix has no counterpart"
+        )

@@ -1,0 +1,99 @@
+"""`simpersona llm train`: traces -> a persona LLM."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from training.persona_llm.config import Schedule
+    from training.persona_llm.traces import Kind
+
+
+@click.command()
+@click.argument("traces", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Model folder to make.")
+@click.option(
+    "--base",
+    default="small",
+    show_default=True,
+    help="small, smollm2, or the folder of a causal LM of Hugging Face.",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["two-stage", "one-stage-mixed", "one-stage-explicit"]),
+    default="two-stage",
+    show_default=True,
+    help="Two-stage: token rows on neutral goals, then all weights on explicit ones.",
+)
+@click.option(
+    "--epochs",
+    default=12,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Passes over the traces, of all stages together.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["before", "early", "after"]),
+    default="after",
+    show_default=True,
+    help="What a token knows: what came before the session, its first three events, or all of the buyer.",
+)
+@click.option(
+    "--lora-rank",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Adapters of this rank in place of all weights.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Same seed and traces, same weights.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def train(
+    traces: Path,
+    out: Path,
+    base: str,
+    schedule: Schedule,
+    epochs: int,
+    kind: Kind,
+    lora_rank: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train a persona LLM on FOLDER, which `simpersona llm prepare` made.
+
+    A run that was killed goes on where it was when the same command is given again. A GPU is used where
+    there is one, in bf16. The run is tracked in the model registry.
+    """
+    from ops.llm.registry import open_llm_registry
+    from training.persona_llm.config import LlmConfig, stages
+    from training.persona_llm.folder import check_absent
+    from training.persona_llm.making import make_llm
+
+    check_absent(out)
+    registry = open_llm_registry()  # before the time is spent: a registry that is away is said now
+    config = LlmConfig(
+        base=base, seed=seed, kind=kind, stages=stages(schedule, base, epochs), lora_rank=lora_rank
+    )
+    manifest = make_llm(traces, config, out, command=shlex.join(["simpersona", *sys.argv[1:]]))
+    registry.track(manifest)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(manifest) | {"out": str(out)}))
+        return
+    click.echo(
+        f"persona LLM {manifest.model_version} in {out}: {manifest.parameters:,} parameters, validation loss "
+        f"{manifest.losses[0]:.3f} -> {min(manifest.losses):.3f} nats an action, codebook "
+        f"{manifest.codebook_version}, trained in {manifest.seconds:.0f} s on {manifest.device}"
+    )

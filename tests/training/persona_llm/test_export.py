@@ -1,0 +1,107 @@
+"""The hand-over: transformers alone loads the folder and writes actions; the card says what must be known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training.errors import ExportError
+from training.persona_llm.actions import ACTIONS
+from training.persona_llm.export import CARD, export_llm, model_card, read_figures
+from training.persona_llm.folder import load_llm
+
+ALONE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Blocker(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"feature_store", "inference", "streams", "training", "ops"}:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocker())
+import json, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = sys.argv[1]
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder)
+prompt = "<|persona_17|>shop: acme\\ngoal: Visit the shop.\\n"
+inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
+inputs.pop("token_type_ids", None)
+torch.manual_seed(0)
+said = model.generate(**inputs)
+first = inputs["input_ids"][0, 0].item()
+print(json.dumps({
+    "first": tokenizer.convert_ids_to_tokens(first),
+    "prompt": tokenizer.decode(inputs["input_ids"][0]),
+    "written": tokenizer.decode(said[0, inputs["input_ids"].shape[1]:]),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(llm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export") / "hf"
+    export_llm(load_llm(llm_folder), out, None)
+    return out
+
+
+def test_transformers_alone_loads_it_and_generates(exported: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ALONE, str(exported)],
+        cwd=exported,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["first"] == "<|persona_17|>"
+    assert said["prompt"] == "<|persona_17|>shop: acme\ngoal: Visit the shop.\n"
+    lines = said["written"].splitlines()
+    assert lines[-1] == "leave"
+    assert set(lines) <= set(ACTIONS)
+
+
+def test_it_holds_no_file_of_ours_and_the_weights_as_they_are(exported: Path, llm_folder: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    assert {"README.md", "generation_config.json", "model.safetensors", "tokenizer.json"} <= names
+    assert not names & {"simpersona-llm.json", "stores.json"}
+    weights = "model.safetensors"
+    assert (exported / weights).read_bytes() == (llm_folder / weights).read_bytes()
+
+
+def test_the_card_names_data_codebook_licence_and_limits(exported: Path, llm_folder: Path) -> None:
+    card = (exported / CARD).read_text()
+    manifest = load_llm(llm_folder).manifest
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    for said in (manifest.codebook_version, manifest.traces_sha256, manifest.model_version, "## Limits"):
+        assert said in card
+    assert "No evaluation was given" in card
+
+
+def test_the_card_has_the_figures_of_an_evaluation(llm_folder: Path, tmp_path: Path) -> None:
+    ara = {"matched": {"value": 0.861, "low": 0.85, "high": 0.874}}
+    path = tmp_path / "evaluation-llm.json"
+    path.write_text(json.dumps({"held_out": {"ara": ara}, "device": "a CPU"}))
+    card = model_card(load_llm(llm_folder), read_figures(path))
+    assert "| held out: ara matched | 0.861 | 0.850 to 0.874 |" in card
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_file_without_figures_is_named(llm_folder: Path, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "evaluation-llm.json"
+    path.write_text(content)
+    with pytest.raises(ExportError, match="holds no figures"):
+        model_card(load_llm(llm_folder), read_figures(path))
+
+
+def test_an_export_is_not_written_over(llm_folder: Path, exported: Path) -> None:
+    with pytest.raises(ExportError, match="is there already"):
+        export_llm(load_llm(llm_folder), exported, None)

@@ -1,0 +1,81 @@
+"""Preparing traces: the folder is whole or not there, the manifest says what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from feature_store.errors import OutputError
+from inference.bundle import load_bundle, starter_bundle_path
+from inference.onnx_encoder import OnnxEncoder
+from tests.training.persona_llm.models import history
+from tests.training.persona_llm.shops import event
+from tests.training.test_registry import full_disk
+from training.errors import DatasetError
+from training.persona_llm.prepare import STORES, prepare
+from training.persona_llm.store_model import load_stores
+from training.persona_llm.traces import load_traces, make_traces
+
+BUNDLE = load_bundle(starter_bundle_path())
+
+
+def make(out: Path, **options: object) -> dict[str, object]:
+    asked = {"sources": ["a file"], "command": "test"} | options
+    return prepare([history()[:200], history()[200:]], BUNDLE, out, **asked)  # type: ignore[arg-type]
+
+
+def test_the_folder_holds_what_the_manifest_says(tmp_path: Path) -> None:
+    manifest = make(tmp_path / "traces", seed=3)
+    traces, read = load_traces(tmp_path / "traces")
+    assert read == manifest
+    assert manifest["codebook_version"] == BUNDLE.codebook_version
+    assert (manifest["sources"], manifest["seed"], manifest["min_events"]) == (["a file"], 3, 3)
+    assert manifest["events"] == len(history())
+    content = (tmp_path / "traces" / "traces.parquet").read_bytes()
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    about = manifest["stores"]["acme"]  # type: ignore[index]
+    assert sum(about["sessions"].values()) == len(traces) == 120
+    assert about["base_rates"] == {"A": 0.5, "D": 0.5}
+    assert set(about["base_rates_of_splits"]) == {"train", "validation", "test"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "traces"]
+
+
+def test_traces_are_those_of_the_whole_history_at_once(tmp_path: Path) -> None:
+    make(tmp_path / "traces")
+    traces, _ = load_traces(tmp_path / "traces")
+    encoder = OnnxEncoder(BUNDLE)
+    at_once = make_traces([history()], lambda vectors: encoder.encode(vectors).code, min_events=3, seed=0)
+    assert sorted(traces, key=lambda t: t.buyer) == sorted(at_once, key=lambda t: t.buyer)
+
+
+def test_stores_are_learned_from_training_buyers_with_the_currency_of_their_prices(tmp_path: Path) -> None:
+    priced = [
+        event("product_view", m, f"b{b}", "p", price=2.0, currency="EUR") for b in range(9) for m in range(3)
+    ]
+    prepare([priced], BUNDLE, tmp_path / "traces", sources=[], command="test")
+    stores = load_stores(tmp_path / "traces" / STORES)
+    assert stores["acme"].currency == "EUR"
+    traces, _ = load_traces(tmp_path / "traces")
+    assert sum(stores["acme"].views) == sum(len(t.steps) - 1 for t in traces if t.split == "train")
+
+
+def test_no_session_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no session among 660 events has 7 events"):
+        make(tmp_path / "traces", min_events=7)
+    with pytest.raises(DatasetError, match="no session among 0 events"):
+        prepare([], BUNDLE, tmp_path / "traces", sources=[], command="test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    make(tmp_path / "traces")
+    with pytest.raises(DatasetError, match="is there already"):
+        make(tmp_path / "traces")
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    with full_disk(1_000), pytest.raises(OutputError, match="cannot be written"):
+        make(tmp_path / "traces")
+    assert list(tmp_path.iterdir()) == []

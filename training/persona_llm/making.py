@@ -1,0 +1,47 @@
+"""A folder of traces -> a model folder."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from training.persona_llm.config import LlmConfig
+from training.persona_llm.folder import LlmManifest, check_absent, save_llm
+from training.persona_llm.prepare import STORES
+from training.persona_llm.store_model import load_stores
+from training.persona_llm.traces import load_traces
+from training.persona_llm.train import train_llm
+
+
+def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> LlmManifest:
+    """Train on what `prepare` wrote and save the model; a killed training goes on with the same arguments.
+
+    Raises:
+        DatasetError: the folder holds no traces, or too few with a token of config.kind.
+        DivergedError, ExportError, OutputError: see train_llm and save_llm.
+    """
+    check_absent(out)
+    traces, about = load_traces(prepared)
+    stores = load_stores(prepared / STORES)
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    trained = train_llm(traces, config, checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"))
+    return save_llm(
+        trained,
+        stores,
+        about,
+        out,
+        command=command,
+        device=device_name(),
+        seconds=time.monotonic() - began,
+    )
+
+
+def device_name() -> str:
+    """What the figures of a run were made on, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
