@@ -15,17 +15,11 @@ from training.errors import EvaluationError
 from training.evaluation.points import TEST, Points, select
 
 
-class Sealed:
-    """Points whose test buyers cannot be had before a choice was written."""
+class ChoiceFile:
+    """The file that fixes a configuration before test buyers are seen."""
 
-    def __init__(self, points: Mapping[str, Points], choice: Path) -> None:
-        """`choice`: the file that fixes the configuration."""
-        self._points = dict(points)
-        self._choice = choice
-
-    def validation(self) -> dict[str, Points]:
-        """The points without any row of a test buyer."""
-        return {view: _without_test(points) for view, points in self._points.items()}
+    def __init__(self, path: Path) -> None:
+        self._choice = path
 
     def chosen(self, candidates: str) -> dict[str, Any] | None:
         """The choice that was made among the same candidates (their digest), None if there is none yet.
@@ -55,8 +49,8 @@ class Sealed:
         choice: dict[str, Any] = json.loads(self._choice.read_text())
         return choice
 
-    def open(self) -> dict[str, Points]:
-        """The points with their test buyers; the first opening is noted in the choice.
+    def note_opened(self) -> None:
+        """Note that the test buyers are seen from now on, where it is not noted yet.
 
         Raises:
             EvaluationError: nothing was chosen yet.
@@ -66,6 +60,27 @@ class Sealed:
         choice = json.loads(self._choice.read_text())
         if "opened_at" not in choice:
             _write(self._choice, choice | {"opened_at": _now()})
+
+
+class Sealed(ChoiceFile):
+    """Points whose test buyers cannot be had before a choice was written."""
+
+    def __init__(self, points: Mapping[str, Points], choice: Path) -> None:
+        """`choice`: the file that fixes the configuration."""
+        super().__init__(choice)
+        self._points = dict(points)
+
+    def validation(self) -> dict[str, Points]:
+        """The points without any row of a test buyer."""
+        return {view: _without_test(points) for view, points in self._points.items()}
+
+    def open(self) -> dict[str, Points]:
+        """The points with their test buyers; the first opening is noted in the choice.
+
+        Raises:
+            EvaluationError: nothing was chosen yet.
+        """
+        self.note_opened()
         return self._points
 
 

@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from training.persona_llm.actions import ACTIONS, NUMBER, Step
 from training.persona_llm.base import Base, action_line
-from training.persona_llm.prompts import prompt_text
+from training.persona_llm.prompts import ANY_STORE, prompt_text
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.storefront import Goal, Storefront
 
@@ -30,12 +30,16 @@ LOOP_STEPS: Final = 24
 
 
 class Shopper(NamedTuple):
-    """Who shops where for what: a code (NO_CODE for none), a store, a goal, and actions already done."""
+    """Who shops where for what: a code (NO_CODE for none), a store, a goal, and actions already done.
+
+    named: whether the prompt says the store's name; a store that was not trained on is better left unnamed.
+    """
 
     store: str
     code: int
     goal: Goal
     begun: tuple[str, ...] = ()
+    named: bool = True
 
 
 class Run(NamedTuple):
@@ -111,7 +115,8 @@ class _Agent:
     def prompt(self) -> str:
         """What the model reads before it writes the first action."""
         begun = "".join(map(action_line, self.begun))
-        return prompt_text(self.shopper.store, self.shopper.goal.text, self.shopper.code) + begun
+        store = self.shopper.store if self.shopper.named else ANY_STORE
+        return prompt_text(store, self.shopper.goal.text, self.shopper.code) + begun
 
     def run(self) -> Run:
         """The whole run; it must have ended."""
@@ -130,13 +135,14 @@ class _Grammar:
     def __init__(self, base: Base) -> None:
         tokenizer: Any = base.tokenizer
         self.size = len(tokenizer)
-        self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
+        tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
         lines = "|".join(f'"{action}\\n"' for action in ACTIONS)
-        self._lark = llguidance.grammar_from("lark", f"start: {lines}")
+        lark = llguidance.grammar_from("lark", f"start: {lines}")
+        self._unread = llguidance.LLMatcher(tokens, lark, log_level=0)
 
     def matcher(self) -> llguidance.LLMatcher:
-        """A reader of one line."""
-        return llguidance.LLMatcher(self._tokens, self._lark, log_level=0)
+        """A reader of one line. Copied: to compile the grammar anew took half of a simulation's time."""
+        return self._unread.deep_copy()
 
     def allowed(self, matcher: llguidance.LLMatcher) -> NDArray[np.bool_]:
         """bool [vocabulary]: tokens that may come next."""

@@ -4,6 +4,7 @@ Hugging Face's."""
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -42,16 +43,17 @@ def action_line(action: str) -> str:
     return f"{action}\n"
 
 
-def load_base(name: str, seed: int) -> Base:
+def load_base(name: str, seed: int, words: Sequence[str] = ()) -> Base:
     """Load `small`, `smollm2`, or a folder that transformers can read.
 
-    seed: of the small model's weights.
+    seed: of the small model's weights. words: what its goals and prompts often say (stores, categories),
+    which the small model then reads as one token each.
 
     Raises:
         ExportError: the package or the folder is missing, or holds no causal LM.
     """
     if name == SMALL:
-        return _small(seed)
+        return _small(seed, words)
     try:
         model, tokenizer = _smollm2() if name == SMOLLM2 else _folder(Path(name))
     except (OSError, ValueError) as error:
@@ -91,9 +93,9 @@ def _smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model, tokenizer
 
 
-def _small(seed: int) -> Base:
+def _small(seed: int, words: Sequence[str]) -> Base:
     """About a million parameters; each action line is one token of its own."""
-    tokenizer = _word_tokenizer()
+    tokenizer = _word_tokenizer(words)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -111,7 +113,7 @@ def _small(seed: int) -> Base:
     return Base(SMALL, LlamaForCausalLM(config).eval(), tokenizer)
 
 
-def _word_tokenizer() -> PreTrainedTokenizerFast:
+def _word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
     """Bytes beneath, so that any goal and any store's name can be said; common words and actions above."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary: dict[str, int] = {_PAD: 0, _UNKNOWN: 1, _END: 2}
@@ -124,12 +126,13 @@ def _word_tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=raw, pad_token=_PAD, unk_token=_UNKNOWN, eos_token=_END
     )
     whole: list[Any] = [AddedToken(action_line(action), normalized=False) for action in ACTIONS]
-    whole += [AddedToken(phrase, normalized=False) for phrase in COMMON_PHRASES]
+    whole += [AddedToken(phrase, normalized=False) for phrase in (*COMMON_PHRASES, *words)]
     tokenizer.add_tokens(whole)
     return tokenizer
 
 
 COMMON_PHRASES: Final = (
+    "shop: any\n",
     "shop: ",
     "goal: ",
     "\n",

@@ -42,13 +42,19 @@ class LlmConfig(BaseModel):
     token_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of traces shown without a token: what a shopper is like unknown"
     )
+    store_dropout: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of traces shown without the store's name: what a store never seen is like",
+    )
     lora_rank: int = Field(
         0, ge=0, description="adapters of this rank instead of all weights; 0: all weights"
     )
     checkpoint_steps: int = Field(50, ge=1, description="steps between two checkpoints to resume from")
 
 
-_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 2e-3), "smollm2": (1e-2, 2e-4)}
+_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 3e-3), "smollm2": (1e-2, 2e-4)}
 
 
 def stages(schedule: Schedule, base: str, epochs: int) -> tuple[Stage, ...]:

@@ -51,7 +51,8 @@ def neutral_goal(random: np.random.Generator) -> str:
 def explicit_goal(of: Outcome, steps: Sequence[Step], random: np.random.Generator) -> str:
     """A goal that says the intent `of`, about what the session looked at most."""
     templates = _EXPLICIT[of]
-    return templates[random.integers(len(templates))].format(about=_about(steps))
+    words = about_words(steps)
+    return templates[random.integers(len(templates))].format(about=f" among {words}" if words else "")
 
 
 def wrong_outcome(of: Outcome, random: np.random.Generator) -> Outcome:
@@ -60,10 +61,11 @@ def wrong_outcome(of: Outcome, random: np.random.Generator) -> Outcome:
     return others[random.integers(len(others))]
 
 
-def _about(steps: Sequence[Step]) -> str:
+def about_words(steps: Sequence[Step]) -> str:
+    """The category that a session looked at most, in words; empty where the store has no words for it."""
     categories = [step.item.category for step in steps if step.item and step.item.category]
     if not categories:
         return ""
     # The leaf of a path is a word; an id of a shop's own, digits only, says nothing.
     leaf = max(sorted(set(categories)), key=categories.count).replace("/", ".").rpartition(".")[2]
-    return "" if leaf.isdigit() else f" among {leaf.replace('_', ' ').replace('-', ' ')}"
+    return "" if leaf.isdigit() else leaf.replace("_", " ").replace("-", " ")

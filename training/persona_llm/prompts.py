@@ -16,6 +16,9 @@ from training.persona_llm.traces import NO_CODE, Trace
 IGNORED: Final = -100
 """Label of what is given, not predicted (torch's cross-entropy)."""
 GoalKind = Literal["neutral", "explicit", "wrong"]
+ANY_STORE: Final = "any"
+"""Said in place of a store's name: of a store that the model was not trained on, and of a share of the
+training traces (LlmConfig.store_dropout), so that an unnamed store is nothing new."""
 
 
 class Example(NamedTuple):
@@ -32,12 +35,20 @@ def prompt_text(store: str, goal: str, code: int) -> str:
 
 
 def example(
-    trace: Trace, code: int, goal: GoalKind, tokenizer: PreTrainedTokenizerBase, *, given: int = 0
+    trace: Trace,
+    code: int,
+    goal: GoalKind,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    given: int = 0,
+    named: bool = True,
 ) -> Example:
-    """A trace as token ids; its first `given` actions count as read, not as written."""
+    """A trace as token ids; its first `given` actions count as read, not as written. named: whether the
+    store's name is said."""
     goals = {"neutral": trace.neutral, "explicit": trace.explicit, "wrong": trace.wrong}
     lines = [action_line(action) for action in trace.actions]
-    read = prompt_text(trace.store, goals[goal], code) + "".join(lines[:given])
+    store = trace.store if named else ANY_STORE
+    read = prompt_text(store, goals[goal], code) + "".join(lines[:given])
     return Example(
         tokenizer(read, add_special_tokens=False)["input_ids"],
         tokenizer("".join(lines[given:]), add_special_tokens=False)["input_ids"],

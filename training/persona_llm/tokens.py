@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from tokenizers import AddedToken
 from transformers import PreTrainedModel
 
 from inference.assignment import token
+from inference.bundle import Bundle
 from inference.graph import CODES
+from training.errors import ExportError
 from training.persona_llm.base import Base
 
 TOKENS: Final = tuple(token(code) for code in range(CODES))
@@ -44,6 +47,14 @@ def add_persona_tokens(
         for embeddings in _tables(model):
             embeddings[torch.from_numpy(ids)] = rows.to(embeddings.dtype)
     return ids
+
+
+def codebook(bundle: Bundle) -> NDArray[np.float32]:
+    """The codes' vectors, float32 [256, 96], as they stand in the encoder's graph."""
+    for tensor in onnx.load_from_string(bundle.model).graph.initializer:
+        if tensor.name == "codebook":
+            return np.array(onnx.numpy_helper.to_array(tensor), dtype=np.float32)
+    raise ExportError(f"the encoder {bundle.codebook_version} does not name its codebook; train it again")
 
 
 def _tables(model: PreTrainedModel) -> list[torch.Tensor]:

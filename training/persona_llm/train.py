@@ -6,10 +6,11 @@ import json
 import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import structlog
@@ -22,12 +23,17 @@ from torch import Tensor, nn
 from training.errors import DatasetError, DivergedError
 from training.persona_llm.base import Base, load_base
 from training.persona_llm.config import LlmConfig, Stage
+from training.persona_llm.goals import about_words
 from training.persona_llm.prompts import Example, GoalKind, batch, example
 from training.persona_llm.sessions import LANDMARK
 from training.persona_llm.tokens import add_persona_tokens
 from training.persona_llm.traces import NO_CODE, Trace
 
 log = structlog.get_logger()
+
+_POOL: Final = 16
+"""Batches that are sorted by length together."""
+_WORD_USES: Final = 5
 
 
 class TrainedLlm(NamedTuple):
@@ -55,11 +61,12 @@ def train_llm(
     *,
     checkpoint: Path | None = None,
     code_vectors: NDArray[np.float32] | None = None,
+    words: Sequence[str] = (),
 ) -> TrainedLlm:
     """Train on the traces of the split "train" that have a token of config.kind; the others choose the epoch.
 
     checkpoint: a file to go on from after a kill; it is removed at the end. code_vectors float32 [256, d]:
-    the codebook, where token rows start from it.
+    the codebook, where token rows start from it. words: what goals often say besides common_words.
 
     Raises:
         DatasetError: no trace to train or to validate on, or the checkpoint is of another run.
@@ -68,11 +75,18 @@ def train_llm(
     """
     training = _with_token(traces, config, "train")
     validation = _with_token(traces, config, "validation")
-    base = load_base(config.base, config.seed)
+    base = load_base(config.base, config.seed, [*common_words(training), *words])
     vectors = code_vectors if config.token_rows == "codes" else None
     ids = add_persona_tokens(base, seed=config.seed, code_vectors=vectors)
     run = _Run(base, ids, config, training, validation)
     return run.go(checkpoint)
+
+
+def common_words(traces: Sequence[Trace]) -> list[str]:
+    """Store names, and the words of _WORD_USES explicit goals or more that are not of a template."""
+    uses = Counter(about for trace in traces if (about := about_words(trace.steps)))
+    stores = {trace.store for trace in traces}
+    return sorted(stores | {word for word, count in uses.items() if count >= _WORD_USES})
 
 
 def _with_token(traces: Sequence[Trace], config: LlmConfig, split: str) -> list[Trace]:
@@ -99,6 +113,8 @@ class _Run:
         self.losses: list[float] = []
         self.best, self.kept = math.inf, dict[str, Tensor]()
         self.given = LANDMARK if config.kind == "early" else 0
+        actions = np.mean([len(trace.steps) - self.given for trace in training])
+        self.actions_a_batch = float(actions) * config.batch_size
 
     def go(self, checkpoint: Path | None) -> TrainedLlm:
         """All steps that are still to do, then the weights of the best epoch of the last stage."""
@@ -125,16 +141,15 @@ class _Run:
         return TrainedLlm(self.base._replace(model=model), self.config, self.losses)
 
     def _plan(self) -> Iterator[_Step]:
-        size, count = self.config.batch_size, len(self.training)
+        lengths = np.array([len(trace.steps) for trace in self.training])
         for number, stage in enumerate(self.config.stages):
-            total = stage.epochs * math.ceil(count / size)
+            total = stage.epochs * math.ceil(len(lengths) / self.config.batch_size)
             done = 0
             for epoch in range(stage.epochs):
-                order = np.random.default_rng([self.config.seed, number, epoch]).permutation(count)
-                for start in range(0, count, size):
-                    yield _Step(
-                        number, epoch, order[start : start + size], done / total, start + size >= count
-                    )
+                random = np.random.default_rng([self.config.seed, number, epoch])
+                batches = _batches(lengths, self.config.batch_size, random)
+                for place, rows in enumerate(batches, start=1):
+                    yield _Step(number, epoch, rows, done / total, place == len(batches))
                     done += 1
 
     def _learn(self, step: _Step, optimiser: torch.optim.Optimizer) -> None:
@@ -144,7 +159,8 @@ class _Run:
         random = np.random.default_rng([self.config.seed, step.stage, step.epoch, int(step.rows[0])])
         rows = [self._example(self.training[i], stage, random) for i in step.rows]
         self.model.train()
-        loss = self._loss(rows)
+        # Batches are of like lengths: without this an action of a short session would weigh more.
+        loss = self._loss(rows) * (sum(len(row.actions) for row in rows) / self.actions_a_batch)
         if not math.isfinite(loss.item()):
             raise DivergedError(f"the loss became {loss.item()}; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
@@ -161,7 +177,8 @@ class _Run:
         # In the stage that trains nothing but tokens a trace without one would teach nothing.
         hidden = stage.trainable == "all" and random.random() < self.config.token_dropout
         code = NO_CODE if hidden else trace.codes[self.config.kind]
-        return example(trace, code, goal, self.base.tokenizer, given=self.given)
+        named = random.random() >= self.config.store_dropout
+        return example(trace, code, goal, self.base.tokenizer, given=self.given, named=named)
 
     def _loss(self, rows: Sequence[Example]) -> Tensor:
         inputs = batch(rows, int(self.base.tokenizer.pad_token_id), self.config.max_tokens)
@@ -259,6 +276,15 @@ def _adapted(base: Base, config: LlmConfig, token_ids: NDArray[np.int64]) -> Any
     )
     torch.manual_seed(config.seed)
     return get_peft_model(base.model, adapters)
+
+
+def _batches(lengths: NDArray[np.int64], size: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
+    """All rows once, in random batches of rows of like lengths int64 [n]: little of a batch is padding."""
+    order = random.permutation(len(lengths))
+    pools = [order[start : start + _POOL * size] for start in range(0, len(order), _POOL * size)]
+    alike = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+    batches = [pool[start : start + size] for pool in alike for start in range(0, len(pool), size)]
+    return [batches[place] for place in random.permutation(len(batches))]
 
 
 def _warm_cosine(progress: float) -> float:

@@ -16,7 +16,7 @@ from training.persona_llm.config import LlmConfig, Stage, stages
 from training.persona_llm.prompts import IGNORED, batch, example, prompt_text
 from training.persona_llm.tokens import TOKENS, add_persona_tokens
 from training.persona_llm.traces import NO_CODE, Trace, make_traces
-from training.persona_llm.train import train_llm
+from training.persona_llm.train import common_words, train_llm
 
 
 def traces() -> list[Trace]:
@@ -85,7 +85,8 @@ def test_tokens_that_start_from_code_vectors_are_alike_where_the_codes_are() -> 
 
 def test_the_first_stage_moves_the_rows_of_tokens_and_nothing_else() -> None:
     stage = Stage(goals="neutral", trainable="tokens", epochs=1, learning_rate=1e-2)
-    untouched = load_base("small", seed=0)
+    training = [trace for trace in TRACES if trace.split == "train"]
+    untouched = load_base("small", 0, common_words(training))
     ids = add_persona_tokens(untouched, seed=0)
     before = weights(untouched.model)
     after = weights(train_llm(TRACES, config(stages=(stage,))).base.model)
