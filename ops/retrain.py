@@ -18,7 +18,6 @@ import msgspec
 import structlog
 from torch import Tensor
 
-from feature_store.errors import EventSourceError
 from feature_store.events import Event
 from feature_store.workspace import workspace
 from inference.bundle import Bundle, load_bundle
@@ -30,10 +29,10 @@ from ops.shadowing import wait_for_agreement
 from training import retrain as steps
 from training.config import TrainConfig
 from training.dataset import BuyerVectors, training_rows
-from training.errors import GateError, RegistryError, RetrainError, TrainingError
+from training.errors import GateError, RetrainError
 from training.gates import GateSettings
 from training.registry import ALIGNMENT, STATE
-from training.run_state import Order, Run, Step, sole_holder
+from training.run_state import Order, Run, Step, sole_holder, step_errors
 from training.snapshot import Snapshot, VoidBefore, snapshot_batches, take_archive, take_files
 from training.successor import load_weights
 from training.versions import Version
@@ -90,14 +89,7 @@ def _retrain(
     root: Path, models: Models, home: Path, void_before: VoidBefore, order: Order, restart: bool
 ) -> Run:
     request = read_request(home)
-    run = Run.unfinished(root)
-    if run is not None and restart:
-        run.end("abandoned", "--restart")
-        run = None
-    if run is None:
-        run = Run.begin(root, order)
-    else:
-        log.info("retrain_goes_on", run=run.state.run, step=run.next_step())
+    run = Run.take_up(root, order, restart=restart)
     try:
         Retrain(run, models, home, void_before).go()
     finally:
@@ -142,23 +134,13 @@ class Retrain:
         """
         with self._stack:
             while (step := self.run.next_step()) is not None:
-                log.info("retrain_step", run=self.run.state.run, step=step)
                 try:
-                    self.run.finish(step, self._do[step]())
-                except OSError as error:
-                    raise RetrainError(
-                        f"step {step} of run {self.run.state.run} failed: {error.strerror or error}; the "
-                        "champion stays, and `simpersona retrain` goes on from here"
-                    ) from error
+                    with step_errors(self.run, step, "simpersona retrain"):
+                        self.run.finish(step, self._do[step]())
                 except ModelsError as error:
                     log.warning("champion_changed", error=str(error))
                     self._champion = None
                     self.run.forget_from("align")
-                except RegistryError:
-                    raise
-                except (TrainingError, EventSourceError) as error:
-                    self.run.end("failed", str(error))
-                    raise
                 self._stop_if_refused(step)
             self.run.end("promoted" if self.run.state.order.promote else "candidate")
 

@@ -99,7 +99,7 @@ def prepare(
             command=shlex.join(["simpersona", *sys.argv[1:]]),
             min_events=min_events,
             seed=seed,
-            rewriter=chat and chat_rewriter(chat),
+            rewriter=chat_rewriter(chat) if chat else None,
         )
     if as_json:
         click.echo(json.dumps(manifest))
