@@ -94,7 +94,7 @@ class Run:
 
     @classmethod
     def take_up(cls, root: Path, order: Order, *, restart: bool) -> Self:
-        """The run that was interrupted, as it was ordered; where there is none, and on `restart`, a new one."""
+        """The run that was interrupted, as it was ordered; a new one where there is none, and on `restart`."""
         run = cls.unfinished(root)
         if run is not None and restart:
             run.end("abandoned", "--restart")
