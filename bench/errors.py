@@ -1,6 +1,7 @@
 """Exceptions of the benchmarks.
 
 RaceError     a contestant ended early or did not reach the finish; its log says why
+LoadError     a server answered a load test with something else than what was asked for
 """
 
 from __future__ import annotations
@@ -10,3 +11,7 @@ from feature_store.errors import SimpersonaError
 
 class RaceError(SimpersonaError):
     """A contestant did not finish."""
+
+
+class LoadError(SimpersonaError):
+    """An answer that should not come under load."""

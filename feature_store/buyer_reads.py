@@ -80,7 +80,7 @@ def open_store(url: str) -> AsyncStore:
         socket_timeout=_STORE_TIMEOUT_S,
         socket_connect_timeout=_STORE_TIMEOUT_S,
     )
-    return redis.asyncio.Redis(connection_pool=pool)
+    return redis.asyncio.Redis.from_pool(pool)  # so that closing the client closes its connections
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+"""Load from many clients at once: each keeps one connection and asks again as soon as it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import msgspec
+import numpy as np
+import redis.asyncio
+from numpy.typing import NDArray
+
+from bench.errors import LoadError
+
+Ask = Callable[[], Awaitable[None]]
+Client = AbstractAsyncContextManager[Ask]
+_OK: Final = b"HTTP/1.1 200"
+_LENGTH: Final = b"content-length: "
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What so many clients got answered in a time."""
+
+    clients: int
+    seconds: float
+    requests: int
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def per_s(self) -> float:
+        """Answers a second, all clients together."""
+        return self.requests / self.seconds
+
+
+async def load(connect: Callable[[], Client], clients: int, seconds: float) -> Load:
+    """Let clients ask for so long, after a fifth of it more to warm up.
+
+    Raises:
+        LoadError: an answer was not what was asked for.
+    """
+    async with AsyncExitStack() as opened:
+        asks = [await opened.enter_async_context(connect()) for _ in range(clients)]
+        waits = await _ask_until(asks, time.perf_counter() + seconds / 5, seconds)
+    p50, p99 = np.percentile(1000 * waits, [50, 99]).tolist()
+    return Load(clients=clients, seconds=seconds, requests=len(waits), p50_ms=p50, p99_ms=p99)
+
+
+async def _ask_until(asks: Sequence[Ask], began: float, seconds: float) -> NDArray[np.float64]:
+    ends = began + seconds
+
+    async def one(ask: Ask) -> list[float]:
+        waits = []
+        while (sent := time.perf_counter()) < ends:
+            await ask()
+            if sent >= began:
+                waits.append(time.perf_counter() - sent)
+        return waits
+
+    return np.concatenate([np.array(found) for found in await asyncio.gather(*map(one, asks))])
+
+
+@asynccontextmanager
+async def http(port: int, requests: Iterator[bytes]) -> AsyncIterator[Ask]:
+    """A client of an HTTP server here. Requests are bytes made beforehand, and answers are only checked for
+    200: a full HTTP library would use the machine's other core up by itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def ask() -> None:
+        writer.write(next(requests))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(_LENGTH)[2].partition(b"\r")[0]
+        body = await reader.readexactly(int(length or 0))
+        if not head.startswith(_OK):
+            raise LoadError(f"answered {head.splitlines()[0].decode()}: {body[:200].decode()}")
+
+    try:
+        yield ask
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def get(path: str, key: str) -> bytes:
+    """A GET on a connection that is kept."""
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
+
+
+@asynccontextmanager
+async def valkey(url: str, rows: Sequence[bytes]) -> AsyncIterator[Ask]:
+    """A client of the store that reads one row after the other."""
+    client, turn = redis.asyncio.Redis.from_url(url, single_connection_client=True), itertools.cycle(rows)
+
+    async def ask() -> None:
+        if await client.get(next(turn)) is None:
+            raise LoadError("a row is not there")
+
+    try:
+        yield ask
+    finally:
+        await client.aclose()

@@ -1,0 +1,63 @@
+"""The benchmark of the API: it runs on real servers, and a run ends in a table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bench.api import HEADER, markdown, measure
+from bench.errors import LoadError
+from bench.load import Ask, get, http, load
+
+
+def test_every_client_asks_and_every_answer_counts() -> None:
+    asked = []
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Ask]:
+        async def ask() -> None:
+            asked.append(asyncio.current_task())
+            await asyncio.sleep(0)
+
+        yield ask
+
+    done = asyncio.run(load(client, 3, 0.1))
+    assert len(set(asked)) == 3
+    assert 0 < done.requests <= len(asked)
+    assert done.p50_ms <= done.p99_ms
+    assert done.per_s == pytest.approx(done.requests / 0.1)
+
+
+def test_another_answer_than_200_is_an_error() -> None:
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for status in (b"200 OK", b"503 Away"):
+            assert await reader.readuntil(b"\r\n\r\n") == get("/x", "key")
+            writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\nbody")
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    async def run() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server, http(server.sockets[0].getsockname()[1], iter([get("/x", "key")] * 2)) as ask:
+            await ask()
+            with pytest.raises(LoadError, match="503 Away: body"):
+                await ask()
+            await ended.wait()
+
+    asyncio.run(run())
+
+
+@pytest.mark.integration
+def test_a_run_ends_in_a_table() -> None:
+    result = measure(rates=(100,), clients=(1, 2), seconds=0.3, seed=3)
+    assert [cell.persona.clients for cell in result.cells] == [1, 2]
+    assert all(one.requests > 0 for cell in result.cells for one in (cell.persona, cell.healthz, cell.valkey))
+    lines = markdown(result).splitlines()
+    assert lines[0] == f"| {' | '.join(HEADER)} |"
+    assert len(lines) == 2 + 2 + 2
