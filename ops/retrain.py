@@ -7,7 +7,6 @@ marked done (training.run_state), so a rerun repeats at most the step in which t
 from __future__ import annotations
 
 import contextlib
-import datetime
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -21,11 +20,11 @@ from torch import Tensor
 from feature_store.events import Event
 from feature_store.workspace import workspace
 from inference.bundle import Bundle, load_bundle
-from inference.publish import write_whole
 from ops.errors import ModelsError
 from ops.models import Models
 from ops.retrain_settings import RetrainSettings
 from ops.shadowing import wait_for_agreement
+from ops.snapshots import read_snapshot, snapshot_step
 from training import retrain as steps
 from training.config import TrainConfig
 from training.dataset import BuyerVectors, training_rows
@@ -33,14 +32,13 @@ from training.errors import GateError, RetrainError
 from training.gates import GateSettings
 from training.registry import ALIGNMENT, STATE
 from training.run_state import Order, Run, Step, sole_holder, step_errors
-from training.snapshot import Snapshot, VoidBefore, snapshot_batches, take_archive, take_files
+from training.snapshot import VoidBefore, snapshot_batches
 from training.successor import load_weights
 from training.versions import Version
 
 log = structlog.get_logger()
 
 REQUEST: Final = "retrain-request.json"
-_SNAPSHOT: Final = "snapshot.json"
 
 
 class Request(NamedTuple):
@@ -111,7 +109,7 @@ class Retrain:
         self.run, self._models, self._home, self._void_before = run, models, home, void_before
         self._config = TrainConfig(**run.state.order.config)
         self._do: dict[Step, Callable[[], dict[str, Any]]] = {
-            "snapshot": self._snapshot,
+            "snapshot": lambda: snapshot_step(run, home),
             "train": self._train,
             "align": self._align,
             "evaluate": self._evaluate,
@@ -154,14 +152,6 @@ class Retrain:
 
     # ---- steps
 
-    def _snapshot(self) -> dict[str, Any]:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        paths = [Path(path) for path in self.run.state.order.paths]
-        snapshot = take_files(paths, now) if paths else take_archive(self._home / "archive", now)
-        encoded = msgspec.json.format(msgspec.json.encode(snapshot), indent=1)
-        write_whole(self.run.folder / _SNAPSHOT, encoded + b"\n")
-        return {"events": sum(part.events for part in snapshot.parts) or None, "files": len(snapshot.files)}
-
     def _train(self) -> dict[str, Any]:
         version, champion = self._current()
         weights: dict[str, Tensor] | None = None
@@ -177,7 +167,7 @@ class Retrain:
             self.run.folder,
             self._rows(),
             champion,
-            sources=self._read_snapshot().sources(),
+            sources=read_snapshot(self.run).sources(),
             command=command,
             events=self._events,
         )
@@ -243,9 +233,6 @@ class Retrain:
     def _version(self) -> Version:
         return self._models.registry.version(self.run.state.done["publish"]["version"])
 
-    def _read_snapshot(self) -> Snapshot:
-        return msgspec.json.decode((self.run.folder / _SNAPSHOT).read_bytes(), type=Snapshot)
-
     def _rows(self) -> BuyerVectors:
         """The snapshot folded; the rows lie in the run's folder while this process lives."""
         if self._data is None:
@@ -254,4 +241,4 @@ class Retrain:
         return self._data
 
     def _events(self) -> Iterator[list[Event]]:
-        return snapshot_batches(self._read_snapshot(), self._void_before)
+        return snapshot_batches(read_snapshot(self.run), self._void_before)

@@ -94,7 +94,7 @@ class Run:
 
     @classmethod
     def take_up(cls, root: Path, order: Order, *, restart: bool) -> Self:
-        """The run that was interrupted, as it was ordered; a new one where there is none, and on `restart`."""
+        """The run that was interrupted, as it was ordered; without one, and on `restart`, a new one."""
         run = cls.unfinished(root)
         if run is not None and restart:
             run.end("abandoned", "--restart")

@@ -95,7 +95,7 @@ def test_a_full_disk_is_one_line_and_the_run_stays(
 
     ask(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("ops.retrain.write_whole", full)
+        patched.setattr("ops.snapshots.write_whole", full)
         said = r"step snapshot of run .* failed: No space left on device; the champion stays"
         with pytest.raises(RetrainError, match=said):
             start(registry, tmp_path, few_buyers(tmp_path))
