@@ -106,6 +106,13 @@ class SourceReport(msgspec.Struct):
         self.invalid[reason] = self.invalid.get(reason, 0) + count
         self.examples += examples[: _EXAMPLES - len(self.examples)]
 
+    @property
+    def not_taken(self) -> str:
+        """Why records gave no event, in a sentence: reasons with counts, and the first broken record."""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in (self.invalid | self.skipped).items())
+        example = f"; {self.examples[0]}" if self.examples else ""
+        return f"of {self.records} records not taken: {reasons}{example}"
+
 
 class EventSource:
     """One file of events; made by `open_events`."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
+
 from feature_store.archive import archive_files, base_batches, read_archive_file
 from feature_store.errors import EventSourceError
 from feature_store.events import Event
 from feature_store.identity import PlainIds
 from feature_store.sources import open_events
+
+log = structlog.get_logger(__name__)
 
 
 def history_batches(
@@ -20,7 +24,7 @@ def history_batches(
     `seen` is told now and then how much of `path` was read, 0 to 1.
 
     Raises:
-        EventSourceError: it cannot be read, or holds nothing.
+        EventSourceError: it cannot be read, or holds no event.
     """
     if path.is_dir():
         yield from _archive_batches(path, seen)
@@ -29,6 +33,10 @@ def history_batches(
     for batch in source.batches():
         yield batch
         seen(source.share_read)
+    if not source.report.events:
+        raise EventSourceError(f"{path} holds no event: {source.report.not_taken}")
+    if source.report.invalid:
+        log.warning("records_refused", path=str(path), **source.report.invalid)
 
 
 def _archive_batches(path: Path, seen: Callable[[float], object]) -> Iterator[list[Event]]:

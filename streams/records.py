@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from feature_store.errors import InvalidEventError
 from feature_store.events import (
@@ -24,6 +24,13 @@ from streams.errors import TopicError
 _BATCH: Final = 5_000
 _POLL_S: Final = 0.1
 _SILENCE_S: Final = 15.0
+_PASSING: Final = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+}
+"""A topic made a moment ago has no leader yet, or a broker died. The client calls none of them retriable."""
 
 
 def accept(
@@ -87,8 +94,7 @@ class LogReader:
             try:
                 low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), _SILENCE_S)
             except KafkaException as error:
-                # A topic made a moment ago has no leader yet.
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
                     raise TopicError(f"cannot read {topic}: {error}") from error
                 time.sleep(_POLL_S)
                 with contextlib.suppress(KafkaException):  # else it asks the same broker again

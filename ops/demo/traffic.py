@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
+from feature_store.errors import EventSourceError
 from feature_store.events import Event
 from feature_store.files import is_lines, read_lines
 from feature_store.identity import BuyerHasher, load_id_key
@@ -65,11 +67,15 @@ def from_file(path: Path, rate: float | None, seconds: float | None, home: Path)
     Raw buyer ids in it become pseudonyms under a key made in the data folder `home`.
 
     Raises:
-        EventSourceError: the file is missing, or of no supported format.
+        EventSourceError: the file is missing, of no supported format, or holds no event.
     """
     source = open_events(path, identity=BuyerHasher(load_id_key(home, create=True)))
     rate = rate or max(_records(path) / _FILE_SECONDS, _LEAST_FILE_RATE)
-    batches: Iterable[list[Event]] = source.batches(_BATCH_EVENTS)
+    read = source.batches(_BATCH_EVENTS)
+    first = next(read, None)
+    if first is None:
+        raise EventSourceError(f"{path} holds no event: {source.report.not_taken}")
+    batches: Iterable[list[Event]] = itertools.chain([first], read)
     what = f"{path} at {rate:,.0f} events/s"
     if seconds is not None:
         batches = first_events(batches, max(1, round(rate * seconds)))
@@ -124,12 +130,10 @@ class Replay:
         """Whether all is sent and acknowledged; `report` says how much.
 
         Raises:
-            DemoError: it could not be sent, or there was nothing to send.
+            DemoError: it could not be sent.
         """
         if self._failure is not None:
             raise DemoError(f"the replay broke off: {self._failure}") from self._failure
-        if self.report is not None and self.report.events == 0:
-            raise DemoError(f"there is no event in {self._traffic.what}")
         return self.report is not None
 
     def _run(self) -> None:

@@ -119,6 +119,8 @@ def test_lines_are_cut_at_line_ends_alone(
     path = tmp_path_factory.mktemp("lines") / "events.ndjson"
     path.write_bytes(b"\n".join(lines))
     numbered = {line.number: line.raw.removesuffix(b"\n") for line in read_lines(path, 1_000)}
+    if lines:  # a byte order mark begins a file, and is no part of its first line
+        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
     assert numbered == {number: line for number, line in enumerate(lines, 1) if line.strip()}
 
 

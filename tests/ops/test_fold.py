@@ -7,8 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from feature_store.archive import ArchivedEvent, write_archive_file, write_base
+from feature_store.errors import EventSourceError
 from feature_store.events import Event
 from feature_store.history import fold_history
 from feature_store.vector import SCALARS
@@ -68,3 +70,18 @@ def test_a_folder_that_is_no_archive_is_said_so(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "is no archive" in str(result.exception)
     assert not (tmp_path / "f.parquet").exists()
+
+
+def test_garbage_is_an_error_that_names_it_and_some_of_it_a_warning(tmp_path: Path) -> None:
+    bad, out = tmp_path / "bad.ndjson", tmp_path / "f.parquet"
+    bad.write_bytes(b"garbage\n")
+    with pytest.raises(
+        EventSourceError, match="holds no event: of 1 records not taken: 1 malformed_json; line 1"
+    ):
+        CliRunner().invoke(fold, [str(bad), "--out", str(out)], catch_exceptions=False)
+    assert not out.exists()
+    write_events(bad, [some(3)])
+    bad.write_bytes(bad.read_bytes() + b"garbage\n")
+    with capture_logs() as said:
+        assert run(bad, out)["events"].sum() == 3
+    assert [(line["event"], line["malformed_json"]) for line in said] == [("records_refused", 1)]
