@@ -5,15 +5,34 @@ from __future__ import annotations
 import platform
 import time
 from pathlib import Path
+from typing import Final
 
 import torch
 
-from training.persona_llm.config import LlmConfig
+from training.persona_llm.base import SMALL
+from training.persona_llm.config import LlmConfig, Schedule, stages
 from training.persona_llm.folder import LlmManifest, check_absent, save_llm
 from training.persona_llm.prepare import STORES
 from training.persona_llm.store_model import load_stores
-from training.persona_llm.traces import load_traces
+from training.persona_llm.traces import Kind, load_traces
 from training.persona_llm.train import train_llm
+
+EPOCHS: Final = 12
+"""Passes over the traces where nobody says how many."""
+
+
+def asked_config(
+    *,
+    base: str = SMALL,
+    schedule: Schedule = "two-stage",
+    epochs: int = EPOCHS,
+    kind: Kind = "after",
+    lora_rank: int = 0,
+    seed: int = 0,
+) -> LlmConfig:
+    """The settings of a run from what a person says of it."""
+    planned = stages(schedule, base, epochs)
+    return LlmConfig(base=base, stages=planned, kind=kind, lora_rank=lora_rank, seed=seed)
 
 
 def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> LlmManifest:

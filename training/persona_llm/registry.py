@@ -31,11 +31,7 @@ class LlmRegistry(Versions):
             run = self._client.create_run(
                 self._experiment, run_name=manifest.model_version, tags=lineage(manifest)
             ).info.run_id
-            for name, value in manifest.config.items():
-                self._client.log_param(run, name, value)
-            for epoch, loss in enumerate(manifest.losses):
-                self._client.log_metric(run, "validation_loss", loss, step=epoch)
-            self._client.log_metric(run, "seconds", manifest.seconds)
+            self._tracked(run, manifest)
             self._client.set_terminated(run, "FINISHED")
 
     def register(
@@ -50,7 +46,7 @@ class LlmRegistry(Versions):
         for known in self.versions():
             if known.tags["model_version"] == manifest.model_version:
                 return known
-        return self._add(
+        version = self._add(
             manifest.model_version,
             folder,
             manifest.codebook_version,
@@ -58,6 +54,9 @@ class LlmRegistry(Versions):
             figures=figures,
             tags=lineage(manifest) | dict(tags or {}),
         )
+        with self._said():
+            self._tracked(version.run, manifest)
+        return version
 
     def lay_down(self, version: Version, folder: Path) -> PersonaLlm:
         """Bring a version's model to folder/<model version>, whole or not at all, and check it.
@@ -76,6 +75,13 @@ class LlmRegistry(Versions):
         if model.manifest.model_version != version.tags["model_version"]:
             raise ExportError(f"{target} is the model {model.manifest.model_version}; remove that folder")
         return model
+
+    def _tracked(self, run: str, manifest: LlmManifest) -> None:
+        for name, value in manifest.config.items():
+            self._client.log_param(run, name, value)
+        for epoch, loss in enumerate(manifest.losses):
+            self._client.log_metric(run, "validation_loss", loss, step=epoch)
+        self._client.log_metric(run, "seconds", manifest.seconds)
 
     def _names(self, version: Version) -> tuple[str, ...]:
         return (*super()._names(version), version.tags["model_version"])

@@ -9,7 +9,7 @@ import click
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", default="champion")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make.")
 @click.option(
     "--figures",
@@ -17,17 +17,19 @@ import click
     help="evaluation-llm.json of `simpersona llm evaluate`, for the model card.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
-def export(model: Path, out: Path, figures: Path | None, as_json: bool) -> None:
+def export(model: str, out: Path, figures: Path | None, as_json: bool) -> None:
     """Write MODEL as a plain Hugging Face folder, which transformers and vLLM load without this package.
 
+    MODEL is a folder that `simpersona llm train` made, or a version in the registry (default: the one in
+    use).
     Weights as safetensors, the tokenizer with the persona tokens, generation settings and a model card.
     docs/simulators.md says how to use it.
     """
+    from ops.llm.models import open_llm
     from training.persona_llm.export import export_llm, read_figures
-    from training.persona_llm.folder import load_llm
 
     read = None if figures is None else read_figures(figures)
-    loaded = load_llm(model)
+    loaded = open_llm(model)
     files = export_llm(loaded, out, read)
     report = {
         "out": str(out),

@@ -12,7 +12,9 @@ from ops.cli.lazy import LazyGroup
 COMMANDS: Final[dict[str, str]] = {
     "evaluate": "ops.cli.llm.evaluate:evaluate",
     "export": "ops.cli.llm.export:export",
+    "models": "ops.cli.llm.models:models",
     "prepare": "ops.cli.llm.prepare:prepare",
+    "retrain": "ops.cli.llm.retrain:retrain",
     "simulate": "ops.cli.llm.simulate:simulate",
     "train": "ops.cli.llm.train:train",
 }

@@ -66,8 +66,8 @@ def prepare(
     store, persona tokens, goals, and the actions in their order. OUT holds traces.parquet, stores.json and
     manifest.json.
     """
-    from inference.bundle import load_bundle, starter_bundle_path
-    from inference.settings import EncoderSettings
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
     from ops.erasures import void_before
     from ops.progress import progress_bars
     from training.persona_llm.chat import Chat, ChatSettings
@@ -75,7 +75,7 @@ def prepare(
     from training.persona_llm.rewriting import chat_rewriter
     from training.snapshot import snapshot_batches, take_archive, take_files
 
-    encoder = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    encoder = load_bundle(bundle or answering_bundle())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     snapshots = [take_archive(path, now) if path.is_dir() else take_files([path], now) for path in paths]
     archived = any(path.is_dir() for path in paths)

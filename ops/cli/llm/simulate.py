@@ -24,7 +24,10 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
 
 @click.command()
 @click.option(
-    "--model", type=click.Path(path_type=Path), required=True, help="Folder that `simpersona llm train` made."
+    "--model",
+    default="champion",
+    show_default=True,
+    help="Folder that `simpersona llm train` made, or a version in the registry.",
 )
 @click.option(
     "--store", required=True, help="Whose shoppers, and where they shop; a store of the model's traces."
@@ -67,7 +70,7 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def simulate(
-    model: Path,
+    model: str,
     store: str,
     n: int,
     seed: int,
@@ -86,15 +89,15 @@ def simulate(
     through the registry's alignment, or refused.
     """
     from feature_store.writers import write_events
-    from inference.bundle import load_bundle, starter_bundle_path
-    from inference.settings import EncoderSettings
+    from inference.answering import answering_bundle
+    from inference.bundle import load_bundle
+    from ops.llm.models import open_llm
     from ops.llm.simulate import Asked, as_events, own_agents, populate
     from ops.progress import progress_bars
-    from training.persona_llm.folder import load_llm
     from training.persona_llm.population import save_visits
 
-    loaded = load_llm(model)
-    encoder = load_bundle(bundle or EncoderSettings().bundle or starter_bundle_path())
+    loaded = open_llm(model)
+    encoder = load_bundle(bundle or answering_bundle())
     asked = Asked(store, n, seed, goal, source, as_store)
     with progress_bars() as bars:
         bar = bars.add_task("agents shopping", total=n)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epochs",
-    default=12,
+    default=12,  # training.persona_llm.making.EPOCHS
     show_default=True,
     type=click.IntRange(min=1),
     help="Passes over the traces, of all stages together.",
@@ -78,14 +78,13 @@ def train(
     there is one, in bf16. The run is tracked in the model registry.
     """
     from ops.llm.registry import open_llm_registry
-    from training.persona_llm.config import LlmConfig, stages
     from training.persona_llm.folder import check_absent
-    from training.persona_llm.making import make_llm
+    from training.persona_llm.making import asked_config, make_llm
 
     check_absent(out)
     registry = open_llm_registry()  # before the time is spent: a registry that is away is said now
-    config = LlmConfig(
-        base=base, seed=seed, kind=kind, stages=stages(schedule, base, epochs), lora_rank=lora_rank
+    config = asked_config(
+        base=base, schedule=schedule, epochs=epochs, kind=kind, lora_rank=lora_rank, seed=seed
     )
     manifest = make_llm(traces, config, out, command=shlex.join(["simpersona", *sys.argv[1:]]))
     registry.track(manifest)

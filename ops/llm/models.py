@@ -1,0 +1,156 @@
+"""Which persona LLM is in use: versions in the registry, the champion among them, promotion and rollback."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import socket
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from feature_store.settings import HomeSettings
+from ops.errors import ModelsError
+from ops.models import Forced
+from training.gates import Verdict
+from training.mlflow_client import RegistrySettings
+from training.persona_llm.folder import PersonaLlm, load_llm
+from training.persona_llm.gates import LlmFigures, LlmGateSettings, gate_traces, judge, measure, with_codes
+from training.persona_llm.registry import LlmRegistry
+from training.persona_llm.traces import Trace
+from training.persona_llm.versions import translation
+from training.registry import Registry
+from training.run_state import sole_holder
+from training.versions import Version
+
+log = structlog.get_logger()
+
+_REPLACED: Final = "replaced"
+
+
+class LlmModels:
+    """The versions of the persona LLM in an installation."""
+
+    def __init__(self, registry: LlmRegistry, encoders: Registry, home: Path) -> None:
+        """encoders: where the alignments between codebooks are; home: under which models are laid down."""
+        self.registry, self.encoders, self._home = registry, encoders, home.resolve()
+
+    def champion(self) -> Version | None:
+        """The version in use; None before the first promotion."""
+        return self.registry.holder("champion")
+
+    def find(self, name: str) -> Version:
+        """A version by number, model version, codebook or alias; a model's folder is registered first.
+
+        Raises:
+            RegistryError, ExportError: there is none, or the folder is no persona LLM.
+        """
+        if Path(name).is_dir():
+            return self.registry.register(Path(name), figures={}, tags={"origin": "a folder"})
+        return self.registry.version(name)
+
+    def load(self, version: Version) -> PersonaLlm:
+        """Bring a version's model here and load it."""
+        return self.registry.lay_down(version, self._home / "llm")
+
+    def compare(
+        self, candidate: PersonaLlm, champion: PersonaLlm | None, traces: Sequence[Trace], seed: int
+    ) -> tuple[LlmFigures | None, LlmFigures]:
+        """Measure both on test sessions among the traces, whose tokens are the candidate's.
+
+        Where the champion speaks another codebook, its tokens are mapped through the alignment.
+
+        Raises:
+            GateError: there is no test session.
+            CodebookError: nothing maps the tokens.
+        """
+        kind = candidate.config.kind
+        chosen = gate_traces(traces, kind, LlmGateSettings(), seed)
+        stores = candidate.stores
+        ours = measure(candidate.base, stores, chosen, kind, seed)
+        if champion is None:
+            return None, ours
+        way = translation(
+            self.encoders, candidate.manifest.codebook_version, champion.manifest.codebook_version
+        )
+        theirs = measure(champion.base, stores, with_codes(chosen, kind, way.codes), kind, seed)
+        return theirs, ours
+
+    def promote(self, version: Version, forced: Forced | None = None, *, over: Version | None) -> None:
+        """Make a version the one in use.
+
+        Raises:
+            ModelsError: `over`, None for no champion, is not the champion any more.
+        """
+        with self._moving():
+            champion = self.champion()
+            held, expected = champion and champion.number, over and over.number
+            if held == version.number:
+                return
+            if held != expected:
+                raise ModelsError(
+                    f"the persona LLM in use is version {held} now, not {expected}: compare with that one"
+                )
+            tags = {"promoted": _now()} | ({_REPLACED: str(held)} if held else {})
+            if forced is not None:
+                who = f"{getpass.getuser()}@{socket.gethostname()}"
+                tags["forced"] = f"{who}, {_now()}: {forced.reason}; against: {forced.refusal}"
+            self.registry.tag(version.number, tags)
+            self.registry.give("champion", version.number)
+            if "candidate" in self.registry.version(version.number).aliases:
+                self.registry.take("candidate")
+
+    def rollback(self) -> tuple[Version, Version]:
+        """Make the champion's predecessor champion again; returns (from, to).
+
+        Raises:
+            ModelsError: there is no champion, or it replaced none.
+        """
+        with self._moving():
+            champion = self.champion()
+            if champion is None or _REPLACED not in champion.tags:
+                raise ModelsError(
+                    "the persona LLM in use replaced no other: there is nothing to roll back to"
+                )
+            before = self.registry.version(champion.tags[_REPLACED])
+            self.registry.tag(champion.number, {"rolled_back": _now()})
+            self.registry.give("champion", before.number)
+            return champion, self.registry.version(before.number)
+
+    def _moving(self) -> AbstractContextManager[None]:
+        return sole_holder(self._home / "llm" / ".moving", "a promotion of a persona LLM")
+
+
+def verdicts_on(figures: tuple[LlmFigures | None, LlmFigures]) -> list[Verdict]:
+    """The gates, by the settings' bounds, on what `compare` found."""
+    champion, candidate = figures
+    return judge(champion, candidate, LlmGateSettings())
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def open_llm_models() -> LlmModels:
+    """The installation that the environment names.
+
+    Raises:
+        RegistryError: MLflow cannot be used.
+    """
+    home, uri = HomeSettings().home, RegistrySettings().mlflow_tracking_uri
+    return LlmModels(LlmRegistry(home / "registry", uri), Registry(home / "registry", uri), home)
+
+
+def open_llm(name: str) -> PersonaLlm:
+    """A model's folder, or a version as the registry calls it.
+
+    Raises:
+        RegistryError, ExportError: there is none, or it is no persona LLM.
+    """
+    if Path(name).exists():
+        return load_llm(Path(name))
+    models = open_llm_models()
+    return models.load(models.registry.version(name))

@@ -1,0 +1,108 @@
+"""Gates of the persona LLM: what a candidate must show against the model in use, on the same test sessions.
+
+Both let one agent a session shop: with the session's token and a neutral goal, for ARA; with the explicit
+goal of the session, for failed runs. A gate bounds how much worse than the champion a figure may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from training.errors import GateError
+from training.evaluation.measures import once
+from training.gates import Verdict
+from training.persona_llm.agents import Shopper, simulate
+from training.persona_llm.base import Base
+from training.persona_llm.evaluation.measures import Acted, Judged, ara
+from training.persona_llm.goals import FULFILLED_BY
+from training.persona_llm.sessions import LANDMARK
+from training.persona_llm.store_model import StoreModel
+from training.persona_llm.storefront import Goal
+from training.persona_llm.traces import NO_CODE, Kind, Trace
+
+
+class LlmGateSettings(BaseSettings):
+    """How much worse than the persona LLM in use a candidate may be."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_LLM_GATE_", frozen=True)
+
+    ara_loss: float = Field(0.02, description="largest fall of ARA, a share", ge=0)
+    failed_rise: float = Field(0.02, description="largest rise of the share of failed runs", ge=0)
+    sessions: int = Field(1_000, description="test sessions that both are judged on, at most", ge=1)
+
+
+class LlmFigures(NamedTuple):
+    """ara: mean over strata, then stores (paper.md, How the agents are judged), 0 to 1; NaN where no stratum
+    of a store has enough sessions. failed_runs: share of agents with an explicit goal that missed it."""
+
+    ara: float
+    failed_runs: float
+
+
+_GOOD_IS_HIGH: Final = {"ara": True, "failed_runs": False}
+
+
+def gate_traces(traces: Sequence[Trace], kind: Kind, settings: LlmGateSettings, seed: int) -> list[Trace]:
+    """Test sessions with a token of the kind, some of them where there are many.
+
+    Raises:
+        GateError: there is none.
+    """
+    found = [t for t in traces if t.split == "test" and t.codes[kind] != NO_CODE]
+    if not found:
+        raise GateError(f"no test session has a token of the kind {kind!r}: nothing to judge models on")
+    if len(found) > settings.sessions:
+        chosen = np.random.default_rng(seed).choice(len(found), settings.sessions, replace=False)
+        found = [found[i] for i in sorted(chosen.tolist())]
+    return found
+
+
+def with_codes(
+    traces: Sequence[Trace], kind: Kind, codes: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> list[Trace]:
+    """Traces whose tokens are those of another codebook: codes int64 [256], NO_CODE for none."""
+    return [msgspec.structs.replace(t, codes=t.codes | {kind: int(codes[t.codes[kind]])}) for t in traces]
+
+
+def measure(
+    base: Base, stores: Mapping[str, StoreModel], traces: Sequence[Trace], kind: Kind, seed: int
+) -> LlmFigures:
+    """Let agents shop beside the traces (all with or without a token of the kind) and measure them."""
+    neutral = simulate(base, stores, [_shopper(t, kind, Goal(t.neutral, None)) for t in traces], seed=seed)
+    judged = Judged.of(traces)
+    acted = Acted.of([run.actions for run in neutral])
+    value = float(ara(judged, acted, once(judged.buyers))[0]) if judged.cells else math.nan
+    asked = [_shopper(t, kind, Goal(t.explicit, FULFILLED_BY[t.outcome])) for t in traces]
+    runs = simulate(base, stores, asked, seed=seed)
+    return LlmFigures(value, float(np.mean([run.end != "done" for run in runs])))
+
+
+def _shopper(trace: Trace, kind: Kind, goal: Goal) -> Shopper:
+    begun = tuple(trace.actions[:LANDMARK]) if kind == "early" else ()
+    return Shopper(trace.store, trace.codes[kind], goal, begun)
+
+
+def judge(champion: LlmFigures | None, candidate: LlmFigures, settings: LlmGateSettings) -> list[Verdict]:
+    """Hold the candidate's figures against the champion's; None: there is no model in use, and all pass.
+
+    A figure that is no number fails, unless the champion's is none either.
+    """
+    if champion is None:
+        return [Verdict(gate, math.nan, value, math.nan, True) for gate, value in candidate._asdict().items()]
+    bounds = {
+        "ara": champion.ara - settings.ara_loss,
+        "failed_runs": champion.failed_runs + settings.failed_rise,
+    }
+    verdicts = []
+    for gate, bound in bounds.items():
+        ours, theirs = getattr(candidate, gate), getattr(champion, gate)
+        passed = ours >= bound if _GOOD_IS_HIGH[gate] else ours <= bound
+        verdicts.append(Verdict(gate, theirs, ours, bound, bool(passed or math.isnan(theirs))))
+    return verdicts
