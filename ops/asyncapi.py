@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from feature_store.erasures import Erasure
 from feature_store.events import SCHEMA_VERSION, Event, json_schema
@@ -162,10 +162,11 @@ def asyncapi() -> dict[str, Any]:
 
 def asyncapi_yaml() -> str:
     """The same as YAML, its keys in the order above."""
-    return yaml.dump(asyncapi(), Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    text: str = yaml.dump(asyncapi(), Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    return text
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Writes texts of several lines as such, and nothing by reference to another place."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -173,7 +174,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
