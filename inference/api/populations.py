@@ -67,6 +67,7 @@ class StoreBuyers(BaseModel):
 class Stores(BaseModel):
     """The stores of a key, the busiest first."""
 
+    every: bool = Field(description="An operator's key, which is also of stores that were quiet lately.")
     stores: list[StoreBuyers]
 
 
@@ -134,9 +135,10 @@ async def stores(request: Request, key: ReadsPersonas) -> Stores:
     state = state_of(request)
     span_ms = round(state.settings.distribution_minutes * _MINUTE_MS)
     live = await asyncio.to_thread(state.recent, span_ms, state.models.model.version)
-    named = (store for store in live if store != OTHERS) if key.store == ALL_STORES else [key.store]
+    every = key.store == ALL_STORES
+    named = [store for store in live if store != OTHERS] if every else [key.store]
     found = [StoreBuyers(store=name, buyers=buyers_of(live[name]) if name in live else 0) for name in named]
-    return Stores(stores=sorted(found, key=lambda one: (-one.buyers, one.store)))
+    return Stores(every=every, stores=sorted(found, key=lambda one: (-one.buyers, one.store)))
 
 
 @router.get("/v1/stores/{store}/distribution", responses=documented(401, 403, 422, 429, 503))

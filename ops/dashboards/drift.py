@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -20,7 +21,7 @@ from inference.api.keys import ALL_STORES
 from inference.api.model import ServedModel
 from inference.api.problems import documented
 from inference.api.state import State, state_of
-from inference.profile import buyers
+from inference.profile import Counts, buyers
 from inference.reference import SPANS_MS, Reference
 from inference.windows import WindowReader, WindowSettings
 from ops.drift.alerts import ALL_STORES as EVERY_STORE
@@ -28,7 +29,7 @@ from ops.drift.alerts import Alert, AlertBook
 from ops.drift.look import BOOK
 from ops.drift.measures import Shift, compare, health
 from ops.drift.settings import DriftSettings
-from ops.drift.windows import STILL_OPEN_MS, SlidingWindows
+from ops.drift.windows import SlidingWindows
 
 _SPAN_MS: Final = SPANS_MS[0]
 _POINTS: Final = 72
@@ -96,12 +97,12 @@ class StoreDrift(BaseModel):
 class History:
     """Shifts of stores under one codebook version. Safe to share between threads; every method blocks.
 
-    A span is computed again while late events may still change it, and kept afterwards.
+    A span is compared again only when its counts have changed: late events come for a while.
     """
 
     def __init__(self, windows: SlidingWindows, reference: Reference, settings: DriftSettings) -> None:
         self._windows, self._reference, self._settings = windows, reference, settings
-        self._settled: OrderedDict[str, dict[int, DriftPoint]] = OrderedDict()
+        self._known: OrderedDict[str, dict[int, tuple[bytes, DriftPoint]]] = OrderedDict()
         self._lock = threading.Lock()
         self._newest: int | None = None
         self._read_at = -_FRESH_S
@@ -119,7 +120,7 @@ class History:
             points = self._points(store, newest)
             counts = self._windows.of_store(newest, _SPAN_MS, store)
             told = health(counts, self._reference.of(store))
-            features = [self._told(shift) for shift in self._shifts(store, newest)]
+            features = [self._told(shift) for shift in self._shifts(store, counts)]
             return Found(
                 shares={name: round(getattr(told, name), 4) for name in _SHARES},
                 features=sorted(features, key=lambda one: -one.psi),
@@ -135,26 +136,30 @@ class History:
         return self._newest
 
     def _points(self, store: str, newest: int) -> list[DriftPoint]:
-        length = self._windows.length_ms
-        kept = self._settled.setdefault(store, {})
-        self._settled.move_to_end(store)
-        if len(self._settled) > _STORES:
-            self._settled.popitem(last=False)
+        known = self._known.setdefault(store, {})
+        self._known.move_to_end(store)
+        if len(self._known) > _STORES:
+            self._known.popitem(last=False)
         shown = range(newest + 1 - _POINTS, newest + 1)
-        points = {window: kept[window] if window in kept else self._point(store, window) for window in shown}
-        settled = newest - STILL_OPEN_MS // length
-        self._settled[store] = {window: point for window, point in points.items() if window <= settled}
-        return [point for point in points.values() if point.buyers]
+        self._known[store] = points = {
+            window: self._point(store, window, known.get(window)) for window in shown
+        }
+        return [point for _, point in points.values() if point.buyers]
 
-    def _point(self, store: str, window: int) -> DriftPoint:
-        return DriftPoint(
+    def _point(
+        self, store: str, window: int, known: tuple[bytes, DriftPoint] | None
+    ) -> tuple[bytes, DriftPoint]:
+        counts = self._windows.of_store(window, _SPAN_MS, store)
+        digest = hashlib.blake2b(counts.tobytes(), digest_size=16).digest()
+        if known is not None and known[0] == digest:
+            return known
+        return digest, DriftPoint(
             until=(window + 1) * self._windows.length_ms,
-            buyers=buyers(self._windows.of_store(window, _SPAN_MS, store)),
-            psi={shift.feature: _excess(shift) for shift in self._shifts(store, window)},
+            buyers=buyers(counts),
+            psi={shift.feature: _excess(shift) for shift in self._shifts(store, counts)},
         )
 
-    def _shifts(self, store: str, window: int) -> list[Shift]:
-        counts = self._windows.of_store(window, _SPAN_MS, store)
+    def _shifts(self, store: str, counts: Counts) -> list[Shift]:
         return compare({store: counts}, self._reference, _SPAN_MS, self._settings.least_votes)
 
     def _told(self, shift: Shift) -> FeatureShift:

@@ -10,7 +10,7 @@ from inference.profile import TALLY, Counts, empty_profile
 from inference.reference import SPANS_MS
 from inference.windows import OTHERS, StoreWindow, WindowReader
 
-STILL_OPEN_MS: Final = 45 * 60_000
+_STILL_OPEN_MS: Final = 45 * 60_000
 """Late events may still change windows so young: these are read again. More than the allowed lateness."""
 _KNOWN: Final = TALLY["known"]
 _UNKNOWN: Final = TALLY["unknown"]
@@ -39,7 +39,7 @@ class SlidingWindows:
             OnlineStoreError, ProfileError: something cannot be read.
         """
         first = last + 1 - max(SPANS_MS) // self.length_ms
-        settled = last - STILL_OPEN_MS // self.length_ms
+        settled = last - _STILL_OPEN_MS // self.length_ms
         known = max(self._windows, default=first - 1)
         start = max(first, min(known + 1, settled))
         self._windows = {n: stores for n, stores in self._windows.items() if first <= n < start}

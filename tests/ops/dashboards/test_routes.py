@@ -29,9 +29,11 @@ def test_a_key_is_told_of_its_own_store_and_an_operators_of_all(
 
     live.wait_for(counted, "both stores to be counted")
     with api.client(api.new_key("north")) as client:
-        assert client.get("/v1/stores").json() == {"stores": [{"store": "north", "buyers": 1}]}
+        mine = {"every": False, "stores": [{"store": "north", "buyers": 1}]}
+        assert client.get("/v1/stores").json() == mine
     with api.client(api.new_key("nowhere")) as client:
-        assert client.get("/v1/stores").json() == {"stores": [{"store": "nowhere", "buyers": 0}]}
+        assert client.get("/v1/stores").json()["stores"] == [{"store": "nowhere", "buyers": 0}]
+    assert operator.get("/v1/stores").json()["every"]
 
 
 def test_a_stream_may_begin_in_the_past_as_far_as_the_topic_goes(live: Rig, operator: httpx.Client) -> None:
