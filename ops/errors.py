@@ -37,6 +37,10 @@ class ModelsError(OpsError):
     """A version cannot be put live, or taken back."""
 
 
+class LoopError(OpsError):
+    """Workers did not tag simulated sessions in time, or by another codebook."""
+
+
 class DriftError(OpsError):
     """Drift cannot be looked at as things are."""
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 settings.register_profile("simpersona", deadline=None)
 settings.load_profile("simpersona")
 
-pytest_plugins = ["tests.stack_fixtures", "tests.rig_fixtures"]
+pytest_plugins = ["tests.stack_fixtures", "tests.rig_fixtures", "tests.llm_fixtures"]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -101,6 +101,7 @@ def populate(
         **asked._asdict(),
         "model_version": model.manifest.model_version,
         "codebook_version": model.manifest.codebook_version,
+        "kind": model.config.kind,
         "mapped": mapped,
         "mix": mix.note,
         **describe_runs(runs),

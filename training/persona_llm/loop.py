@@ -6,7 +6,7 @@ the figure stands chance, another shopper's code of the same store; above it, re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ STARTED_MS: Final = 1_750_000_000_000
 """When a session that nobody dated is taken to have begun; the vector knows no clock."""
 
 Codes = NDArray[np.int64]
+Encode = Callable[[Sequence[Sequence[Event]], Bundle], Codes]
+"""Sessions, each of a buyer of its own -> the code of each, int64 [n]; NO_CODE where it has none."""
 
 
 def loop_figures(
@@ -39,6 +41,7 @@ def loop_figures(
     *,
     kind: Kind = "after",
     currencies: Mapping[str, str | None] | None = None,
+    encode: Encode | None = None,
 ) -> dict[str, Any]:
     """How often what comes out of the encoder is what went into the agent.
 
@@ -49,6 +52,7 @@ def loop_figures(
         bundle: the encoder whose codes went in.
         seed: of the intervals.
         currencies: of the stores' prices (StoreModel.currency).
+        encode: what folds and encodes the sessions; codes_of unless the live path is to do it.
 
     Returns:
         {"runs", "codebook_version", "code": figures, "type": figures or None where the bundle has no types};
@@ -90,7 +94,8 @@ def loop_figures(
     known = np.array([trace.codes[kind] for trace in replayed], dtype=np.int64)
     stores = _numbered([run.shopper.store for run in runs])
     buyers = _numbered([(trace.store, trace.buyer) for trace in replayed])
-    out, back = codes_of(simulated, encoder), codes_of(real, encoder)
+    through = encode or codes_of
+    out, back = through(simulated, encoder), through(real, encoder)
 
     def figures(label: Codes) -> dict[str, Any]:
         said, came = label[given], label[out]

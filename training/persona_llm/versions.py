@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,16 @@ class Translation(NamedTuple):
     def lost(self, mix: Mix) -> float:
         """The share of a mix of source codes that has no counterpart."""
         return float(mix.shares[self.codes == NO_CODE].sum())
+
+
+def require_codebook(spoken: str, given: str, where: Path) -> None:
+    """Refuse tokens of another codebook version than the one that is spoken here.
+
+    Raises:
+        CodebookError: they differ.
+    """
+    if given != spoken:
+        raise CodebookError(f"the tokens of {where} are of the codebook {given}, not of {spoken}")
 
 
 def same(version: str) -> Translation:

@@ -12,6 +12,7 @@ from ops.cli.lazy import LazyGroup
 COMMANDS: Final[dict[str, str]] = {
     "evaluate": "ops.cli.llm.evaluate:evaluate",
     "export": "ops.cli.llm.export:export",
+    "loop": "ops.cli.llm.loop:loop",
     "models": "ops.cli.llm.models:models",
     "prepare": "ops.cli.llm.prepare:prepare",
     "retrain": "ops.cli.llm.retrain:retrain",

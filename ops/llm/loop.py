@@ -1,0 +1,109 @@
+"""Simulated sessions through the live path: sent to Kafka, folded and tagged by workers, read back."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from feature_store.events import Event, record_key
+from feature_store.partitions import partition_of
+from inference.assignment import decode_assignment
+from inference.bundle import Bundle
+from ops.connect import Connection
+from ops.errors import LoopError
+from ops.replay import AsFastAsPossible, replay_events
+from streams.output import Output
+from streams.topics import end_offsets, partition_count
+from training.persona_llm.loop import codes_of
+from training.persona_llm.traces import NO_CODE
+
+log = structlog.get_logger()
+
+_LOOK_S: Final = 0.2
+
+
+class LivePath:
+    """Encodes sessions by sending them; see training.persona_llm.loop.Encode.
+
+    Buyers get names of this loop's own and shop in `store`, so that no real buyer or store is touched.
+    sessions and events: how many were sent. as_offline: sessions whose code is that of the offline fold.
+    """
+
+    def __init__(self, live: Connection, store: str, wait_s: float) -> None:
+        self._live, self._store, self._wait_s = live, store, wait_s
+        self._name = f"loop-{uuid.uuid4().hex[:12]}"
+        self.sessions = self.events = self.as_offline = 0
+
+    def __call__(self, sessions: Sequence[Sequence[Event]], bundle: Bundle) -> NDArray[np.int64]:
+        """Send sessions, wait until workers have folded them, and read what they say.
+
+        Raises:
+            LoopError: workers did not fold them in time, or answer with another codebook.
+            ProducerError, TopicError, OnlineStoreError: a server does not answer.
+        """
+        first = self.sessions
+        renamed = [
+            [
+                msgspec.structs.replace(event, store=self._store, buyer=f"{self._name}-{first + i}")
+                for event in events
+            ]
+            for i, events in enumerate(sessions)
+        ]
+        self._send(renamed)
+        codes = self._read(renamed, bundle)
+        self.sessions += len(sessions)
+        self.as_offline += int((codes == codes_of(renamed, bundle)).sum())
+        return codes
+
+    def _send(self, sessions: Sequence[list[Event]]) -> None:
+        output = Output(self._live.kafka, self._live.settings.flush_timeout_s)
+        topic = self._live.settings.topic
+        report = replay_events(sessions, output, topic, AsFastAsPossible(), stop=threading.Event())
+        self.events += report.events
+        log.info("loop_sent", events=report.events)
+        partitions = list(range(partition_count(self._live.kafka, topic)))
+        ends = end_offsets(self._live.kafka, topic, partitions)
+        deadline = time.monotonic() + self._wait_s
+        while not self._folded(ends):
+            if time.monotonic() > deadline:
+                raise LoopError(
+                    f"workers have not folded the sessions within {self._wait_s:.0f} s: is one running?"
+                )
+            time.sleep(_LOOK_S)
+
+    def _folded(self, ends: dict[int, int]) -> bool:
+        progress = self._live.rows.progress_of(list(ends))
+        done = {number: 0 if found is None else found.next_offset for number, found in progress.items()}
+        return all(done[number] >= end for number, end in ends.items())
+
+    def _read(self, sessions: Sequence[list[Event]], bundle: Bundle) -> NDArray[np.int64]:
+        codes = np.full(len(sessions), NO_CODE, dtype=np.int64)
+        count = partition_count(self._live.kafka, self._live.settings.topic)
+        wanted: dict[int, list[tuple[int, bytes]]] = {}
+        for i, events in enumerate(sessions):
+            if events:
+                key = record_key(events[0].store, events[0].buyer)
+                wanted.setdefault(partition_of(key, count), []).append((i, key))
+        rows = self._live.rows.read_personas(
+            {number: [key for _, key in keys] for number, keys in wanted.items()}
+        )
+        for number, keys in wanted.items():
+            for (i, _), row in zip(keys, rows[number], strict=True):
+                if row is None:
+                    continue
+                said = decode_assignment(row)
+                if said.codebook_version != bundle.codebook_version:
+                    raise LoopError(
+                        f"workers answer with the codebook {said.codebook_version}, the sessions are of "
+                        f"{bundle.codebook_version}: name the bundle that answers"
+                    )
+                codes[i] = said.code
+        return codes

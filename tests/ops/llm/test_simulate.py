@@ -1,0 +1,120 @@
+"""A population: tokens of the mix, one agent a token, counted ends, events as a shop would send them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from feature_store.behavior import SESSION_GAP_MS
+from feature_store.identity import PlainIds
+from feature_store.sources import open_events
+from feature_store.writers import write_events
+from inference.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.sampling import draw_codes
+from ops.llm.simulate import Asked, as_events, own_agents, populate
+from ops.store_mix import mix_of
+from tests.inference.bundles import make_bundle
+from training.errors import CodebookError, DatasetError, ExportError
+from training.persona_llm.agents import ENDS
+from training.persona_llm.folder import PersonaLlm, load_llm
+from training.persona_llm.population import DAY_MS, Visit, load_visits, save_visits
+
+STARTER = load_bundle(starter_bundle_path())
+
+
+@pytest.fixture(scope="module")
+def model(llm_folder: Path) -> PersonaLlm:
+    return load_llm(llm_folder)
+
+
+def go(model: PersonaLlm, bundle: Bundle = STARTER, **asked: object) -> tuple[list[Visit], dict[str, object]]:
+    order = Asked(**{"store": "acme", "n": 40, "seed": 3} | asked)  # type: ignore[arg-type]
+    return populate(model, bundle, order, own_agents(model), lambda went: None)
+
+
+def test_one_agent_a_token_of_the_stores_mix_and_every_end_is_counted(model: PersonaLlm) -> None:
+    visits, about = go(model)
+    drawn = draw_codes(mix_of(STARTER, "acme", "reference"), 40, 3)
+    assert [visit.run.shopper.code for visit in visits] == drawn.tolist()
+    assert sum(about["ends"].values()) == 40  # type: ignore[attr-defined]
+    assert tuple(about["ends"]) == ENDS  # type: ignore[call-overload]
+    assert about["codebook_version"] == STARTER.codebook_version
+    assert about["mapped"] is None
+
+
+def test_the_seed_decides(model: PersonaLlm) -> None:
+    assert go(model) == go(model)
+    assert go(model)[0] != go(model, seed=4)[0]
+    assert {visit.buyer for visit in go(model)[0]}.isdisjoint(visit.buyer for visit in go(model, seed=4)[0])
+
+
+def test_an_asked_goal_is_the_agents_goal(model: PersonaLlm) -> None:
+    visits, about = go(model, goal="purchase")
+    assert {visit.run.shopper.goal.fulfilled_by for visit in visits} == {"purchase"}
+    ends = about["ends"]
+    bought = sum("purchase" in visit.run.actions for visit in visits)
+    assert ends["done"] <= bought  # type: ignore[index]
+
+
+def test_events_are_sessions_of_their_own_buyers_in_order_of_time(model: PersonaLlm, tmp_path: Path) -> None:
+    visits, _ = go(model)
+    events = as_events(visits, model.store("acme"), "acme-simulated")
+    write_events(tmp_path / "events.ndjson", [events])
+    source = open_events(tmp_path / "events.ndjson", identity=PlainIds())
+    assert [event for batch in source.batches() for event in batch] == events
+    times = [event.timestamp for event in events]
+    assert times == sorted(times)
+    assert {event.store for event in events} == {"acme-simulated"}
+    acted = {visit.buyer for visit in visits if len(visit.run.steps) > 1}
+    assert {event.buyer for event in events} == acted
+    for buyer in acted:
+        mine = [event.timestamp for event in events if event.buyer == buyer]
+        assert np.diff(mine).max(initial=0) < SESSION_GAP_MS
+    lasted = [max(t) - min(t) for b in acted if (t := [e.timestamp for e in events if e.buyer == b])]
+    assert max(lasted) >= 60_000, "sessions have durations, as those that the dwells came from"
+
+
+def test_no_event_lies_in_the_future_of_the_model(model: PersonaLlm) -> None:
+    visits, _ = go(model)
+    starts = [visit.started for visit in visits]
+    assert max(starts) - min(starts) < DAY_MS
+    assert len(set(starts)) == 40
+
+
+def test_visits_are_written_and_read_back(model: PersonaLlm, tmp_path: Path) -> None:
+    visits, about = go(model)
+    save_visits(visits, about, tmp_path / "simulated.parquet")
+    assert load_visits(tmp_path / "simulated.parquet") == (visits, json.loads(json.dumps(about)))
+    (tmp_path / "other.parquet").write_bytes(b"")
+    with pytest.raises(DatasetError, match="holds no simulated sessions"):
+        load_visits(tmp_path / "other.parquet")
+
+
+def test_a_store_that_the_model_does_not_know_is_refused(model: PersonaLlm) -> None:
+    with pytest.raises(ExportError, match=r"knows no store 'other' \(it has: acme\)"):
+        go(model, store="other")
+
+
+def test_tokens_of_another_codebook_are_refused(
+    model: PersonaLlm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMPERSONA_HOME", str(tmp_path))
+    other = make_bundle(tmp_path / "bundle", 1, "another")
+    reference = (starter_bundle_path() / "reference.json").read_bytes()
+    with pytest.raises(CodebookError, match="the tokens are of another, and the registry has no alignment"):
+        go(model, _with_reference(other, reference))
+
+
+def _with_reference(bundle: Bundle, reference: bytes) -> Bundle:
+    (bundle.folder / "reference.json").write_bytes(reference)
+    return bundle
+
+
+def test_a_model_that_goes_on_from_first_events_cannot_begin(model: PersonaLlm) -> None:
+    early = msgspec.structs.replace(model.manifest, config=model.manifest.config | {"kind": "early"})
+    with pytest.raises(ExportError, match="train one with --kind before or after"):
+        go(model._replace(manifest=early))
