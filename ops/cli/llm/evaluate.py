@@ -1,0 +1,100 @@
+"""`simpersona llm evaluate`: agents against real sessions and baselines -> docs/evaluation-llm.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "rows", "loop")
+"""training.persona_llm.evaluation.plan.PARTS, known here without importing torch."""
+
+
+@click.command()
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("docs"),
+    show_default=True,
+    help="Folder for evaluation-llm.md and evaluation-llm.json.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".simpersona/llm-evaluation"),
+    show_default=True,
+    help="Folder of what is done, to go on from; remove it after a change of code.",
+)
+@click.option(
+    "--base", default="small", show_default=True, help="small, smollm2, or the folder of a causal LM."
+)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Seeds of part a.")
+@click.option(
+    "--few-seeds",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Seeds of prediction, the loop, schedules, profile and rows.",
+)
+@click.option("--epochs", default=8, show_default=True, type=click.IntRange(min=1), help="Epochs a training.")
+@click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
+@click.option("--most", type=click.IntRange(min=10), help="Buyers of a store, at most; default: all.")
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice(LLM_PARTS), help="Part to make; default: all."
+)
+@click.option("--so-far", is_flag=True, help="Run nothing more; report what is done.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+def evaluate(
+    paths: tuple[Path, ...],
+    out: Path,
+    work: Path,
+    base: str,
+    seeds: int,
+    few_seeds: int,
+    epochs: int,
+    held_out: tuple[str, ...],
+    most: int | None,
+    parts: tuple[str, ...],
+    so_far: bool,
+    as_json: bool,
+) -> None:
+    """Judge the method on files of events: agents with persona tokens, on stores seen and unseen.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. Encoders and models are
+    trained on the way. Long (an hour or more on two cores); killed, it loses the run under way, and the
+    same command goes on. Validation buyers choose the configuration, which is written to choice.json in
+    the work folder before the test buyers are opened.
+    """
+    from ops.llm.evaluate import command_line, material_of, stores_to_hold_out
+    from training.evaluation.cells import rounded
+    from training.persona_llm.evaluation.plan import Plan
+    from training.persona_llm.evaluation.report import write_report
+    from training.persona_llm.evaluation.study import run_evaluation
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    work.mkdir(parents=True, exist_ok=True)
+    tell("reading the events")
+    material, sources = material_of(paths, most)
+    sized = {
+        "base": base,
+        "seeds": range(seeds),
+        "few_seeds": range(few_seeds),
+        "epochs": epochs,
+        "held_out": held_out or stores_to_hold_out(material),
+        "parts": [part.replace("-", "_") for part in parts or LLM_PARTS],
+    }
+    plan = Plan.model_validate(sized)
+    report = run_evaluation(material, plan, work, tell, so_far=so_far)
+    report |= {"command": command_line(paths, plan, most), "sources": sources}
+    write_report(report, out)
+    won = [bar["won"] for bar in report["bars"]]
+    if as_json:
+        click.echo(json.dumps(rounded(report)))
+    else:
+        click.echo(f"{sum(won)} of {len(won)} bars won; {out / 'evaluation-llm.md'} has the figures")

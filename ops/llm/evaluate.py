@@ -1,0 +1,53 @@
+"""Inputs of the persona LLM's evaluation: sessions from files, stores to hold out, the command itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from feature_store.events import Event
+from ops.history_files import history_batches
+from training.dataset import describe_source
+from training.persona_llm.evaluation.material import Material
+from training.persona_llm.evaluation.plan import PARTS, Plan
+
+_SEED: Final = 0
+"""Of the split by buyer and of the goals."""
+_LEAST_IN_FUNNEL: Final = 50
+"""A store with fewer sessions that put something into a cart, or went further, says little of strata."""
+
+
+def material_of(paths: Sequence[Path], most: int | None) -> tuple[Material, list[str]]:
+    """The sessions of the files, and one line a file.
+
+    Raises:
+        EventSourceError: a file cannot be read.
+        DatasetError: no session has 3 events or more.
+    """
+    counts = [0] * len(paths)
+
+    def events() -> Iterator[list[Event]]:
+        for index, path in enumerate(paths):
+            for batch in history_batches(path):
+                counts[index] += len(batch)
+                yield batch
+
+    material = Material.of(events(), seed=_SEED, most=most)
+    return material, [describe_source(path, count) for path, count in zip(paths, counts, strict=True)]
+
+
+def stores_to_hold_out(material: Material) -> tuple[str, ...]:
+    """Stores in whose funnel enough sessions got somewhere, in the order of their names."""
+    entered = [trace.store for trace in material.traces if trace.outcome != "D"]
+    return tuple(store for store in material.stores if entered.count(store) >= _LEAST_IN_FUNNEL)
+
+
+def command_line(paths: Sequence[Path], plan: Plan, most: int | None) -> str:
+    """How the report names the command that made it: files by name, wherever they lie."""
+    options = [f"--base {Path(plan.base).name}"]
+    options += [f"--seeds {len(plan.seeds)}", f"--few-seeds {len(plan.few_seeds)}", f"--epochs {plan.epochs}"]
+    options += [f"--held-out {store}" for store in plan.held_out]
+    options += [f"--part {part.replace('_', '-')}" for part in plan.parts if plan.parts != PARTS]
+    options += [f"--most {most}"] if most else []
+    return " ".join(["simpersona llm evaluate", *(path.name for path in paths), *options])

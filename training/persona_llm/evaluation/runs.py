@@ -1,0 +1,268 @@
+"""Runs of an evaluation: models trained, sessions simulated, likelihoods, each kept as a file.
+
+A file is named by a hash of the run and of the data it saw, so an evaluation that was killed loses the run
+under way and no other, and a changed setting never meets an old result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import torch
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from inference.bundle import Bundle
+from inference.publish import write_whole
+from training.errors import EvaluationError
+from training.persona_llm.agents import Run, Shopper, simulate
+from training.persona_llm.base import Base, load_base
+from training.persona_llm.config import LlmConfig, stages
+from training.persona_llm.evaluation.material import Material
+from training.persona_llm.evaluation.measures import Judged
+from training.persona_llm.evaluation.pairings import paired_codes
+from training.persona_llm.evaluation.plan import Fit, Likelihood, Play, Task, Tokens
+from training.persona_llm.evaluation.profiles import WORDS, with_profiles
+from training.persona_llm.evaluation.trace_codes import TraceCoder
+from training.persona_llm.goals import FULFILLED_BY
+from training.persona_llm.likelihood import log_likelihood
+from training.persona_llm.prompts import GoalKind
+from training.persona_llm.sessions import LANDMARK
+from training.persona_llm.storefront import Goal
+from training.persona_llm.tokens import add_persona_tokens, codebook
+from training.persona_llm.traces import NO_CODE, Kind, Split, Trace
+from training.persona_llm.train import common_words, train_llm
+
+_FORMAT: Final = 1  # part of every key: what a result file holds
+KIND: Final[dict[Tokens, Kind]] = {
+    "everything": "after",
+    "early": "early",
+    "before": "before",
+    "trace": "after",
+    "profile": "after",
+}
+_SEED: Final = 0  # of storefronts and of the codes of traces
+
+
+class Runs:
+    """Models and what they did, kept in a folder. Test sessions are sealed until `unseal`."""
+
+    def __init__(self, material: Material, encoder: dict[str, Any], folder: Path) -> None:
+        """encoder: what differs from TrainConfig's defaults."""
+        self.material = material
+        self._encoder, self._folder = encoder, folder
+        self._sealed = True
+        self._traces: dict[tuple[Tokens, str | None], list[Trace]] = {}
+        self._loaded: tuple[Fit, Base] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def unseal(self) -> None:
+        """From now on test sessions are judged."""
+        self._sealed = False
+
+    @cached_property
+    def stores(self) -> dict[str, Any]:
+        """The storefronts."""
+        return self.material.storefronts(_SEED)
+
+    def bundle(self, held_out: str | None) -> Bundle:
+        """The encoder that gives the tokens."""
+        return self.material.encoder(held_out, self._encoder, self._folder)
+
+    @cached_property
+    def trace_coder(self) -> TraceCoder:
+        """The encoder of actions alone."""
+        training = [trace.actions for trace in self.material.traces if trace.split == "train"]
+        return TraceCoder.fit(training, _SEED)
+
+    def traces(self, fit: Fit) -> list[Trace]:
+        """All sessions, with the tokens (or the words) that the model of `fit` is given."""
+        key = fit.tokens, fit.held_out
+        if key not in self._traces:
+            self._traces[key] = self._coded(fit)
+        return self._traces[key]
+
+    def _coded(self, fit: Fit) -> list[Trace]:
+        if fit.tokens == "trace":
+            codes = self.trace_coder.codes([trace.actions for trace in self.material.traces])
+            pairs = zip(self.material.traces, codes.tolist(), strict=True)
+            return [
+                replace(trace, codes={"before": NO_CODE, "early": NO_CODE, "after": c}) for trace, c in pairs
+            ]
+        coded = self.material.coded(self.bundle(fit.held_out))
+        if fit.tokens == "profile":
+            return with_profiles(coded, self.material.vectors["after"].vectors)
+        return coded
+
+    def seen(self, fit: Fit) -> list[Trace]:
+        """Sessions that a model or a baseline of `fit` may learn from and be chosen by."""
+        kind = KIND[fit.tokens]
+        return [
+            trace
+            for trace in self.traces(fit)
+            if trace.store != fit.held_out and trace.split != "test" and trace.codes[kind] != NO_CODE
+        ]
+
+    def judged(self, fit: Fit, side: Split) -> Judged:
+        """The sessions to judge: of the held-out store, or of all.
+
+        Raises:
+            EvaluationError: test sessions are still sealed, or there is none to judge.
+        """
+        if side == "test" and self._sealed:
+            raise EvaluationError("the test buyers stay closed until the configuration is fixed in a file")
+        kind = KIND[fit.tokens]
+        found = [
+            trace
+            for trace in self.traces(fit)
+            if trace.split == side and trace.codes[kind] != NO_CODE and fit.held_out in (None, trace.store)
+        ]
+        if not found:
+            raise EvaluationError(f"no {side} session has a token of {fit.tokens}; give more events")
+        return Judged.of(found)
+
+    # ---- what is kept
+
+    def do(self, tasks: Sequence[Task], tell: Callable[[str], None]) -> None:
+        """Do what is missing, with a line a task: which of how many, and the time left at this pace."""
+        left = [
+            task for i, task in enumerate(tasks) if task not in tasks[:i] and not self.path(task).exists()
+        ]
+        started = time.perf_counter()
+        for done, task in enumerate(left):
+            spent = time.perf_counter() - started
+            ahead = f", about {spent / done * (len(left) - done) / 60:.0f} min left" if done else ""
+            tell(f"run {done + 1} of {len(left)}: {task.fit.title}: {said(task)}{ahead}")
+            if isinstance(task, Play):
+                self.play(task)
+            else:
+                self.likelihood(task)
+
+    def done(self, tasks: Sequence[Task]) -> bool:
+        """Whether all of them are there."""
+        return all(self.path(task).exists() for task in tasks)
+
+    def path(self, what: Fit | Task) -> Path:
+        """Where a result is or will be."""
+        key = [_FORMAT, type(what).__name__, what.model_dump_json(), self.material.digest]
+        key.append(repr(sorted(self._encoder.items())))
+        return self._folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.bin"
+
+    def model(self, fit: Fit) -> Base:
+        """The trained model, made or found."""
+        if self._loaded is None or self._loaded[0] != fit:
+            path = self.path(fit)
+            if not path.exists():
+                self._train(fit, path)
+            kept = torch.load(path, weights_only=True)
+            base = load_base(fit.base, fit.seed, kept["words"])
+            add_persona_tokens(base, seed=fit.seed)
+            base.model.load_state_dict(kept["state"])
+            self._loaded = fit, base._replace(model=base.model.eval())
+        return self._loaded[1]
+
+    def _train(self, fit: Fit, path: Path) -> None:
+        started = time.process_time()
+        plan = stages(fit.schedule, fit.base, fit.epochs)
+        config = LlmConfig(base=fit.base, seed=fit.seed, kind=KIND[fit.tokens], stages=plan, **fit.config)
+        words = [word for words in WORDS for word in words] if fit.tokens == "profile" else []
+        traces = self.seen(fit)
+        vectors = codebook(self.bundle(fit.held_out)) if config.token_rows == "codes" else None
+        trained = train_llm(
+            traces,
+            config,
+            words=words,
+            code_vectors=vectors,
+            checkpoint=path.with_suffix(".checkpoint"),
+        )
+        training = [trace for trace in traces if trace.split == "train"]
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "words": [*common_words(training), *words],
+                "state": trained.base.model.state_dict(),
+                "losses": trained.losses,
+                "seconds": round(time.process_time() - started, 1),
+            },
+            buffer,
+        )
+        write_whole(path, buffer.getvalue())
+
+    def about(self, fit: Fit) -> dict[str, Any]:
+        """How a training went: losses an epoch, CPU seconds."""
+        kept = torch.load(self.path(fit), weights_only=True)
+        return {"losses": kept["losses"], "seconds": kept["seconds"]}
+
+    def play(self, play: Play) -> list[Run]:
+        """One run beside each judged session, `draws` times over (all sessions, then all again)."""
+        path = self.path(play)
+        if not path.exists():
+            judged = self.judged(play.fit, play.side)
+            shoppers = self._shoppers(play, judged)
+            runs = simulate(
+                self.model(play.fit),
+                self.stores,
+                shoppers,
+                seed=play.fit.seed,
+                temperature=play.temperature,
+            )
+            write_whole(path, zlib.compress(msgspec.msgpack.encode(runs)))
+        return msgspec.msgpack.decode(zlib.decompress(path.read_bytes()), type=list[Run])
+
+    def _shoppers(self, play: Play, judged: Judged) -> list[Shopper]:
+        given = LANDMARK if play.fit.tokens == "early" else 0
+        shoppers = []
+        for draw in range(play.draws):
+            codes = paired_codes(judged, KIND[play.fit.tokens], play.pairing, play.fit.seed + draw)
+            shoppers += [
+                Shopper(
+                    trace.store,
+                    int(code),
+                    goal_of(trace, play.goal),
+                    tuple(trace.actions[:given]),
+                    named=trace.store != play.fit.held_out,
+                )
+                for trace, code in zip(judged.traces, codes, strict=True)
+            ]
+        return shoppers
+
+    def likelihood(self, task: Likelihood) -> NDArray[np.float64]:
+        """Log-likelihood of each judged session's actions, nats, float64 [n]."""
+        path = self.path(task)
+        if not path.exists():
+            fit = task.fit
+            judged = self.judged(fit, task.side)
+            found = log_likelihood(
+                self.model(fit),
+                judged.traces,
+                paired_codes(judged, KIND[fit.tokens], task.pairing, fit.seed),
+                given=LANDMARK if fit.tokens == "early" else 0,
+                named=fit.held_out is None,
+            )
+            write_whole(path, found.tobytes())
+        return np.frombuffer(path.read_bytes(), np.float64)
+
+
+def said(task: Task) -> str:
+    """A task in words."""
+    if isinstance(task, Likelihood):
+        return f"likelihood, token {task.pairing}"
+    return f"{task.side} sessions simulated, token {task.pairing}, goal {task.goal}, at {task.temperature}"
+
+
+def goal_of(trace: Trace, kind: GoalKind) -> Goal:
+    """A trace's goal, and the action that fulfils it."""
+    if kind == "neutral":
+        return Goal(trace.neutral, None)
+    if kind == "wrong":
+        return Goal(trace.wrong, FULFILLED_BY[trace.wrong_outcome])
+    return Goal(trace.explicit, FULFILLED_BY[trace.outcome])

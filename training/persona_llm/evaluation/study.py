@@ -1,0 +1,198 @@
+"""The evaluation: material, choice on validation, runs, figures. Long, and resumable run by run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.errors import EvaluationError
+from training.evaluation import bootstrap
+from training.evaluation.choice import ChoiceFile
+from training.persona_llm.evaluation import measures as m
+from training.persona_llm.evaluation.bars import bars
+from training.persona_llm.evaluation.circular import expressiveness
+from training.persona_llm.evaluation.goals import by_goal, failures
+from training.persona_llm.evaluation.material import MIN_EVENTS, Material
+from training.persona_llm.evaluation.measures import Acted
+from training.persona_llm.evaluation.plan import RULE, SCHEDULES, Chosen, Fit, Plan, Play, Tokens
+from training.persona_llm.evaluation.population import examples, loop_on_actions, populations, time_to_cart
+from training.persona_llm.evaluation.prediction import prediction
+from training.persona_llm.evaluation.runs import Runs
+from training.persona_llm.evaluation.settings import Setting
+from training.persona_llm.loop import loop_figures
+from training.persona_llm.making import device_name
+from training.persona_llm.traces import describe
+
+Tell = Callable[[str], None]
+
+
+def run_evaluation(
+    material: Material, plan: Plan, work: Path, tell: Tell, *, so_far: bool = False
+) -> dict[str, Any]:
+    """All figures of the report, as one JSON document; `work` keeps what is done.
+
+    so_far: run nothing more, and report what is there.
+
+    Raises:
+        EvaluationError: a held-out store is not in the data; the folder's choice does not fit; or so_far
+            and not even one seed of the plan's settings is done.
+    """
+    missing = [store for store in plan.held_out if store not in material.stores]
+    if missing:
+        raise EvaluationError(
+            f"no sessions of the store {missing[0]}; there are: {', '.join(material.stores)}"
+        )
+    runs = Runs(material, plan.encoder, work / "runs")
+    choice = ChoiceFile(work / "choice.json")
+    chosen = choose(plan, runs, choice, tell)
+    choice.note_opened()
+    runs.unseal()
+    if not so_far:
+        tell("the choice is fixed; the test buyers are opened")
+        runs.do(chosen.tasks(), tell)
+    tell("figures")
+    return _Figures(runs, chosen, tell).all() | {"choice": choice.read()}
+
+
+def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
+    """Let validation buyers choose where token rows begin and how agents draw, once."""
+    plays = plan.candidates()
+    digest = hashlib.sha256(json.dumps([runs.path(play).name for play in plays]).encode()).hexdigest()
+    made = choice.chosen(digest)
+    if made is None:
+        tell("validation chooses; the test buyers are sealed")
+        runs.do(plays, tell)
+        judged = runs.judged(plays[0].fit, "validation")
+        once = np.ones((1, judged.buyers))
+        found = [float(m.ara(judged, Acted.of([r.actions for r in runs.play(p)]), once)[0]) for p in plays]
+        best = plays[int(np.argmax(found))]
+        made = {
+            "rule": RULE,
+            "candidates_digest": digest,
+            "candidates": [
+                _candidate(play) | {"ara": value} for play, value in zip(plays, found, strict=True)
+            ],
+            "chosen": _candidate(best),
+        }
+        choice.fix(made)
+    return Chosen(plan=plan, **made["chosen"])
+
+
+def _candidate(play: Play) -> dict[str, Any]:
+    return {"token_rows": play.fit.config["token_rows"], "temperature": play.temperature}
+
+
+class _Figures:
+    def __init__(self, runs: Runs, chosen: Chosen, tell: Tell) -> None:
+        self.runs, self.chosen, self.plan, self.tell = runs, chosen, chosen.plan, tell
+
+    def all(self) -> dict[str, Any]:
+        """Everything that is done, part by part."""
+        report: dict[str, Any] = {"setup": self._setup()}
+        if "in_store" in self.plan.parts:
+            report |= self._in_store()
+        if "held_out" in self.plan.parts and self.plan.held_out:
+            fits = [self.chosen.fit(seed=self.plan.seeds[0], held_out=store) for store in self.plan.held_out]
+            if held_out := self._setting(fits):
+                report["held_out"] = expressiveness(held_out, {})
+        if "prediction" in self.plan.parts:
+            report |= self._prediction()
+        if "loop" in self.plan.parts and (
+            setting := self._setting([self.chosen.on_actions(self.plan.seeds[0])])
+        ):
+            on_actions = loop_on_actions(setting)
+            report["loop"] = {
+                "code": on_actions["code"]["model"],
+                "type": on_actions["type"]["model"],
+                "on_actions": on_actions,
+                "live_path": report.pop("live_path", None),
+            }
+        report["bars"] = bars(report)
+        return report | {"device": device_name()}
+
+    def _setting(self, fits: list[Fit]) -> Setting | None:
+        """A setting, if any seed of it is done."""
+        setting = Setting(self.runs, self.chosen, fits)
+        return setting if setting.seeds("matched") else None
+
+    def _in_store(self) -> dict[str, Any]:
+        first = self.plan.seeds[0]
+        setting = self._setting([self.chosen.fit(seed=first)])
+        if setting is None:
+            raise EvaluationError("no seed of the in-store setting is done; run without --so-far")
+        self.tell("in-store")
+        beside: dict[str, list[Acted]] = {}
+        others = {
+            "text_profile": self.chosen.with_profile(first),
+            "rows_from_codes": self.chosen.with_rows("codes", first),
+            "rows_at_random": self.chosen.with_rows("random", first),
+        }
+        for name, fit in others.items():
+            plays = [self.chosen.play(fit.model_copy(update={"seed": s}), "matched") for s in self.plan.seeds]
+            beside[name] = [
+                Acted.of([run.actions for run in self.runs.play(play)])
+                for play in plays
+                if self.runs.done([play])
+            ]
+        self.tell("goals, populations and the live path's loop")
+        found: dict[str, Any] = {"in_store": expressiveness(setting, beside), "goals": {}}
+        for schedule in SCHEDULES:
+            if of := self._setting([self.chosen.fit(seed=first, schedule=schedule)]):
+                found["goals"][schedule] = by_goal(of) | {"seeds": of.seeds("matched", "wrong")}
+        found["failed_runs"] = failures(setting)
+        found["distribution"] = populations(setting)
+        found["time_to_cart"] = time_to_cart(setting)
+        found["examples"] = examples(setting)
+        found["live_path"] = loop_figures(
+            setting.simulated("matched")[0],
+            setting.judged.traces,
+            self.runs.bundle(None).folder,
+            first,
+            currencies={name: store.currency for name, store in self.runs.stores.items()},
+        )
+        return found
+
+    def _prediction(self) -> dict[str, Any]:
+        self.tell("prediction")
+        told: dict[str, Any] = {}
+        kinds: tuple[Tokens, ...] = ("early", "before")
+        for tokens in kinds:
+            try:
+                told[tokens] = prediction(self.runs, self.chosen, tokens)
+            except EvaluationError as error:
+                self.tell(str(error))
+        if "early" not in told:
+            return {"prediction": told}
+        kept = told["early"]["spread_kept"]
+        return {
+            "prediction": told,
+            "spread_kept": {action: kept[action]["model"] for action in ("cart", "purchase")},
+        }
+
+    def _setup(self) -> dict[str, Any]:
+        done = [fit for fit in _fits(self.chosen) if self.runs.path(fit).exists()]
+        seconds = [self.runs.about(fit)["seconds"] for fit in done]
+        return {
+            "plan": self.plan.model_dump(mode="json"),
+            "stores": describe(self.runs.material.traces)["stores"],
+            "min_events": MIN_EVENTS,
+            "bootstrap_samples": bootstrap.SAMPLES,
+            "least_sessions": m.LEAST,
+            "models": len(done),
+            "median_seconds": float(np.median(seconds)),
+            "tasks": len(self.chosen.tasks()),
+            "tasks_left": sum(not self.runs.path(task).exists() for task in self.chosen.tasks()),
+        }
+
+
+def _fits(chosen: Chosen) -> list[Fit]:
+    fits: list[Fit] = []
+    for task in [*chosen.plan.candidates(), *chosen.tasks()]:
+        if task.fit not in fits:
+            fits.append(task.fit)
+    return fits
