@@ -33,6 +33,8 @@ from streams.settings import WorkerSettings
 from streams.webhook.settings import WebhookSettings
 from training.gates import GateSettings
 from training.mlflow_client import RegistrySettings
+from training.persona_llm.chat import ChatSettings
+from training.persona_llm.gate_settings import LlmGateSettings
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
@@ -45,6 +47,8 @@ SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
     RegistrySettings,
     GateSettings,
     RetrainSettings,
+    LlmGateSettings,
+    ChatSettings,
     WindowSettings,
     DriftSettings,
     WebhookSettings,

@@ -48,6 +48,8 @@ _PREFIXES: Final[dict[str, str]] = {
     "EncoderSettings": "SIMPERSONA_ENCODER_",
     "GateSettings": "SIMPERSONA_GATE_",
     "RetrainSettings": "SIMPERSONA_RETRAIN_",
+    "LlmGateSettings": "SIMPERSONA_LLM_GATE_",
+    "ChatSettings": "SIMPERSONA_CHAT_",
     "WindowSettings": "SIMPERSONA_",
     "DriftSettings": "SIMPERSONA_DRIFT_",
     "WebhookSettings": "SIMPERSONA_WEBHOOK_",

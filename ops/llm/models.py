@@ -18,7 +18,8 @@ from ops.models import Forced
 from training.gates import Verdict
 from training.mlflow_client import RegistrySettings
 from training.persona_llm.folder import PersonaLlm, load_llm
-from training.persona_llm.gates import LlmFigures, LlmGateSettings, gate_traces, judge, measure, with_codes
+from training.persona_llm.gate_settings import LlmGateSettings
+from training.persona_llm.gates import LlmFigures, gate_traces, judge, measure, with_codes
 from training.persona_llm.registry import LlmRegistry
 from training.persona_llm.traces import Trace
 from training.persona_llm.versions import translation

@@ -11,11 +11,14 @@ import msgspec
 from feature_store.events import Event
 from feature_store.settings import HomeSettings
 from inference.bundle import Bundle
+from inference.catalogue import Catalogue
 from inference.sampling import Mix, draw_codes
 from ops.store_mix import Source, mix_of
 from training.errors import ExportError
 from training.mlflow_client import RegistrySettings
 from training.persona_llm.agents import Run, Shopper, simulate
+from training.persona_llm.chat import Chat
+from training.persona_llm.chat_agent import play_by_chat, profiles_of
 from training.persona_llm.folder import PersonaLlm
 from training.persona_llm.population import (
     DAY_MS,
@@ -65,6 +68,11 @@ def mix_for(model: PersonaLlm, bundle: Bundle, asked: Asked) -> tuple[Mix, dict[
 def own_agents(model: PersonaLlm) -> Play:
     """Agents of the model itself."""
     return lambda crowd, seed: simulate(model.base, model.stores, crowd, seed=seed)
+
+
+def external_agents(chat: Chat, model: PersonaLlm, catalogue: Catalogue) -> Play:
+    """An external model in the agents' place; it is told the type of each code in words."""
+    return lambda crowd, seed: play_by_chat(chat, model.stores, crowd, profiles_of(catalogue), seed)
 
 
 def populate(

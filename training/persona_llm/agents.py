@@ -74,14 +74,14 @@ def simulate(
     runs: dict[int, Run] = {}
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        agents = [_Agent(shoppers[i], stores[shoppers[i].store], seed, i) for i in chosen]
+        agents = [Agent(shoppers[i], stores[shoppers[i].store], seed, i) for i in chosen]
         _play(base, grammar, agents, np.random.default_rng([seed, start]), temperature)
         runs |= {i: agent.run() for i, agent in zip(chosen, agents, strict=True)}
     return [runs[i] for i in range(len(shoppers))]
 
 
-class _Agent:
-    """One shopper in a storefront of their own."""
+class Agent:
+    """One shopper in a storefront of their own; whoever decides, model or external agent."""
 
     def __init__(self, shopper: Shopper, model: StoreModel, seed: int, number: int) -> None:
         self.shopper, self.steps, self.refused = shopper, list[Step](), 0
@@ -96,9 +96,7 @@ class _Agent:
         """Do an action; False where the page refused it. Sets `end` when the run is over."""
         _, _, left, out_of_steps, info = self._shop.step(np.int64(NUMBER[action]))
         if info["error"] is not None:
-            self.refused += 1
-            self._refused_in_a_row += 1
-            self.end = "invalid" if self._refused_in_a_row >= REFUSED_LIMIT else None
+            self.misread()
         else:
             self._refused_in_a_row = 0
             self.steps.append(info["step"])
@@ -111,6 +109,18 @@ class _Agent:
         if out_of_steps and self.end is None:
             self.end = "limit"
         return info["error"] is None
+
+    def misread(self) -> None:
+        """Take note of what was no action at all: it counts as refused."""
+        self.refused += 1
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= REFUSED_LIMIT:
+            self.end = "invalid"
+
+    @property
+    def page(self) -> str:
+        """The present page as text."""
+        return self._shop.render()
 
     def prompt(self) -> str:
         """What the model reads before it writes the first action."""
@@ -152,7 +162,7 @@ class _Grammar:
 
 @torch.inference_mode()
 def _play(
-    base: Base, grammar: _Grammar, agents: list[_Agent], random: np.random.Generator, temperature: float
+    base: Base, grammar: _Grammar, agents: list[Agent], random: np.random.Generator, temperature: float
 ) -> None:
     """Token by token for all agents at once; those that have ended leave the batch and its cache."""
     device = next(base.model.parameters()).device
@@ -192,7 +202,7 @@ def _play(
 class _Row:
     """An agent in the batch: the line it writes, and the last token of what has happened so far."""
 
-    def __init__(self, agent: _Agent, grammar: _Grammar, last: int, column: int) -> None:
+    def __init__(self, agent: Agent, grammar: _Grammar, last: int, column: int) -> None:
         self.agent, self.line = agent, _Line(grammar)
         self._grammar, self._last, self._column = grammar, last, column
 

@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from training.errors import GateError
 from training.evaluation.measures import once
@@ -21,21 +19,12 @@ from training.gates import Verdict
 from training.persona_llm.agents import Shopper, simulate
 from training.persona_llm.base import Base
 from training.persona_llm.evaluation.measures import Acted, Judged, ara
+from training.persona_llm.gate_settings import LlmGateSettings
 from training.persona_llm.goals import FULFILLED_BY
 from training.persona_llm.sessions import LANDMARK
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.storefront import Goal
 from training.persona_llm.traces import NO_CODE, Kind, Trace
-
-
-class LlmGateSettings(BaseSettings):
-    """How much worse than the persona LLM in use a candidate may be."""
-
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_LLM_GATE_", frozen=True)
-
-    ara_loss: float = Field(0.02, description="largest fall of ARA, a share", ge=0)
-    failed_rise: float = Field(0.02, description="largest rise of the share of failed runs", ge=0)
-    sessions: int = Field(1_000, description="test sessions that both are judged on, at most", ge=1)
 
 
 class LlmFigures(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,10 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
 @click.option(
     "--as-store", callback=_store_name, help="Name of the store in the events; else the store's own."
 )
+@click.option(
+    "--agent-url",
+    help="Chat endpoint (http://host:port/v1) of an external agent that shops in the model's place.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def simulate(
     model: str,
@@ -80,6 +85,7 @@ def simulate(
     out: Path | None,
     events: Path | None,
     as_store: str | None,
+    agent_url: str | None,
     as_json: bool,
 ) -> None:
     """Let agents shop: n tokens drawn from the store's mix p_s(k), one agent a token.
@@ -92,18 +98,25 @@ def simulate(
     from inference.answering import answering_bundle
     from inference.bundle import load_bundle
     from ops.llm.models import open_llm
-    from ops.llm.simulate import Asked, as_events, own_agents, populate
+    from ops.llm.simulate import Asked, as_events, external_agents, own_agents, populate
     from ops.progress import progress_bars
+    from training.persona_llm.chat import Chat, ChatSettings
     from training.persona_llm.population import save_visits
 
     loaded = open_llm(model)
     encoder = load_bundle(bundle or answering_bundle())
     asked = Asked(store, n, seed, goal, source, as_store)
-    with progress_bars() as bars:
+    with ExitStack() as stack:
+        agents = own_agents(loaded)
+        if agent_url:
+            chat = stack.enter_context(Chat(agent_url, ChatSettings()))
+            agents = external_agents(chat, loaded, encoder.catalogue)
+        bars = stack.enter_context(progress_bars())
         bar = bars.add_task("agents shopping", total=n)
         visits, about = populate(
-            loaded, encoder, asked, own_agents(loaded), lambda went: bars.update(bar, completed=went)
+            loaded, encoder, asked, agents, lambda went: bars.update(bar, completed=went)
         )
+        about["agent"] = agent_url or "the model itself"
     if out:
         save_visits(visits, about, out)
     if events:

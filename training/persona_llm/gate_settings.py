@@ -1,0 +1,16 @@
+"""Settings of the persona LLM's gates, read from the environment (SIMPERSONA_LLM_GATE_*)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LlmGateSettings(BaseSettings):
+    """How much worse than the persona LLM in use a candidate may be."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_LLM_GATE_", frozen=True)
+
+    ara_loss: float = Field(0.02, description="largest fall of ARA, a share", ge=0)
+    failed_rise: float = Field(0.02, description="largest rise of the share of failed runs", ge=0)
+    sessions: int = Field(1_000, description="test sessions that both are judged on, at most", ge=1)
