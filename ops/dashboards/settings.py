@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _plain_http(url: str) -> str:
-    if not url.startswith("http://"):  # a host is asked at each of its addresses, which no certificate names
-        raise ValueError("metrics of workers are read from http:// addresses")
+    parts = urlsplit(url)
+    # Not https: a host is asked at each of its addresses, which no certificate names.
+    if parts.scheme != "http" or not parts.hostname or parts.port == 0:  # an impossible port raises by itself
+        raise ValueError("metrics of workers are read from http://HOST:PORT/metrics")
     return url
 
 

@@ -88,14 +88,13 @@ def scrape_all(urls: Sequence[str]) -> dict[str, Scrape | None]:
 
 
 def _addresses(url: str) -> list[str]:
-    """The URL at each address of its host; the URL itself where the name is not known now."""
+    """The URL at each IPv4 address of its host; the URL itself where the name is not known now."""
     parts = urlsplit(url)
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 80, socket.AF_INET, socket.SOCK_STREAM)
+        hosts = socket.gethostbyname_ex(parts.hostname or "")[2]
     except OSError:
         return [url]
-    places = (f"{address[0]!s}:{address[1]}" for *_, address in found)
-    return [parts._replace(netloc=place).geturl() for place in places]
+    return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in hosts]
 
 
 def _scrape(url: str) -> Scrape | None:

@@ -18,8 +18,11 @@ from tests.rig import Rig, Worker
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-WINDOW_S = 10
-"""Short windows of event time, so that drift has something to show within seconds."""
+
+@pytest.fixture(scope="module")
+def window_s() -> int:
+    """Short windows of event time, so that drift has something to show within seconds."""
+    return 10
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +34,15 @@ def live(rig_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def worker(live: Rig) -> Worker:
+def worker(live: Rig, window_s: int) -> Worker:
     (port,) = free_ports(1)
-    return live.worker(environment={"SIMPERSONA_WINDOW_SECONDS": str(WINDOW_S)}, metrics_port=port)
+    return live.worker(environment={"SIMPERSONA_WINDOW_SECONDS": str(window_s)}, metrics_port=port)
 
 
 @pytest.fixture(scope="module")
-def api(live: Rig, worker: Worker) -> Iterator[Api]:
+def api(live: Rig, worker: Worker, window_s: int) -> Iterator[Api]:
     environment = {
-        "SIMPERSONA_WINDOW_SECONDS": str(WINDOW_S),
+        "SIMPERSONA_WINDOW_SECONDS": str(window_s),
         "SIMPERSONA_DASHBOARD_WORKERS": json.dumps(
             [f"http://127.0.0.1:{worker.settings.metrics_port}/metrics"]
         ),

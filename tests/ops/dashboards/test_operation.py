@@ -106,6 +106,9 @@ def test_who_does_not_answer_is_there_all_the_same() -> None:
     }
 
 
-def test_a_worker_behind_tls_is_refused() -> None:
-    with pytest.raises(ValidationError, match="http://"):
-        DashboardSettings(workers=("https://worker:9400/metrics",))
+@pytest.mark.parametrize(
+    "url", ["https://worker:9400/metrics", "worker:9400", "http://", "http://w:99999/metrics"]
+)
+def test_a_worker_that_cannot_be_asked_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="workers"):
+        DashboardSettings(workers=(url,))

@@ -11,7 +11,7 @@ from inference.api.positions import decode_positions
 from inference.profile import FEATURES
 from ops.drift.alerts import Alert, AlertBook
 from tests.api_process import Api
-from tests.ops.dashboards.conftest import WINDOW_S, click
+from tests.ops.dashboards.conftest import click
 from tests.rig import PARTITIONS, Rig, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -80,7 +80,7 @@ def test_how_the_installation_does(live: Rig, worker: Worker, operator: httpx.Cl
 
 
 def test_drift_has_a_history_and_alerts_of_the_keys_own_store(
-    live: Rig, api: Api, worker: Worker, operator: httpx.Client
+    live: Rig, api: Api, window_s: int, operator: httpx.Client
 ) -> None:
     def told(client: httpx.Client) -> dict[str, object]:
         answer = client.get("/v1/stores/acme/drift")
@@ -97,7 +97,7 @@ def test_drift_has_a_history_and_alerts_of_the_keys_own_store(
     shifts = [one["psi"] for one in found["features"]]
     assert shifts == sorted(shifts, reverse=True)
     last, before = found["history"][-1], found["history"][-2]
-    assert last["until"] - before["until"] == WINDOW_S * 1000
+    assert last["until"] - before["until"] == window_s * 1000
     assert last["psi"] == {one["feature"]: one["psi"] for one in found["features"]}
 
     version = operator.get("/v1/stores/acme/drift").json()["codebook_version"]
@@ -109,7 +109,7 @@ def test_drift_has_a_history_and_alerts_of_the_keys_own_store(
     with api.client(api.new_key("acme")) as client:
         report = client.get("/v1/stores/acme/drift").json()
         assert [alert["store"] for alert in report["alerts"]] == ["acme"]
-        assert report["watched_until"] == 102 * WINDOW_S * 1000
+        assert report["watched_until"] == 102 * window_s * 1000
         assert client.get("/v1/stores/other/drift").status_code == 403
     seen = operator.get("/v1/stores/acme/drift").json()["alerts"]
     assert {alert["store"] for alert in seen} == {"*", "acme"}
