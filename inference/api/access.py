@@ -33,12 +33,14 @@ class Allowed:
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     ) -> KeyRecord:
         """Check the key and take one request from its bucket."""
-        state = state_of(request)
-        record = await checked(state, None if credentials is None else credentials.credentials)
+        record, wait_s = None, 0.0
+        if credentials is not None:
+            record, wait_s = await state_of(request).keys.admit(credentials.credentials)
+        record = _required(record)
         check_store(record, request.path_params.get("store", record.store))
         if self._scope not in record.scopes:
             raise ProblemError(403, "missing-scope", f"this key has no scope {self._scope}")
-        await take(state, record, 1)
+        _wait(wait_s)
         return record
 
 
@@ -52,13 +54,16 @@ def check_store(record: KeyRecord, store: str) -> None:
         raise ProblemError(403, "other-store", "this key is not of that store")
 
 
-async def checked(state: State, token: str | None) -> KeyRecord:
-    """The record of a key that holds.
+async def checked(state: State, token: str) -> KeyRecord:
+    """The record of a key that holds; nothing is taken from its bucket.
 
     Raises:
         ProblemError: 401.
     """
-    record = None if token is None else await state.keys.check(token)
+    return _required(await state.keys.check(token))
+
+
+def _required(record: KeyRecord | None) -> KeyRecord:
     if record is None:
         raise ProblemError(401, "no-key", "send a key that holds: Authorization: Bearer sp_...")
     return record
@@ -70,7 +75,10 @@ async def take(state: State, record: KeyRecord, cost: float) -> None:
     Raises:
         ProblemError: 429, with the time to wait.
     """
-    wait_s = await state.keys.take(record, cost)
+    _wait(await state.keys.take(record, cost))
+
+
+def _wait(wait_s: float) -> None:
     if wait_s:
         raise ProblemError(
             429, "too-many-requests", "this key has used up its rate; wait", retry_after_s=wait_s
