@@ -62,8 +62,9 @@ HEADER: Final = (
     "persona reads/s",
     "p50 ms",
     "p99 ms",
+    "CPU ms a read",
     "/healthz a second",
-    "p50 ms",
+    "CPU ms",
     "reads/s of it",
     "Valkey GETs a second",
     "reads/s of it",
@@ -71,12 +72,19 @@ HEADER: Final = (
 )
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """A load, and the CPU time of the API's process a request (its reading of assignments included)."""
+
+    load: Load
+    cpu_ms: float
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One row. behind_ms: how many ms of traffic the worker had not folded when the persona reads ended."""
 
     rate: int
-    persona: Load
-    healthz: Load
+    persona: Served
+    healthz: Served
     valkey: Load
     behind_ms: float
 
@@ -116,8 +124,16 @@ class Bench:
                 store = asyncio.run(load(lambda: valkey(self._info.redis_url, self._stored), count, seconds))
                 yield Cell(rate=rate, persona=persona, healthz=healthz, valkey=store, behind_ms=behind_ms)
 
-    def _load(self, what: str, clients: int, seconds: float) -> Load:
-        return asyncio.run(load(lambda: self._client(what), clients, seconds))
+    def _load(self, what: str, clients: int, seconds: float) -> Served:
+        before = self._cpu_s()
+        done = asyncio.run(load(lambda: self._client(what), clients, seconds))
+        return Served(load=done, cpu_ms=1000 * (self._cpu_s() - before) / done.asked)
+
+    def _cpu_s(self) -> float:
+        process = self._api.process
+        assert process is not None, f"the API ended: {self._api.log}"
+        spent = process.cpu_times()
+        return float(spent.user + spent.system)
 
     def _client(self, what: str) -> Client:
         return http(self._api.port, self._requests[what])
@@ -255,15 +271,16 @@ def _said(cell: Cell) -> str:
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
-    persona, healthz, store = cell.persona, cell.healthz, cell.valkey
+    persona, healthz, store = cell.persona.load, cell.healthz.load, cell.valkey
     return (
         f"{cell.rate:,}",
         f"{persona.clients}",
         f"{persona.per_s:,.0f}",
         f"{persona.p50_ms:.2f}",
         f"{persona.p99_ms:.2f}",
+        f"{cell.persona.cpu_ms:.2f}",
         f"{healthz.per_s:,.0f}",
-        f"{healthz.p50_ms:.2f}",
+        f"{cell.healthz.cpu_ms:.2f}",
         f"{persona.per_s / healthz.per_s:.0%}",
         f"{store.per_s:,.0f}",
         f"{persona.per_s / store.per_s:.0%}",
@@ -274,7 +291,7 @@ def _row(cell: Cell) -> tuple[str, ...]:
 def markdown(result: Result) -> str:
     """The table and where it was measured."""
     rows = [_row(cell) for cell in result.cells]
-    seconds = f"{result.cells[0].persona.seconds:g} s a figure"
+    seconds = f"{result.cells[0].persona.load.seconds:g} s a figure"
     about = f"`{result.command}`, {result.date}; {seconds}; seed {result.seed}."
     others = f"Other programs used {result.others:.0%} of the machine's CPU time meanwhile."
     return f"{table(HEADER, rows)}\n\n{about} {', '.join(result.machine.values())}. {others}"

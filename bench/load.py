@@ -23,11 +23,12 @@ _LENGTH: Final = b"content-length: "
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What so many clients got answered in a time."""
+    """What so many clients got answered in a time; asked: the warm-up's requests, too."""
 
     clients: int
     seconds: float
     requests: int
+    asked: int
     p50_ms: float
     p99_ms: float
 
@@ -45,23 +46,28 @@ async def load(connect: Callable[[], Client], clients: int, seconds: float) -> L
     """
     async with AsyncExitStack() as opened:
         asks = [await opened.enter_async_context(connect()) for _ in range(clients)]
-        waits = await _ask_until(asks, time.perf_counter() + seconds / 5, seconds)
-    p50, p99 = np.percentile(1000 * waits, [50, 99]).tolist()
-    return Load(clients=clients, seconds=seconds, requests=len(waits), p50_ms=p50, p99_ms=p99)
+        began = time.perf_counter() + seconds / 5
+        found = await asyncio.gather(*(_ask_until(ask, began + seconds) for ask in asks))
+    sent, waits = np.concatenate(found).T
+    counted = waits[sent >= began]
+    p50, p99 = np.percentile(1000 * counted, [50, 99]).tolist()
+    return Load(
+        clients=clients,
+        seconds=seconds,
+        requests=len(counted),
+        asked=len(waits),
+        p50_ms=p50,
+        p99_ms=p99,
+    )
 
 
-async def _ask_until(asks: Sequence[Ask], began: float, seconds: float) -> NDArray[np.float64]:
-    ends = began + seconds
-
-    async def one(ask: Ask) -> list[float]:
-        waits = []
-        while (sent := time.perf_counter()) < ends:
-            await ask()
-            if sent >= began:
-                waits.append(time.perf_counter() - sent)
-        return waits
-
-    return np.concatenate([np.array(found) for found in await asyncio.gather(*map(one, asks))])
+async def _ask_until(ask: Ask, ends: float) -> NDArray[np.float64]:
+    """When each request was sent and how long it took, float64 [n, 2], seconds."""
+    waits = []
+    while (sent := time.perf_counter()) < ends:
+        await ask()
+        waits.append((sent, time.perf_counter() - sent))
+    return np.array(waits)
 
 
 @asynccontextmanager
