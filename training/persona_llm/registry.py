@@ -56,7 +56,7 @@ class LlmRegistry(Versions):
         )
         with self._said():
             self._tracked(version.run, manifest)
-        return version
+        return self.version(version.number)
 
     def lay_down(self, version: Version, folder: Path) -> PersonaLlm:
         """Bring a version's model to folder/<model version>, whole or not at all, and check it.

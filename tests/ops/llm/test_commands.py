@@ -1,0 +1,111 @@
+"""From events to an exported model by the commands alone, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from feature_store.errors import SimpersonaError
+from feature_store.writers import write_events
+from ops.cli.llm.group import llm
+from tests.training.persona_llm.models import history
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("llm-home")
+    write_events(folder / "events.ndjson", [history()])
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPERSONA_HOME", str(home / "home"))
+    monkeypatch.chdir(home)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(llm, arguments, catch_exceptions=False)
+
+
+def report(*arguments: str) -> dict[str, Any]:
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    # Logs go to stderr where `simpersona` is called; here nobody has configured them.
+    said: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return said
+
+
+def test_events_become_agents_whose_sessions_are_events_again(home: Path) -> None:
+    prepared = report("prepare", "events.ndjson", "--out", "traces")
+    assert prepared["events"] == len(history())
+    assert len(prepared["sources"]) == 1
+    trained = report("train", "traces", "--out", "model", "--epochs", "6")
+    assert trained["codebook_version"] == prepared["codebook_version"]
+    assert len(trained["losses"]) == 6
+    simulated = report(
+        "simulate",
+        "--model",
+        "model",
+        "--store",
+        "acme",
+        "-n",
+        "30",
+        "--out",
+        "sim.parquet",
+        "--events",
+        "sim.ndjson",
+    )
+    assert sum(simulated["ends"].values()) == simulated["n"] == 30
+    looped = report("loop", "sim.parquet", "--traces", "traces")
+    assert looped["runs"] == 30
+    assert looped["code"]["replay"]["value"] == 1.0
+    assert looped["code"]["chance"] <= looped["code"]["replay"]["value"]
+    exported = report("export", "model", "--out", "hf")
+    assert "model.safetensors" in exported["files"]
+
+    promoted = report("models", "promote", "model")
+    assert promoted["champion"]["tags"]["model_version"] == trained["model_version"]
+    assert report("models", "list")["versions"][0]["aliases"] == ["champion"]
+    again = report("simulate", "--store", "acme", "-n", "30")
+    assert again["ends"] == simulated["ends"], "the one in use is the same model"
+    for name in ("prepare", "train", "simulate", "loop", "export", "models", "retrain"):
+        assert call(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("prepare", "events.ndjson", "--out", "t", "--min-events", "99"),
+            "no session among .* has 99 events",
+        ),
+        (("train", ".", "--out", "m"), "holds no traces"),
+        (("simulate", "--model", ".", "--store", "acme"), "is no persona LLM"),
+        (("simulate", "--model", "no-such", "--store", "acme"), "has no version no-such"),
+        (("export", ".", "--out", "hf2"), "is no persona LLM"),
+        (("loop", "events.ndjson", "--traces", "."), "holds no simulated sessions"),
+        (("models", "rollback"), "nothing to roll back to"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(SimpersonaError, match=said) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_population_of_nobody_and_a_store_without_a_name_are_bad_usage() -> None:
+    assert call("simulate", "--model", ".", "--store", "acme", "-n", "0").exit_code == 2
+    assert call("simulate", "--model", ".", "--store", "acme", "--as-store", "a b").exit_code == 2
+
+
+def test_a_base_model_that_is_not_installed_is_named(
+    llm_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.persona_llm.base.SMOLLM2_PACKAGE", "no_such_package")
+    with pytest.raises(SimpersonaError, match="SmolLM2 is not installed: pip install"):
+        call("train", str(llm_folder.with_name("traces")), "--out", "m", "--base", "smollm2")

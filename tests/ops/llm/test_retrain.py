@@ -1,0 +1,85 @@
+"""What a retrain of the persona LLM does around its steps; they are killed in tests/faults."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from feature_store.writers import write_events
+from inference.bundle import load_bundle, starter_bundle_path
+from ops.llm.models import LlmModels
+from ops.llm.retrain import LlmRun, retrain_llm
+from tests.training.persona_llm.models import history
+from training.errors import DatasetError, GateError, RetrainError
+from training.persona_llm.registry import LlmRegistry
+from training.registry import Registry
+from training.run_state import Order
+
+
+class Shop:
+    """An installation and its history."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.events = home, home / "events.ndjson"
+        self.models = LlmModels(LlmRegistry(home / "registry"), Registry(home / "registry"), home)
+
+    def retrain(self, *, restart: bool = False, promote: bool = True, **config: object) -> LlmRun:
+        order = Order(paths=(str(self.events),), config=config, promote=promote)
+        encoder = load_bundle(starter_bundle_path())
+        return retrain_llm(self.models, encoder, self.home, lambda _key: None, order, restart=restart)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    write_events(tmp_path / "events.ndjson", [history()])
+    return Shop(tmp_path)
+
+
+def test_a_worse_candidate_is_kept_and_the_one_in_use_stays(shop: Shop) -> None:
+    first = shop.retrain(schedule="one-stage-mixed", epochs=20)
+    assert first.state.outcome == "promoted"
+    assert first.state.done["gate"] == {"refused": None, "gates": ["ara", "failed_runs"]}
+    with pytest.raises(GateError, match=r"version 2 is not promoted, it is worse .* failed_runs"):
+        shop.retrain(schedule="one-stage-mixed", epochs=1)
+    worse, champion = shop.models.registry.versions()
+    assert (worse.aliases, champion.aliases) == ((), ("champion",))
+    assert worse.tags["gates"].startswith("failed: ")
+    assert worse.figures["failed_runs"] > champion.figures["failed_runs"]
+    assert LlmRun.unfinished(shop.home / "llm-retrain") is None
+
+
+def test_a_candidate_waits_where_promotion_is_not_asked_for(shop: Shop) -> None:
+    run = shop.retrain(schedule="one-stage-mixed", epochs=1, promote=False)
+    assert run.state.outcome == "candidate"
+    assert shop.models.registry.version("candidate").number == run.state.done["publish"]["version"]
+    assert shop.models.champion() is None
+    lineage = shop.models.registry.version("candidate").tags
+    assert lineage["traces_sha256"] == run.state.done["prepare"]["sha256"]
+
+
+def test_data_that_makes_no_model_ends_the_run(shop: Shop) -> None:
+    write_events(shop.events, [history()[:2]])
+    with pytest.raises(DatasetError, match="no session among 2 events"):
+        shop.retrain()
+    assert LlmRun.unfinished(shop.home / "llm-retrain") is None
+
+
+def test_a_full_disk_is_one_line_and_the_run_stays(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ops.snapshots.write_whole", full)
+        said = r"step snapshot of run .* No space left on device; .* `simpersona llm retrain` goes on"
+        with pytest.raises(RetrainError, match=said):
+            shop.retrain()
+    interrupted = LlmRun.unfinished(shop.home / "llm-retrain")
+    assert interrupted is not None
+    write_events(shop.events, [history()[:2]])
+    with pytest.raises(DatasetError):  # begun anew, on what the file holds now
+        shop.retrain(restart=True)
+    states = [json.loads(path.read_bytes()) for path in (shop.home / "llm-retrain").glob("*/state.json")]
+    assert sorted(state["outcome"] for state in states) == ["abandoned", "failed"]
