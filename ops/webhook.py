@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from streams.erasures import ErasureLog
 from streams.errors import WebhookError
 from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
+from streams.metrics import serve_metrics
 from streams.output import Output
 from streams.settings import WorkerSettings
 from streams.webhook.letters import make_form
@@ -23,6 +24,7 @@ def open_sink() -> Iterator[WebhookSink]:
     Raises:
         WebhookError: no URL, or no secret that fits.
         KafkaConnectionError: Kafka does not answer.
+        MetricsPortError: the port of /metrics cannot be had.
     """
     settings, live, kafka = WebhookSettings(), WorkerSettings(), librdkafka_config(KafkaSettings())
     if settings.url is None:
@@ -34,4 +36,7 @@ def open_sink() -> Iterator[WebhookSink]:
         closing(ErasureLog(kafka, live.erasures_topic)) as erasures,
     ):
         output = Output(kafka, live.flush_timeout_s)
-        yield WebhookSink(kafka, live.assignments_topic, settings, form, post, erasures, output)
+        sink = WebhookSink(kafka, live.assignments_topic, settings, form, post, erasures, output)
+        if settings.metrics_port is not None:
+            serve_metrics(settings.metrics_host, settings.metrics_port, sink.metrics.registry)
+        yield sink

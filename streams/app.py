@@ -20,7 +20,6 @@ from typing import Any, Final
 import faust
 import structlog
 from mode import Service
-from prometheus_client import start_http_server
 
 from feature_store.feast_repo import online_rows
 from feature_store.settings import HomeSettings
@@ -34,9 +33,8 @@ from inference.windows import WindowSettings
 from streams.commands import Commander, first_that_loads, read_standing
 from streams.consumer import ConsumerLoop
 from streams.erasures import ErasureLog
-from streams.errors import MetricsPortError
 from streams.kafka_config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
-from streams.metrics import WorkerMetrics
+from streams.metrics import WorkerMetrics, serve_metrics
 from streams.output import Output
 from streams.settings import WorkerSettings
 from streams.topics import partition_count
@@ -178,17 +176,9 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     if standing.shadow is not None:
         asyncio.run(commander.shadow(standing.shadow))
     if settings.metrics_port is not None:
-        _serve_metrics(settings.metrics_host, settings.metrics_port, metrics)
+        serve_metrics(settings.metrics_host, settings.metrics_port, metrics.registry)
     gc.collect()
     gc.freeze()  # what is loaded now stays: no collection has to walk through it again
     app = make_app(settings, kafka, home, commander)
     patience_s = settings.flush_timeout_s + _SPARE_S
     LiveWorker(app, LiveLoop(loop), loop, patience_s).execute_from_commandline()
-
-
-def _serve_metrics(host: str, port: int, metrics: WorkerMetrics) -> None:
-    try:
-        server, _ = start_http_server(port, addr=host, registry=metrics.registry)
-    except OSError as error:
-        raise MetricsPortError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
-    log.info("metrics_served", port=server.server_port)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from feature_store.events import DeadLetterReason
+from streams.errors import MetricsPortError
 from streams.histogram import BatchHistogram
+
+log = structlog.get_logger(__name__)
 
 STAGES: Final = ("event_to_produced", "produced_to_decoded", "decoded_to_folded", "folded_to_encoded")
 STAGES_AFTER: Final = ("encoded_to_tagged", "event_to_tag")
@@ -116,3 +120,16 @@ class WorkerMetrics:
         for counter in (self.shadow_compared, self.shadow_same_code, self.shadow_same_type):
             counter.clear()
             counter.labels(candidate)
+
+
+def serve_metrics(host: str, port: int, registry: CollectorRegistry) -> None:
+    """Serve /metrics in a thread of its own; port 0: any free one, which the log names.
+
+    Raises:
+        MetricsPortError: the port cannot be had.
+    """
+    try:
+        server, _ = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise MetricsPortError(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
+    log.info("metrics_served", port=server.server_port)

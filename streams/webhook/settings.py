@@ -34,3 +34,5 @@ class WebhookSettings(BaseSettings):
     linger_ms: int = Field(200, description="how long a request waits to fill", ge=1)
     timeout_s: float = Field(10.0, description="longest wait for each step of a request", gt=0)
     backoff_s: float = Field(60.0, description="longest pause between tries, which go on for ever", gt=0)
+    metrics_host: str = Field("127.0.0.1", description="address of /metrics; 0.0.0.0 for a scraper elsewhere")
+    metrics_port: int | None = Field(None, description="port of /metrics; unset: none, 0: any free one")

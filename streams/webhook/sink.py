@@ -23,6 +23,7 @@ from streams.errors import ConsumerError, TopicError
 from streams.output import Output
 from streams.topics import partition_count
 from streams.webhook.letters import Form, Item
+from streams.webhook.metrics import Delivered, WebhookMetrics
 from streams.webhook.post import Answer, Busy, Post, Refused, Taken
 from streams.webhook.settings import WebhookSettings
 
@@ -35,16 +36,6 @@ _FIRST_PAUSE_S: Final = 0.5
 _POLL_S: Final = 0.2
 _PATIENCE_S: Final = 3600.0
 """A longer Retry-After than this is not believed."""
-
-
-class Delivered(msgspec.Struct):
-    """What became of what was read. skipped: of other stores, or said before their buyer was erased."""
-
-    assignments: int = 0
-    requests: int = 0
-    failed_requests: int = 0
-    dead_letters: int = 0
-    skipped: int = 0
 
 
 class WebhookSink:
@@ -70,7 +61,7 @@ class WebhookSink:
         self._at_end: set[int] = set()
         self._waiting = False
         self._erasures_at = -_ERASURES_EVERY_S
-        self.delivered = Delivered()
+        self.metrics = WebhookMetrics()
 
     def stop(self) -> None:
         """Return from `run` after the request that is under way."""
@@ -112,7 +103,7 @@ class WebhookSink:
                     break
         finally:
             consumer.close()
-        return self.delivered
+        return self.metrics.delivered()
 
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.incremental_assign(places)
@@ -171,26 +162,25 @@ class WebhookSink:
             self._bury(message, "no_assignment", str(error))
             return None
         if (self._stores and said.store not in self._stores) or said.offset < self._erasures.void_before(key):
-            self.delivered.skipped += 1
+            self.metrics.skipped.inc()
             return None
         return Item(f"{message.partition()}-{message.offset()}-{said.assigned_at}", message, said)
 
     def _send(self, items: Sequence[Item]) -> Answer:
         if not items:  # all of partitions that another member has now
             return Taken()
-        self.delivered.requests += 1
         answer = self._post.send(self._form.write(items))
+        self.metrics.requests.labels(type(answer).__name__.lower()).inc()
         if isinstance(answer, Taken):
-            self.delivered.assignments += len(items)
-        else:
-            self.delivered.failed_requests += 1
+            self.metrics.assignments.inc(len(items))
+            self.metrics.delay.set(time.time() - items[-1].assignment.assigned_at / 1000)
         return answer
 
     def _bury(self, message: Message, reason: str, detail: str) -> None:
         place, raw = (message.topic(), message.partition(), message.offset()), message.value() or b""
         letter = encode_dead_letter(dead_letter(reason, detail, *place, raw))
         self._output.send(self._settings.dead_letters_topic, message.key(), letter)
-        self.delivered.dead_letters += 1
+        self.metrics.dead_letters.inc()
         log.warning("assignment_refused", reason=reason, partition=place[1], offset=place[2], said=detail)
 
     def _wait(self, consumer: Consumer, tried: int, answer: Busy) -> None:

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -28,9 +29,10 @@ from streams.errors import TopicError
 from streams.output import Output
 from streams.records import LogReader
 from streams.webhook.letters import make_form
+from streams.webhook.metrics import Delivered
 from streams.webhook.post import Post
 from streams.webhook.settings import WebhookSettings
-from streams.webhook.sink import Delivered, WebhookSink
+from streams.webhook.sink import WebhookSink
 from tests.streams.webhook.receiver import SECRET, TAKEN, Reply, receiving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -186,7 +188,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(feed: Feed) -> None:
     with feed.sink(f"http://127.0.0.1:{port}/personas") as sink:
         thread = threading.Thread(target=lambda: ended.append(sink.run(until_end=True)))
         thread.start()
-        wait_for(lambda: sink.delivered.failed_requests >= 3, "three refused connections")
+        wait_for(lambda: sink.metrics.delivered().failed_requests >= 3, "three refused connections")
         with receiving(port=port) as (_, receiver):
             thread.join(60)
     assert len(receiver.ids()) == 30
@@ -263,8 +265,13 @@ def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
 
 def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
     feed.say(10)
-    with receiving() as (url, receiver), feed.process(url, "--json") as process:
+    (port,) = free_ports(1)
+    with receiving() as (url, receiver), feed.process(url, "--json", metrics_port=port) as process:
         wait_for(lambda: len(receiver.ids()) == 10, "the assignments")
+        wait_for(
+            lambda: "simpersona_webhook_assignments_total 10.0" in httpx.get(f"http://127.0.0.1:{port}").text,
+            "the metrics",
+        )
         process.terminate()
         report = json.loads(process.communicate(timeout=60)[0])
     assert process.returncode == 0
@@ -281,16 +288,16 @@ def test_a_second_sink_takes_over_while_the_first_waits_for_the_server(feed: Fee
     ):
         threads = [threading.Thread(target=first.run)]
         threads[0].start()
-        wait_for(lambda: first.delivered.failed_requests >= 2, "the first to wait")
+        wait_for(lambda: first.metrics.delivered().failed_requests >= 2, "the first to wait")
         threads.append(threading.Thread(target=second.run))
         threads[1].start()
-        wait_for(lambda: second.delivered.assignments > 0, "the second to get a share")
+        wait_for(lambda: second.metrics.delivered().assignments > 0, "the second to get a share")
         first.stop()
         threads[0].join(60)
         wait_for(lambda: len(receiver.ids()) == 60, "the second to get the rest")
         second.stop()
         threads[1].join(60)
-    assert first.delivered.assignments == 0
+    assert first.metrics.delivered().assignments == 0
     assert_in_order(receiver.taken)
 
 
