@@ -13,7 +13,7 @@ class WebhookSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_WEBHOOK_", frozen=True)
 
-    url: str | None = Field(None, description="where to post; needed", pattern=r"^https?://")
+    url: str | None = Field(None, description="where to post; needed", pattern=r"^https?://[^/\s]")
     form: Literal["webhook", "segment"] = Field(
         "webhook",
         description="webhook: signed batches (Standard Webhooks); segment: batches of identify calls",
