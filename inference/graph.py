@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from feature_store.vector import VECTOR_SIZE
 from inference.encoder import Encoding
 from inference.errors import BundleError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 CODES: Final = 256
 LATENT_SIZE: Final = 96
@@ -43,6 +45,8 @@ def open_graph(model: bytes, threads: int) -> ort.InferenceSession:
     Raises:
         BundleError: ONNX Runtime refuses it, or its tensors are not those of a bundle.
     """
+    import onnxruntime as ort  # here: the API's client and the storefront need the constants alone
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

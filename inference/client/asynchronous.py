@@ -112,7 +112,7 @@ class AsyncPersonaClient:
         while True:
             try:
                 async with self._http.stream(
-                    "GET", place.path, params=place.params, headers=place.headers, timeout=TIMEOUT
+                    "GET", place.path, params=place.params, headers=place.connect(), timeout=TIMEOUT
                 ) as response:
                     if response.status_code != httpx.codes.OK:
                         await response.aread()

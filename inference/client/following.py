@@ -47,9 +47,8 @@ class Following:
         self._failed = 0
         self._at_once = False
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Of the next connection, which begins with empty hands at the last id."""
+    def connect(self) -> dict[str, str]:
+        """Headers of the next connection, which begins with empty hands at the last id."""
         self._reader = SseReader(self._last_id)
         self._at_once = False
         accept = {"Accept": "text/event-stream"}

@@ -134,7 +134,7 @@ class PersonaClient:
         while True:
             try:
                 with self._http.stream(
-                    "GET", place.path, params=place.params, headers=place.headers, timeout=TIMEOUT
+                    "GET", place.path, params=place.params, headers=place.connect(), timeout=TIMEOUT
                 ) as response:
                     if response.status_code != httpx.codes.OK:
                         response.read()
