@@ -19,7 +19,7 @@ _CHROMIUM: Final = "/usr/bin/chromium"
 _VIEW: Final = (1280, 900)
 _COLOURS: Final = 64
 """Flat colours and their edges need no more, and the file is a third of what Chromium writes."""
-_SETTLED_MS: Final = 12_000
+_SETTLED_MS: Final = 60_000
 _FOLLOWED_MS: Final = 5_000
 _FOLLOW: Final = """() => {
   const steps = (row) => row.querySelectorAll(".steps .on").length;
