@@ -15,7 +15,7 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 from inference.client import PersonaClient, Retries
 from inference.openfeature import PersonaHook
 
-BUDGET_S = 0.1
+BUDGET_S = float(os.environ.get("BUDGET_S", "0.05"))
 
 
 def rule(flag: InMemoryFlag[bool], context: EvaluationContext) -> FlagResolutionDetails[bool]:

@@ -38,6 +38,7 @@ def environment(live: Rig, api: Api) -> dict[str, str]:
         "ASSIGNMENTS_TOPIC": live.settings.assignments_topic,
         "ERASURES_TOPIC": live.settings.erasures_topic,
         "SIMPERSONA_WEBHOOK_SECRET": SECRET,
+        "BUDGET_S": "20",  # a machine under test may be slow
     }
 
 
