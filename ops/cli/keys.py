@@ -23,7 +23,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the report a
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke keys of the persona API; each is of one store."""
+    """Make, list and revoke keys of the persona API; each is of one store.
+
+    Each key made or revoked is a line of audit.jsonl in the data folder.
+    """
 
 
 @keys.command()
