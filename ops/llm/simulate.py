@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from feature_store.events import Event
 from feature_store.settings import HomeSettings
 from inference.bundle import Bundle
 from inference.catalogue import Catalogue
-from inference.sampling import Mix, draw_codes
-from ops.store_mix import Source, mix_of
+from inference.sampling import Mix, draw_codes, store_mix
+from ops.store_mix import mix_of
 from training.errors import ExportError
 from training.mlflow_client import RegistrySettings
 from training.persona_llm.agents import Run, Shopper, simulate
@@ -34,6 +35,8 @@ from training.persona_llm.store_model import StoreModel
 from training.persona_llm.versions import translation
 from training.registry import Registry
 
+MixSource = Literal["traces", "reference", "live"]
+"""Where p_s(k) is from: the model's training buyers; a bundle's training buyers; what workers counted."""
 Play = Callable[[Sequence[Shopper], int], list[Run]]
 """(shoppers, seed) -> their runs, in order."""
 
@@ -45,7 +48,7 @@ class Asked(NamedTuple):
     n: int
     seed: int
     goal: GoalName = "neutral"
-    source: Source = "reference"
+    source: MixSource = "traces"
     as_store: str | None = None
 
 
@@ -56,6 +59,9 @@ def mix_for(model: PersonaLlm, bundle: Bundle, asked: Asked) -> tuple[Mix, dict[
         CodebookError: the bundle's codes are of another version, and nothing maps them.
         ProfileError, SamplingError, OnlineStoreError: see mix_of.
     """
+    if asked.source == "traces":
+        counts = {store: np.array(it) for store, it in model.manifest.code_counts.items()}
+        return store_mix(counts[asked.store], np.sum(list(counts.values()), axis=0)), None
     mix = mix_of(bundle, asked.store, asked.source)
     if bundle.codebook_version == model.manifest.codebook_version:
         return mix, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -34,7 +34,8 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a persona LLM says of itself.
 
     layout: of the folder. model_version: its name, the day and the weights' hash. codebook_version and
-    encoder_sha256: whose codes its tokens are. traces_sha256 and sources: what it learned from. losses:
+    encoder_sha256: whose codes its tokens are. code_counts: store -> training buyers of each of the 256
+    codes. traces_sha256 and sources: what it learned from. losses:
     mean validation loss an action token after each epoch, nats. created_at: RFC 3339 UTC.
     """
 
@@ -45,6 +46,7 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     parameters: int
     losses: list[float]
+    code_counts: dict[str, list[int]]
     traces_sha256: str
     traces: int
     sources: list[str]
@@ -97,6 +99,7 @@ def save_llm(
     prepared: Mapping[str, Any],
     out: Path,
     *,
+    code_counts: Mapping[str, Sequence[int]],
     command: str,
     device: str,
     seconds: float,
@@ -130,6 +133,7 @@ def save_llm(
             encoder_sha256=prepared["encoder_sha256"],
             config=trained.config.model_dump(mode="json"),
             parameters=trained.base.model.num_parameters(),
+            code_counts={store: list(counts) for store, counts in code_counts.items()},
             losses=[round(loss, 6) for loss in trained.losses],
             traces_sha256=prepared["sha256"],
             traces=sum(sum(store["sessions"].values()) for store in prepared["stores"].values()),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import torch
 
+from inference.graph import CODES
 from training.persona_llm.base import SMALL
 from training.persona_llm.config import LlmConfig, Schedule, stages
 from training.persona_llm.folder import LlmManifest, check_absent, save_llm
 from training.persona_llm.prepare import STORES
 from training.persona_llm.store_model import load_stores
-from training.persona_llm.traces import Kind, load_traces
+from training.persona_llm.traces import NO_CODE, Kind, Trace, load_traces
 from training.persona_llm.train import train_llm
 
 EPOCHS: Final = 12
@@ -53,10 +55,21 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
         stores,
         about,
         out,
+        code_counts=_code_counts(traces, config.kind),
         command=command,
         device=device_name(),
         seconds=time.monotonic() - began,
     )
+
+
+def _code_counts(traces: Sequence[Trace], kind: Kind) -> dict[str, list[int]]:
+    """Store -> training buyers of each code, int [256]; a buyer's last session counts."""
+    last = {(trace.store, trace.buyer): trace.codes[kind] for trace in traces if trace.split == "train"}
+    counts = {store: [0] * CODES for store in sorted({trace.store for trace in traces})}
+    for (store, _), code in last.items():
+        if code != NO_CODE:
+            counts[store][code] += 1
+    return counts
 
 
 def device_name() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ops.store_mix import Source
+    from ops.llm.simulate import MixSource
     from training.persona_llm.population import GoalName
 
 
@@ -50,10 +50,11 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
 )
 @click.option(
     "--source",
-    type=click.Choice(["reference", "live"]),
-    default="reference",
+    type=click.Choice(["traces", "reference", "live"]),
+    default="traces",
     show_default=True,
-    help="Where the store's mix of codes is from: the bundle's training buyers, or what workers counted.",
+    help="Where the mix of codes is from: the model's training buyers, the bundle's training buyers, or "
+    "what workers counted.",
 )
 @click.option(
     "--bundle",
@@ -80,7 +81,7 @@ def simulate(
     n: int,
     seed: int,
     goal: GoalName,
-    source: Source,
+    source: MixSource,
     bundle: Path | None,
     out: Path | None,
     events: Path | None,

@@ -14,7 +14,7 @@ from feature_store.identity import PlainIds
 from feature_store.sources import open_events
 from feature_store.writers import write_events
 from inference.bundle import Bundle, load_bundle, starter_bundle_path
-from inference.sampling import draw_codes
+from inference.sampling import draw_codes, store_mix
 from ops.llm.simulate import Asked, as_events, own_agents, populate
 from ops.store_mix import mix_of
 from tests.inference.bundles import make_bundle
@@ -22,6 +22,7 @@ from training.errors import CodebookError, DatasetError, ExportError
 from training.persona_llm.agents import ENDS
 from training.persona_llm.folder import PersonaLlm, load_llm
 from training.persona_llm.population import DAY_MS, Visit, load_visits, save_visits
+from training.persona_llm.traces import load_traces
 
 STARTER = load_bundle(starter_bundle_path())
 
@@ -38,11 +39,22 @@ def go(model: PersonaLlm, bundle: Bundle = STARTER, **asked: object) -> tuple[li
 
 def test_one_agent_a_token_of_the_stores_mix_and_every_end_is_counted(model: PersonaLlm) -> None:
     visits, about = go(model)
-    drawn = draw_codes(mix_of(STARTER, "acme", "reference"), 40, 3)
+    counts = np.bincount(
+        [t.codes["after"] for t in load_traces(model.folder.with_name("traces"))[0] if t.split == "train"],
+        minlength=256,
+    )
+    drawn = draw_codes(store_mix(counts, counts), 40, 3)
     assert [visit.run.shopper.code for visit in visits] == drawn.tolist()
     assert sum(about["ends"].values()) == 40  # type: ignore[attr-defined]
     assert tuple(about["ends"]) == ENDS  # type: ignore[call-overload]
     assert about["codebook_version"] == STARTER.codebook_version
+    assert about["mapped"] is None
+
+
+def test_the_mix_of_a_bundle_of_the_same_codebook_is_taken_as_it_is(model: PersonaLlm) -> None:
+    visits, about = go(model, source="reference")
+    drawn = draw_codes(mix_of(STARTER, "acme", "reference"), 40, 3)
+    assert [visit.run.shopper.code for visit in visits] == drawn.tolist()
     assert about["mapped"] is None
 
 
@@ -106,7 +118,7 @@ def test_tokens_of_another_codebook_are_refused(
     other = make_bundle(tmp_path / "bundle", 1, "another")
     reference = (starter_bundle_path() / "reference.json").read_bytes()
     with pytest.raises(CodebookError, match="the tokens are of another, and the registry has no alignment"):
-        go(model, _with_reference(other, reference))
+        go(model, _with_reference(other, reference), source="reference")
 
 
 def _with_reference(bundle: Bundle, reference: bytes) -> Bundle:
