@@ -35,9 +35,10 @@ KNOTS: Final = np.log1p(np.array([1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 100], dt
 _COLUMN: Final = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 EVENTS: Final = _COLUMN["events"]
 FUNNEL_COLUMNS: Final = tuple(_COLUMN[name] for name in ("carts", "cart_reviews", "checkouts", "purchases"))
-_ENGAGEMENT: Final = [_COLUMN[name] for name in ("events", "active_seconds")]
-_LOOKS: Final = [_COLUMN[name] for name in ("product_views", "list_views", "searches")]
-_DISTINCT: Final = [_COLUMN[name] for name in ("distinct_products", "distinct_categories")]
+FUNNEL_STEPS: Final = tuple(_COLUMN[name] for name in ("carts", "checkouts", "purchases"))
+ENGAGEMENT: Final = tuple(_COLUMN[name] for name in ("events", "active_seconds"))
+LOOKS: Final = tuple(_COLUMN[name] for name in ("product_views", "list_views", "searches"))
+DISTINCT: Final = tuple(_COLUMN[name] for name in ("distinct_products", "distinct_categories"))
 _FLAT: Final = 1e-6
 _LEAST_DEVIATION: Final = 0.1  # of a log1p count: where nearly all are the same, a step is no outlier
 _PRIOR_ROWS: Final = 2.0
@@ -106,7 +107,7 @@ class Axes(NamedTuple):
         """Learn scales and terciles from training buyers' raw vectors float32 [n, 403], whole histories."""
         judged = vectors[vectors[:, EVENTS] >= MIN_EVENTS]
         logs = _logs(judged if len(judged) else vectors)
-        engagement = logs[:, _ENGAGEMENT]
+        engagement = logs[:, list(ENGAGEMENT)]
         deviation = engagement.std(axis=0)
         unfinished = cls(
             engagement.mean(axis=0),
@@ -136,7 +137,7 @@ class Axes(NamedTuple):
         )
 
     def _engagement(self, logs: Floats) -> Floats:
-        scaled = (logs[:, _ENGAGEMENT] - self.engagement_mean) / self.engagement_deviation
+        scaled = (logs[:, list(ENGAGEMENT)] - self.engagement_mean) / self.engagement_deviation
         return np.asarray(scaled.mean(axis=1))
 
     def _exploration(self, logs: Floats) -> Floats:
@@ -147,9 +148,9 @@ class Axes(NamedTuple):
 
 def _breadth(logs: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Parts of exploration, float64 [n, 3], and which are told, bool [n, 3]; the looks always are."""
-    looks = np.log1p(np.expm1(logs[:, _LOOKS]).sum(axis=1))
-    parts = np.column_stack([looks, logs[:, _DISTINCT]])
-    return parts, np.column_stack([np.ones(len(parts), np.bool_), logs[:, _DISTINCT] > 0])
+    looks = np.log1p(np.expm1(logs[:, list(LOOKS)]).sum(axis=1))
+    parts = np.column_stack([looks, logs[:, list(DISTINCT)]])
+    return parts, np.column_stack([np.ones(len(parts), np.bool_), logs[:, list(DISTINCT)] > 0])
 
 
 def _logs(vectors: NDArray[np.float32]) -> Floats:

@@ -32,6 +32,9 @@ class TrainConfig(BaseModel):
     store_balance: float = Field(
         0.5, ge=0, le=1, description="0 draws buyers alike, 1 stores alike, 0.5 by the root of their buyers"
     )
+    varied_share: float = Field(
+        0.3, ge=0, le=1, description="share of drawn rows that are told as a store that does not exist would"
+    )
     brief_share: float = Field(
         0.1, ge=0, le=1, description="share of drawn rows that are buyers of 1 or 2 events, who differ little"
     )
@@ -49,6 +52,11 @@ class TrainConfig(BaseModel):
     engagement_weight: float = Field(0.3, ge=0, description="head for the level of engagement")
     exploration_weight: float = Field(0.3, ge=0, description="head for the level of exploration")
     purchase_weight: float = Field(0.3, ge=0, description="head for how deep into the funnel")
+    level_scale: float = Field(
+        0.5,
+        ge=0,
+        description="reach of the latent's coordinates that tell levels, the rest's being 1; 0: none",
+    )
     contrastive_weight: float = Field(0.05, ge=0, description="picking out the end of one's own session")
     temperature: float = Field(0.1, gt=0, description="of the contrastive term's softmax")
 

@@ -41,6 +41,7 @@ class ServingGraph(nn.Module):
         super().__init__()
         self.scaling = model.scaling
         self.encoder = model.encoder
+        self.levels = model.levels
         self.forecast = model.forecast
         self.register_buffer("codebook", model.quantizer.codebook.detach())
 
@@ -49,7 +50,7 @@ class ServingGraph(nn.Module):
     def forward(self, vector: Tensor) -> tuple[Tensor, ...]:
         """Encode raw vectors."""
         scaled = self.scaling(vector)
-        latent = self.encoder(scaled)
+        latent = self.levels(self.encoder(scaled), self.scaling.logs(vector))
         candidates = square_distances(latent, self.codebook).topk(2, dim=1, largest=False).indices
         distances = (latent[:, None, :] - self.codebook[candidates]).square().sum(dim=2).sqrt()
         first, second = distances[:, 0], distances[:, 1]

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from feature_store.funnel import STRATA
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
 from inference.graph import CODES, LATENT_SIZE
+from training.axes import Axes
 from training.codebook import nearest_code
 from training.config import TrainConfig
 from training.forecast import Forecast
+from training.levels import LevelCoordinates
 from training.quantizer import EmaQuantizer
 from training.scaling import Scaling
 from training.simvq import SimQuantizer
@@ -66,12 +68,13 @@ class Losses(NamedTuple):
 
 
 class VQVAE(nn.Module):
-    """Scaling, encoder, quantiser, decoder, heads; and, once there are types, the forecast."""
+    """Scaling, encoder, levels, quantiser, decoder, heads; and, once there are types, the forecast."""
 
-    def __init__(self, scaling: Scaling, config: TrainConfig) -> None:
+    def __init__(self, scaling: Scaling, axes: Axes, config: TrainConfig) -> None:
         super().__init__()
         self.scaling = scaling
         self.encoder = mlp(WIDTHS)
+        self.levels = LevelCoordinates(axes, config.level_scale)
         self.quantizer = _quantizer(config)
         self.decoder = mlp(WIDTHS[::-1])
         self.heads = nn.ModuleDict({name: nn.Linear(LATENT_SIZE, levels) for name, levels in HEADS.items()})
@@ -82,7 +85,10 @@ class VQVAE(nn.Module):
 
     def latents(self, vectors: Tensor) -> Tensor:
         """Raw vectors float32 [n, 403] -> latents float32 [n, 96]."""
-        latents: Tensor = self.encoder(self.scaling(vectors))
+        return self._place(vectors, self.scaling(vectors))
+
+    def _place(self, vectors: Tensor, scaled: Tensor) -> Tensor:
+        latents: Tensor = self.levels(self.encoder(scaled), self.scaling.logs(vectors))
         return latents
 
     @torch.no_grad()
@@ -96,7 +102,7 @@ class VQVAE(nn.Module):
     def forward(self, batch: Batch, *, quantize: bool = True) -> Losses:
         """The loss terms; without the quantiser (warm-up) the latents go on as they are."""
         scaled = self.scaling(batch.vectors)
-        latents = self.encoder(scaled)
+        latents = self._place(batch.vectors, scaled)
         told, commitment = latents, latents.new_zeros(())
         if quantize:
             told, _, commitment = self.quantizer(latents)

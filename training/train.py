@@ -28,12 +28,14 @@ from training.forecasting import Forecasting, add_forecast
 from training.model import VQVAE, Batch, Losses
 from training.sampling import Sampler
 from training.scaling import Scaling
+from training.variation import in_other_stores
 
 log = structlog.get_logger()
 
 _INITIAL_ROWS = 32_768  # enough for 256 k-means centres; more only takes longer
-_VALIDATION_ROWS = 16_384
+_VALIDATION_ROWS = 4096
 _EVALUATION_ROWS = 8192
+_VARIES = 1  # parts this stream of random numbers from the sampler's
 
 
 class Trained(NamedTuple):
@@ -89,13 +91,11 @@ def train(
         relative=config.relative,
         hide_funnel=config.hide_funnel,
     )
-    run = _Run(VQVAE(scaling, config).to(device), config)
+    run = _Run(VQVAE(scaling, axes, config).to(device), config)
     if warm_start is not None:
         run.warm_start(warm_start)
     if kept:
         run.restore(kept)
-    elif warm_start is not None:
-        run.begin_with(warm_start)
     sampler = Sampler(data, training, config)
     judged = rows.take(Sampler(data, validation, config).draw(0, min(_VALIDATION_ROWS, 4 * len(validation))))
     with _progress() as progress:
@@ -122,17 +122,29 @@ class Rows:
     """The data as batches."""
 
     def __init__(self, data: BuyerVectors, axes: Axes, device: torch.device) -> None:
-        self._vectors = torch.from_numpy(data.vectors)
-        self._levels = torch.from_numpy(np.stack(axes.levels(data.vectors), axis=1))
-        self._end = torch.from_numpy(data.session_end)
+        self._data = data
+        self._axes = axes
+        self._levels = np.stack(axes.levels(data.vectors), axis=1)
         self._device = device
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of rows int64 [n]."""
-        chosen = torch.from_numpy(rows)
-        end = self._end[chosen]
-        columns = (self._vectors[chosen], self._levels[chosen], self._vectors[end], end == chosen)
-        return Batch(*(column.to(self._device) for column in columns))
+        end = self._data.session_end[rows]
+        vectors = self._data.vectors
+        return self._batch(vectors[rows], self._levels[rows], vectors[end], end == rows)
+
+    def take_varied(self, rows: NDArray[np.int64], share: float, random: np.random.Generator) -> Batch:
+        """The batch of rows int64 [n], a share of them as other stores would tell them."""
+        end = self._data.session_end[rows]
+        vectors, ends, moved = in_other_stores(
+            self._data.vectors[rows], self._data.vectors[end], share, random
+        )
+        levels = self._levels[rows]
+        levels[moved] = np.stack(self._axes.levels(vectors[moved]), axis=1)
+        return self._batch(vectors, levels, ends, end == rows)
+
+    def _batch(self, *columns: NDArray[Any]) -> Batch:
+        return Batch(*(torch.from_numpy(column).to(self._device) for column in columns))
 
 
 class _Run:
@@ -142,7 +154,6 @@ class _Run:
         self.model = model
         self.config = config
         self.epoch = 0
-        self._placed = False
         self.best, self.best_epoch = float("inf"), 0
         self.best_losses: dict[str, float] = {}
         self._best_state: dict[str, Any] = {}
@@ -172,8 +183,10 @@ class _Run:
         if self.epoch == self.config.warmup_epochs and not self._placed:
             self._place_codes(rows, drawn)
         self.model.train()
+        random = np.random.default_rng([self.config.seed, self.epoch, _VARIES])
         for start in range(0, len(drawn), self.config.batch_size):
-            batch = rows.take(drawn[start : start + self.config.batch_size])
+            part = drawn[start : start + self.config.batch_size]
+            batch = rows.take_varied(part, self.config.varied_share, random)
             loss = self.model(batch, quantize=warm).total(self.config)
             _check_finite(loss.item())
             self._optimiser.zero_grad(set_to_none=True)
@@ -204,11 +217,6 @@ class _Run:
         """The model as it was after the best epoch, in eval mode."""
         self.model.load_state_dict(self._best_state)
         return self.model.eval()
-
-    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
-        """Begin where another run ended, its codes in place."""
-        self.model.load_state_dict(weights)
-        self.epoch, self._placed = self.config.warmup_epochs, True
 
     def state(self) -> dict[str, Any]:
         """All that the epochs to come depend on."""

@@ -14,7 +14,7 @@ from training.scaling import Scaling
 
 
 def test_the_encoder_is_that_of_the_paper(buyers: BuyerVectors) -> None:
-    model = VQVAE(Scaling.fit(buyers.vectors, 0.5), SMALL)
+    model = VQVAE(Scaling.fit(buyers.vectors, 0.5), Axes.fit(buyers.vectors), SMALL)
     assert sum(p.numel() for p in model.encoder.parameters()) == 148_704  # 403-256-128-96
     assert (
         sum(p.numel() for p in model.decoder.parameters()) == 149_011  # 96-128-256-403
@@ -24,7 +24,7 @@ def test_the_encoder_is_that_of_the_paper(buyers: BuyerVectors) -> None:
 
 
 def test_every_loss_term_reaches_the_encoder(buyers: BuyerVectors) -> None:
-    model = VQVAE(Scaling.fit(buyers.vectors, 0.5), SMALL)
+    model = VQVAE(Scaling.fit(buyers.vectors, 0.5), Axes.fit(buyers.vectors), SMALL)
     vectors = torch.from_numpy(buyers.vectors[:64])
     levels = torch.from_numpy(np.stack(Axes.fit(buyers.vectors).levels(buyers.vectors[:64]), axis=1))
     for term in model(Batch(vectors, levels, vectors.flip(0), torch.arange(64) % 2 == 0)):
@@ -87,7 +87,7 @@ def test_torch_and_numpy_agree_on_what_peers_do(buyers: BuyerVectors) -> None:
 
 def test_a_hidden_funnel_changes_nothing(buyers: BuyerVectors) -> None:
     scaling = Scaling.fit(buyers.vectors, 0.5, relative=True, hide_funnel=True)
-    model = VQVAE(scaling, SMALL)
+    model = VQVAE(scaling, Axes.fit(buyers.vectors), SMALL)
     bought = buyers.vectors.copy()
     bought[:, 9:13] += 2.0
     bought[:, 0] += 8.0  # the funnel's own events

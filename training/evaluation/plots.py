@@ -14,6 +14,8 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from training.evaluation.panel import AXES
+
 _STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "simpersona",
@@ -44,8 +46,8 @@ def write_plots(report: dict[str, Any], folder: Path) -> None:
 def _frontier(axes: Axes, report: dict[str, Any]) -> None:
     choice = report["choice"]
     points = [
-        (100 * worst(figures), figures["ch16"], f"heads {weight}")
-        for weight, figures in choice["frontier"].items()
+        (100 * worst(figures), figures["ch16"], f"levels {scale}")
+        for scale, figures in choice["frontier"].items()
     ]
     axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", color=_OURS, label="VQ-VAE")
     lloyd = choice["lloyd"]
@@ -54,7 +56,7 @@ def _frontier(axes: Axes, report: dict[str, Any]) -> None:
         axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axes.axvline(0.5, color="grey", linestyle="--", linewidth=1)
     axes.set(
-        xlabel="incoherent codes, worse of engagement and exploration, % (dashed: 0.5)",
+        xlabel="incoherent codes, worst axis, % (dashed: 0.5)",
         ylabel="Calinski-Harabasz on the 16",
         title="Coherence against spread, validation buyers",
     )
@@ -80,14 +82,14 @@ def _ablations(axes: Axes, report: dict[str, Any]) -> None:
     figures = report["ablations"]["figures"]
     names = list(figures)[::-1]
     axes.barh(names, [100 * worst_mean(figures[name]) for name in names], color=_OURS)
-    axes.set(xlabel="incoherent codes, worse of engagement and exploration, %", title="What each term does")
+    axes.set(xlabel="incoherent codes, worst axis, %", title="What each term does")
 
 
 def worst(figures: dict[str, float]) -> float:
-    """The worse of engagement's and exploration's incoherence."""
-    return max(figures["incoherence_engagement"], figures["incoherence_exploration"])
+    """Incoherence on the worst of the axes."""
+    return float(max(figures[f"incoherence_{axis}"] for axis in AXES))
 
 
 def worst_mean(figures: dict[str, Any]) -> float:
     """The same of figures with seeds."""
-    return float(max(figures[f"incoherence_{axis}"]["mean"] for axis in ("engagement", "exploration")))
+    return float(max(figures[f"incoherence_{axis}"]["mean"] for axis in AXES))

@@ -33,7 +33,7 @@ from training.train import Trained, train
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_FORMAT: Final = 2  # part of every key: what a result file holds
+_FORMAT: Final = 3  # part of every key: what a result file holds
 _NOT_SCALED: Final = {*FUNNEL_COLUMNS, N_SCALARS - 2, N_SCALARS - 1}
 _ROWS: Final = 8192
 
@@ -45,6 +45,8 @@ PLAIN: Final[dict[str, Any]] = {
     "exploration_weight": 0.0,
     "purchase_weight": 0.0,
     "contrastive_weight": 0.0,
+    "level_scale": 0.0,
+    "varied_share": 0.0,
     "relative": False,
     "prefix_share": 0.0,
 }

@@ -245,7 +245,7 @@ class Study:
             "SimVQ instead of EMA": self._of.without(SIMVQ),
         }
         contenders |= {f"without {what}": self._of.without(differs) for what, differs in WITHOUT.items()}
-        names = ["ch16", "purity", "js", "incoherence_engagement", "incoherence_exploration", "perplexity"]
+        names = ["ch16", "purity", "js", *INCOHERENCE, "perplexity"]
         compared = self._compared(judged, contenders, names, {})
         return {
             "seeds": list(self._of.plan.ablation_seeds),

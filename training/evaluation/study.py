@@ -21,12 +21,14 @@ from training.evaluation.sections import Study
 
 class Inputs(NamedTuple):
     """What a study reads. full: histories; hidden: the same buyers with the funnel folded away (see
-    points.hidden_funnel); generated: traffic with known latent types, or None; sources: one line a file."""
+    points.hidden_funnel); generated: traffic with known latent types, or None; sources: one line a file;
+    split_seed: what drew the sides."""
 
     full: Points
     hidden: Points
     generated: tuple[Points, Truth] | None
     sources: list[str]
+    split_seed: int
 
 
 def run_study(inputs: Inputs, plan: Plan, work: Path, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def run_study(inputs: Inputs, plan: Plan, work: Path, tell: Callable[[str], None
         raise EvaluationError("part e needs generated traffic")
     views = {"full": inputs.full, "hidden": inputs.hidden}
     sealed = Sealed(views, work / "choice.json")
-    tell("validation chooses the head weights; the test buyers are sealed")
+    tell("validation chooses the level scale; the test buyers are sealed")
     runners = choose(plan, sealed, Runs(work / "runs", sealed.validation()), tell)
     opened = sealed.open()
     truth = None
@@ -80,6 +82,7 @@ def _setup(inputs: Inputs, plan: Plan) -> dict[str, Any]:
         }
     return {
         "sources": inputs.sources,
+        "split_seed": inputs.split_seed,
         "plan": plan.model_dump(mode="json"),
         "sides": dict(zip(("train", "validation", "test"), SHARES, strict=True)),
         "stores": stores,

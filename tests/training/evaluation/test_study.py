@@ -29,8 +29,8 @@ PLAN = Plan(
     seeds=(0,),
     few_seeds=(0,),
     held_out=("boutique",),
-    head_weights=(0.3,),
-    hidden_head_weights=(0.3,),
+    level_scales=(0.5,),
+    hidden_purchase_weights=(0.3,),
     base=TINY,
 )
 
