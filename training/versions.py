@@ -7,7 +7,7 @@ import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -129,16 +129,18 @@ class Versions:
         extras: Mapping[str, Path],
         figures: Mapping[str, float],
         tags: Mapping[str, str],
+        describe: Callable[[str], None] = lambda run: None,
     ) -> Version:
         """Upload the folder and the extra files, then register them as a version.
 
-        A kill leaves at most a run without a version, which nothing reads.
+        describe: writes more about the run. A kill leaves at most a run without a version, which nothing reads.
         """
         with self._said():
             run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags)).info
             self._client.log_artifacts(run.run_id, str(folder), self._artifact)
             for path in extras.values():
                 self._client.log_artifact(run.run_id, str(path), _EXTRAS)
+            describe(run.run_id)
             self._client.set_terminated(run.run_id, "FINISHED")
             made = self._client.create_model_version(
                 self._model,

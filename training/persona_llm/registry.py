@@ -46,17 +46,15 @@ class LlmRegistry(Versions):
         for known in self.versions():
             if known.tags["model_version"] == manifest.model_version:
                 return known
-        version = self._add(
+        return self._add(
             manifest.model_version,
             folder,
             manifest.codebook_version,
             extras={},
             figures=figures,
             tags=lineage(manifest) | dict(tags or {}),
+            describe=lambda run: self._tracked(run, manifest),
         )
-        with self._said():
-            self._tracked(version.run, manifest)
-        return self.version(version.number)
 
     def lay_down(self, version: Version, folder: Path) -> PersonaLlm:
         """Bring a version's model to folder/<model version>, whole or not at all, and check it.

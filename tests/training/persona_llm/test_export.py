@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from training.persona_llm.actions import ACTIONS
 from training.persona_llm.export import CARD, export_llm, model_card, read_figures
 from training.persona_llm.folder import load_llm
 
-ALONE = """
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "simulators.md"
+EXAMPLES = re.findall(r"(?s)```python\n(.*?)```", PAGE.read_text())
+WITHOUT_US = """
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -24,23 +27,6 @@ class Blocker(MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is blocked", name=name)
 
 sys.meta_path.insert(0, Blocker())
-import json, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-folder = sys.argv[1]
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(folder)
-prompt = "<|persona_17|>shop: acme\\ngoal: Visit the shop.\\n"
-inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
-inputs.pop("token_type_ids", None)
-torch.manual_seed(0)
-said = model.generate(**inputs)
-first = inputs["input_ids"][0, 0].item()
-print(json.dumps({
-    "first": tokenizer.convert_ids_to_tokens(first),
-    "prompt": tokenizer.decode(inputs["input_ids"][0]),
-    "written": tokenizer.decode(said[0, inputs["input_ids"].shape[1]:]),
-}))
 """
 
 
@@ -51,22 +37,30 @@ def exported(llm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def test_transformers_alone_loads_it_and_generates(exported: Path) -> None:
+def run(code: str, folder: Path, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-P", "-c", ALONE, str(exported)],
-        cwd=exported,
+        [sys.executable, "-c", code],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["first"] == "<|persona_17|>"
-    assert said["prompt"] == "<|persona_17|>shop: acme\ngoal: Visit the shop.\n"
-    lines = said["written"].splitlines()
-    assert lines[-1] == "leave"
-    assert set(lines) <= set(ACTIONS)
+    return done.stdout
+
+
+def test_the_pages_example_writes_actions_with_transformers_alone(exported: Path) -> None:
+    (example,) = [code for code in EXAMPLES if "AutoTokenizer" in code]
+    lines = run(WITHOUT_US + example, exported.parent).splitlines()
+    assert lines[-2:] == ["leave", ""]
+    assert set(lines[:-1]) <= set(ACTIONS)
+
+
+def test_the_pages_example_shops_in_the_storefront(llm_folder: Path) -> None:
+    (example,) = [code for code in EXAMPLES if "gymnasium" in code]
+    root = str(PAGE.parents[1])
+    assert "page: home" in run(example + "print(page)", llm_folder.parent, PYTHONPATH=root)
 
 
 def test_it_holds_no_file_of_ours_and_the_weights_as_they_are(exported: Path, llm_folder: Path) -> None:
