@@ -133,7 +133,8 @@ class Versions:
     ) -> Version:
         """Upload the folder and the extra files, then register them as a version.
 
-        describe: writes more about the run. A kill leaves at most a run without a version, which nothing reads.
+        describe: writes more about the run. A kill leaves at most a run without a version, which nothing
+        reads.
         """
         with self._said():
             run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags)).info
