@@ -107,7 +107,7 @@ def promote(
             refused = "not compared, there is no history"
         else:
             verdicts = compare(installed, found, champion, data or [archive])
-            refused = refusal(verdicts)
+            refused = refusal(verdicts) or ""
             installed.registry.measured(found, {verdict.gate: verdict.candidate for verdict in verdicts})
             click.echo(verdict_table(verdicts), err=True)
         if refused and not force:
