@@ -9,6 +9,7 @@ SimpersonaError                 the root that the command line turns into one li
     +-- EventSourceError        a file of events cannot be read or written
     +-- OutputError             a result cannot be written where it was asked for
     +-- OnlineStoreError
+        +-- EmptyStoreError     no worker has run on this topic yet
         +-- FencedError         another worker wrote this partition: re-read and seek
         +-- RowVersionError     a stored row is of a schema this code does not know
         +-- PartitionCountError the store was filled with another partition count
@@ -61,6 +62,10 @@ class OutputError(FeatureStoreError):
 
 class OnlineStoreError(FeatureStoreError):
     """The online store refused or did not answer."""
+
+
+class EmptyStoreError(OnlineStoreError):
+    """The store answers and holds nothing of the topic: no worker has run yet."""
 
 
 class FencedError(OnlineStoreError):

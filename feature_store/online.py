@@ -26,7 +26,13 @@ import redis
 from redis.exceptions import RedisError, WatchError
 
 from feature_store import persona_rows
-from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
+from feature_store.errors import (
+    EmptyStoreError,
+    FencedError,
+    OnlineStoreError,
+    PartitionCountError,
+    RowVersionError,
+)
 
 ROW_VERSION: Final = 1
 _HEADER: Final = struct.Struct("<HqqhbBI")
@@ -185,12 +191,13 @@ class OnlineRows:
         """The recorded partition count.
 
         Raises:
-            OnlineStoreError: the store is empty or does not answer.
+            EmptyStoreError: no worker has run yet.
+            OnlineStoreError: the store does not answer.
         """
         with _store_errors():
             known = _answer(self._redis.get(f"simpersona:{self.topic}:partitions"))
         if known is None:
-            raise OnlineStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
+            raise EmptyStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
         return int(known)
 
     def progress(self, partition: int) -> Progress | None:

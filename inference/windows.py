@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_store.errors import EmptyStoreError
 from feature_store.online import OnlineRows
 from inference.profile import Counts, empty_profile, unpack_profile
 
@@ -76,9 +77,12 @@ class WindowReader:
         """Number of the window that event time is in now; None before anything was folded.
 
         Raises:
-            OnlineStoreError: the store is empty or does not answer.
+            OnlineStoreError: the store does not answer.
         """
-        progress = self._rows.progress_of(self._every_partition()).values()
+        try:
+            progress = self._rows.progress_of(self._every_partition()).values()
+        except EmptyStoreError:
+            return None
         watermark = max((p.watermark for p in progress if p is not None), default=0)
         return watermark // self._settings.length_ms or None
 

@@ -12,7 +12,7 @@ import pytest
 
 from feature_store.identity import BuyerHasher
 from ops.dashboards.page import PAGE, policy
-from tests.api_process import Api
+from tests.api_process import SCOPES, Api
 from tests.ops.dashboards.accessibility import broken_rules, weak_text
 from tests.ops.dashboards.conftest import click
 from tests.rig import Rig, Worker
@@ -178,6 +178,30 @@ def test_a_store_without_shoppers_says_so(visit: Callable[..., Tab], api: Api) -
     assert page.is_hidden("#shoppers")
     assert broken_rules(page) == []
     assert weak_text(page) == []
+
+
+def test_an_installation_on_which_no_worker_has_run(browser: Browser, make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    api = Api(rig)
+    key = api.new_key("*", *SCOPES, "operation:read")
+    with api.client(key) as client:
+        assert client.get("/v1/stores").json()["stores"] == []
+        assert client.get("/v1/stores/acme/distribution").json()["now"] is None
+        assert client.get("/v1/stores/acme/drift").json()["found"]["history"] == []
+    tab = Tab(browser, api)
+    page = tab.open(key)
+    tab.see("#title", "No store yet")
+    tab.see("#stream", "No store has been heard of")
+    tab.see("#operation-note", "SIMPERSONA_DASHBOARD_WORKERS names no worker")
+    assert broken_rules(page) == []
+    assert weak_text(page) == []
+    rig.worker()
+    rig.send(50)
+    tab.see("#title", "Shoppers of acme")  # by itself
+    tab.see("#stream", "Live")
+    assert tab.complaints == []
+    tab.close()
+    assert api.stop() == 0
 
 
 def test_the_keyboard_is_enough(

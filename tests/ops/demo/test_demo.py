@@ -117,11 +117,15 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(home: Path, tmp_path: P
 def test_a_demo_that_stays_answers_over_http(home: Path, tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
     demo = Demo(home, "--seconds", "3", "--rate", "300", "--stay", "--summary", str(summary))
+    link = demo.wait_for(r"page (http\S+)/#key=(\S+)")
     demo.wait_for("staying up until Ctrl-C")
     written = json.loads(summary.read_text())
     assert written.keys() == KEYS | {"api_url", "api_key"}
+    assert link.groups() == (written["api_url"], written["api_key"])
     headers = {"Authorization": f"Bearer {written['api_key']}"}
     with httpx.Client(base_url=written["api_url"], headers=headers, timeout=60) as client:
+        assert "<title>simpersona</title>" in client.get("/").text
+        assert client.get("/v1/operation").json()["answering"] == 1
         assert len(client.get("/v1/personas").json()["personas"]) == 256
         now = time.time_ns() // 1_000_000
         click = {"event_id": "1", "store": "mine", "buyer": "me", "type": "page_view", "timestamp": now}
