@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -94,6 +96,14 @@ def test_prometheus_scrapes_services_on_the_ports_they_serve() -> None:
     for name in targets.keys() & ours().keys():
         told = [*ours()[name]["environment"].values(), *ours()[name]["command"]]
         assert str(targets[name]) in map(str, told), name
+
+
+def test_the_page_reads_workers_where_they_serve_metrics() -> None:
+    (url,) = json.loads(ours()["api"]["environment"]["SIMPERSONA_DASHBOARD_WORKERS"])
+    parts = urlsplit(url)
+    assert parts.hostname == "worker"
+    assert str(parts.port) == ours()["worker"]["environment"]["SIMPERSONA_METRICS_PORT"]
+    assert parts.path == "/metrics"
 
 
 def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
