@@ -1,17 +1,23 @@
-"""The loop through real servers: what is sent to Kafka is tagged as the offline fold tags it."""
+"""The persona LLM on real servers: the loop through Kafka and a worker, and traces without erased buyers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from feature_store.archive import ArchivedEvent, write_archive_file
+from feature_store.erasures import Erasure, encode_erasure
+from feature_store.events import record_key
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
+from ops.cli.llm.group import llm
 from ops.connect import Connection
 from ops.errors import LoopError
 from ops.llm.loop import LivePath
 from streams.erasures import ErasureLog
+from streams.output import Output
 from tests.inference.bundles import make_bundle
 from tests.rig import Rig
 from tests.training.persona_llm.models import history
@@ -19,7 +25,7 @@ from training.persona_llm.agents import Shopper, simulate
 from training.persona_llm.folder import load_llm
 from training.persona_llm.loop import loop_figures
 from training.persona_llm.storefront import Goal
-from training.persona_llm.traces import make_traces
+from training.persona_llm.traces import load_traces, make_traces
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -51,3 +57,25 @@ def test_simulated_and_real_sessions_come_back_as_the_offline_fold_says(rig: Rig
             loop_figures(runs[:1], real[:1], bundle.folder, 0, encode=LivePath(live, "simulated", 0.5))
     finally:
         erasures.close()
+
+
+def test_erased_buyers_are_left_out_of_traces(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = rig.folder / "archive"
+    archived = [ArchivedEvent(event, 0, i, event.timestamp) for i, event in enumerate(history(10))]
+    write_archive_file(archive, rig.settings.topic, 0, 0, len(archived), archived)
+    erased = record_key("acme", "buyer-3")
+    output = Output(rig.client_config(), 60)
+    record = Erasure(partition=0, requested_at=1, erased_at=1, before_offset=len(archived))
+    output.send(rig.settings.erasures_topic, erased, encode_erasure(record))
+    output.flush()
+    for name, value in rig.environment(rig.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def buyers(out: str, *options: str) -> set[str]:
+        arguments = ["prepare", str(archive), "--out", str(rig.folder / out), *options]
+        assert CliRunner().invoke(llm, arguments, catch_exceptions=False).exit_code == 0
+        return {trace.buyer for trace in load_traces(rig.folder / out)[0]}
+
+    everybody = buyers("all", "--no-erasures")
+    assert len(everybody) == 20
+    assert buyers("kept") == everybody - {"buyer-3"}
