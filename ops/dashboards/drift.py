@@ -32,8 +32,8 @@ from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
 
 _SPAN_MS: Final = SPANS_MS[0]
-_POINTS: Final = 72
-"""Windows of history: six hours where a window is five minutes."""
+_POINTS: Final = 70
+"""Windows of history. SlidingWindows holds six hours, 72 windows by default, and a span takes in three."""
 _STORES: Final = 100
 _FRESH_S: Final = 2.0
 _SHARES: Final = ("late", "duplicates", "refused", "old", "unknown")
