@@ -33,7 +33,7 @@ class LlmConfig(BaseModel):
     seed: int = Field(0, ge=0)
     kind: Kind = Field("after", description="what the tokens know; see traces")
     stages: tuple[Stage, ...]
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(8, ge=1, description="few: small data wants many steps")
     max_tokens: int = Field(192, ge=16, description="longer traces are cut")
     weight_decay: float = Field(0.01, ge=0)
     token_rows: Literal["random", "codes"] = Field(
@@ -54,7 +54,7 @@ class LlmConfig(BaseModel):
     checkpoint_steps: int = Field(50, ge=1, description="steps between two checkpoints to resume from")
 
 
-_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 3e-3), "smollm2": (1e-2, 2e-4)}
+_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 1.5e-3), "smollm2": (1e-2, 2e-4)}
 
 
 def stages(schedule: Schedule, base: str, epochs: int) -> tuple[Stage, ...]:

@@ -40,7 +40,7 @@ LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "rows", "
     type=click.IntRange(min=1),
     help="Seeds of prediction, the loop, schedules, profile and rows.",
 )
-@click.option("--epochs", default=8, show_default=True, type=click.IntRange(min=1), help="Epochs a training.")
+@click.option("--epochs", default=6, show_default=True, type=click.IntRange(min=1), help="Epochs a training.")
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option("--most", type=click.IntRange(min=10), help="Buyers of a store, at most; default: all.")
 @click.option(

@@ -30,7 +30,7 @@ class Fit(BaseModel):
     held_out: str | None = None
     schedule: Schedule = "one-stage-mixed"
     base: str = "small"
-    epochs: int = 10
+    epochs: int = 6
     config: dict[str, Any] = {}
 
     @property
@@ -101,7 +101,7 @@ class Plan(BaseModel):
     held_out: tuple[str, ...] = ()
     parts: tuple[Part, ...] = PARTS
     base: str = "small"
-    epochs: int = 8
+    epochs: int = 6
     temperatures: tuple[float, ...] = (1.0, 0.8)
     encoder: dict[str, Any] = BRIEF
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from inference.bundle import Bundle
 from inference.publish import write_whole
 from training.errors import EvaluationError
+from training.evaluation.plan import NO_TYPES
 from training.persona_llm.agents import Run, Shopper, simulate
 from training.persona_llm.base import Base, load_base
 from training.persona_llm.config import LlmConfig, stages
@@ -76,7 +77,8 @@ class Runs:
 
     def bundle(self, held_out: str | None) -> Bundle:
         """The encoder that gives the tokens."""
-        return self.material.encoder(held_out, self._encoder, self._folder)
+        untyped = {} if held_out is None else NO_TYPES  # nobody asks those for a type
+        return self.material.encoder(held_out, self._encoder | untyped, self._folder)
 
     @cached_property
     def trace_coder(self) -> TraceCoder:

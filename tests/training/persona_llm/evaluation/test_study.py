@@ -24,7 +24,7 @@ from training.persona_llm.evaluation.study import run_evaluation
 # So little training leaves latents alike, and k-means says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 
-TINY: dict[str, Any] = {"epochs": 1, "warmup_epochs": 1, "epoch_rows": 1024, "forecast_epochs": 1}
+TINY: dict[str, Any] = {"epochs": 3, "warmup_epochs": 2, "epoch_rows": 4096, "forecast_epochs": 1}
 PLAN = Plan(seeds=(0,), few_seeds=(0,), epochs=1, temperatures=(1.0,), encoder=TINY)
 
 
