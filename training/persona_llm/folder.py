@@ -118,7 +118,7 @@ def save_llm(
         made = work / "model"
         made.mkdir()
         try:
-            with _quiet():
+            with quiet():
                 trained.base.model.save_pretrained(made, max_shard_size="50GB")
                 trained.base.tokenizer.save_pretrained(made)
         except SafetensorError as error:  # a full disk, in words of its own
@@ -175,7 +175,7 @@ def load_llm(folder: Path) -> PersonaLlm:
         path = folder / name
         if not path.is_file() or _digest(path) != digest:
             raise ExportError(f"{path} is missing or was changed; copy the model again")
-    with _quiet():
+    with quiet():
         base = load_base(str(folder.resolve()), 0)
     return PersonaLlm(folder, manifest, base, load_stores(folder / STORES))
 
@@ -185,7 +185,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _quiet:  # noqa: N801  (reads as a statement)
+class quiet:  # noqa: N801  (reads as a statement: with quiet(): ...)
     """No progress bars of transformers while the block runs."""
 
     def __enter__(self) -> None:

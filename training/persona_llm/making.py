@@ -13,7 +13,7 @@ import torch
 from inference.graph import CODES
 from training.persona_llm.base import SMALL
 from training.persona_llm.config import LlmConfig, Schedule, stages
-from training.persona_llm.folder import LlmManifest, check_absent, save_llm
+from training.persona_llm.folder import LlmManifest, check_absent, quiet, save_llm
 from training.persona_llm.prepare import STORES
 from training.persona_llm.store_model import load_stores
 from training.persona_llm.traces import NO_CODE, Kind, Trace, load_traces
@@ -49,7 +49,8 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
     stores = load_stores(prepared / STORES)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    trained = train_llm(traces, config, checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"))
+    with quiet():
+        trained = train_llm(traces, config, checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"))
     return save_llm(
         trained,
         stores,
