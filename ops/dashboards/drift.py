@@ -25,8 +25,7 @@ from inference.profile import Counts, buyers
 from inference.reference import SPANS_MS, Reference
 from inference.windows import WindowReader, WindowSettings
 from ops.drift.alerts import ALL_STORES as EVERY_STORE
-from ops.drift.alerts import Alert, AlertBook
-from ops.drift.look import BOOK
+from ops.drift.alerts import BOOK, Alert, AlertBook
 from ops.drift.measures import Shift, compare, health
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows

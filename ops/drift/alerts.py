@@ -16,6 +16,8 @@ from inference.publish import write_whole
 from ops.drift.settings import DriftSettings
 from ops.errors import DriftError
 
+BOOK: Final = "drift.json"
+"""Name of the book's file in the data folder."""
 ALL_STORES: Final = "*"
 """How every store together is spelt in files and labels."""
 

@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 import structlog
 
 from inference.reference import SPANS_MS, Reference
-from ops.drift.alerts import Alert, AlertBook, Finding, request_retrain
+from ops.drift.alerts import BOOK, Alert, AlertBook, Finding, request_retrain
 from ops.drift.measures import Health, Shift, compare, health
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
 
 log = structlog.get_logger(__name__)
 
-BOOK: Final = "drift.json"
 RETRAIN_REQUEST: Final = "retrain-request.json"
 _CATCH_UP: Final = 72
 """At most so many past windows are looked at again after a pause: six hours."""

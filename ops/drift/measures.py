@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, false_discovery_control
 
 from inference.profile import AGE_EDGES_MS, FEATURE, FEATURES, TALLY, Counts, buyers
 from inference.reference import Reference
@@ -89,6 +88,8 @@ def _shares(live: Counts, reference: Counts) -> tuple[Floats, Floats]:
 
 def homogeneity(live: Counts, reference: Counts, dispersion: float) -> float:
     """p of Pearson's test that both count vectors are of one population, X2 divided by `dispersion`."""
+    from scipy.stats import chi2  # 70 MB and a second: not for an API process in which nobody looks at drift
+
     n, m = int(live.sum()), int(reference.sum())
     if len(live) < 2 or not (n and m):
         return 1.0
@@ -125,6 +126,8 @@ def compare(
                 )
     if not found:
         return []
+    from scipy.stats import false_discovery_control  # see homogeneity
+
     adjusted = false_discovery_control([shift.p for shift in found], method="bh")
     return [shift._replace(q=float(q)) for shift, q in zip(found, adjusted, strict=True)]
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from feature_store.events import encode_event, record_key
-from ops.drift.look import BOOK
+from ops.drift.alerts import BOOK
 from ops.stack.processes import free_ports
 from streams.output import Output
 from tests.api_process import Api

@@ -12,8 +12,9 @@ from feature_store.intake import Items
 from inference.profile import FEATURE, Counts, empty_profile
 from inference.reference import SPANS_MS, Reference
 from inference.windows import StoreWindow
+from ops.drift.alerts import BOOK
 from ops.drift.exporter import DriftMetrics
-from ops.drift.look import BOOK, RETRAIN_REQUEST, Watcher
+from ops.drift.look import RETRAIN_REQUEST, Watcher
 from ops.drift.report import tables, to_dict
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
