@@ -55,7 +55,7 @@ class Operation(BaseModel):
     history: list[Moment] = Field(description="The oldest first, half an hour at most.")
 
 
-class Book:
+class Readings:
     """Keeps what was read, within bounds. Of the event loop's thread."""
 
     def __init__(self, settings: DashboardSettings) -> None:
@@ -137,11 +137,11 @@ def _quantile_ms(q: float, parts: Iterable[Counted]) -> float | None:
 
 def operation_router(settings: DashboardSettings) -> APIRouter:
     """GET /v1/operation, and the task that reads the workers meanwhile."""
-    book = Book(settings)
+    readings = Readings(settings)
 
     @asynccontextmanager
     async def reading(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(book.keep()) if settings.workers else None
+        task = asyncio.create_task(readings.keep()) if settings.workers else None
         yield
         if task is not None:
             task.cancel()
@@ -153,6 +153,6 @@ def operation_router(settings: DashboardSettings) -> APIRouter:
     @router.get("/v1/operation", responses=documented(401, 403, 429, 503))
     async def operation(request: Request, key: ReadsOperation) -> Operation:
         """How the installation does, now and lately: workers, latency, lag, dead letters, codebook."""
-        return book.summary()
+        return readings.summary()
 
     return router

@@ -27,4 +27,4 @@ class DashboardSettings(BaseSettings):
         description="where workers serve metrics, as JSON: "
         '["http://worker:9400/metrics"]; a host with several addresses is several workers',
     )
-    every_s: float = Field(5.0, description="how often the workers' metrics are read", ge=0.2)
+    every_s: float = Field(5.0, description="how often the workers' metrics are read", ge=0.2, le=60)

@@ -53,6 +53,7 @@ def read_scrape(text: str) -> Scrape:
 
     Raises:
         ValueError: it is no such text.
+        KeyError: a series lacks a label that workers give it.
     """
     samples: dict[str, list[Sample]] = defaultdict(list)
     for family in text_string_to_metric_families(text):
@@ -101,5 +102,5 @@ def _scrape(url: str) -> Scrape | None:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as reply:
             return read_scrape(reply.read().decode())
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, KeyError):  # KeyError: metrics of somebody else
         return None
