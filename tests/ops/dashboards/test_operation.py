@@ -107,9 +107,6 @@ def test_who_does_not_answer_is_there_all_the_same() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "url", ["https://worker:9400/metrics", "worker:9400", "http://", "http://w:99999/metrics"]
-)
 def test_what_is_no_worker_counts_as_one_that_does_not_answer() -> None:
     metrics = CollectorRegistry()
     Counter("simpersona_dead_letters", "Of somebody else.", registry=metrics)
@@ -124,6 +121,9 @@ def test_what_is_no_worker_counts_as_one_that_does_not_answer() -> None:
         thread.join()
 
 
+@pytest.mark.parametrize(
+    "url", ["https://worker:9400/metrics", "worker:9400", "http://", "http://w:99999/metrics"]
+)
 def test_a_worker_that_cannot_be_asked_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="workers"):
         DashboardSettings(workers=(url,))
