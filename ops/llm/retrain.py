@@ -169,7 +169,7 @@ class LlmRetrain:
         return figures
 
     def _gate(self) -> dict[str, Any]:
-        figures = json.loads((self.run.folder / _FIGURES).read_bytes())
+        figures = self._figures()
         champion = figures["champion"] and LlmFigures(**figures["champion"])
         verdicts = verdicts_on((champion, LlmFigures(**figures["candidate"])))
         return {"refused": refusal(verdicts), "gates": [verdict.gate for verdict in verdicts]}
@@ -179,7 +179,7 @@ class LlmRetrain:
         refused = done["gate"]["refused"]
         version = self._models.registry.register(
             self.run.folder / _MODEL,
-            figures=done["evaluate"]["candidate"],
+            figures=self._figures()["candidate"],
             tags={
                 "origin": f"retrain {self.run.state.run}, {self.run.state.order.reason}",
                 "gates": f"failed: {refused}" if refused else "passed",
@@ -188,6 +188,11 @@ class LlmRetrain:
         if not refused:
             self._models.registry.give("candidate", version.number)
         return {"version": version.number, "model_version": version.tags["model_version"]}
+
+    def _figures(self) -> dict[str, Any]:
+        # From the file: state.json has no NaN.
+        figures: dict[str, Any] = json.loads((self.run.folder / _FIGURES).read_bytes())
+        return figures
 
     def _promote(self) -> dict[str, Any]:
         if not self.run.state.order.promote:

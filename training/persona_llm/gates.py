@@ -1,7 +1,7 @@
 """Gates of the persona LLM: what a candidate must show against the model in use, on the same test sessions.
 
-Both let one agent a session shop: with the session's token and a neutral goal, for ARA; with the explicit
-goal of the session, for failed runs. A gate bounds how much worse than the champion a figure may be.
+Both let one agent a session shop: with the session's token and a neutral goal, for ARA; with its explicit
+goal, where that asks for something, for failed runs. A gate bounds how much worse a figure may be.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from training.persona_llm.traces import NO_CODE, Kind, Trace
 
 class LlmFigures(NamedTuple):
     """ara: mean over strata, then stores (paper.md, How the agents are judged), 0 to 1; NaN where no stratum
-    of a store has enough sessions. failed_runs: share of agents with an explicit goal that missed it."""
+    of a store has enough sessions. failed_runs: share of agents asked for the cart, checkout or purchase that
+    the session had whose run did not end as "done"; NaN where no session had any."""
 
     ara: float
     failed_runs: float
@@ -68,9 +69,11 @@ def measure(
     judged = Judged.of(traces)
     acted = Acted.of([run.actions for run in neutral])
     value = float(ara(judged, acted, once(judged.buyers))[0]) if judged.cells else math.nan
-    asked = [_shopper(t, kind, Goal(t.explicit, FULFILLED_BY[t.outcome])) for t in traces]
+    tasks = [t for t in traces if FULFILLED_BY[t.outcome] is not None]
+    asked = [_shopper(t, kind, Goal(t.explicit, FULFILLED_BY[t.outcome])) for t in tasks]
     runs = simulate(base, stores, asked, seed=seed)
-    return LlmFigures(value, float(np.mean([run.end != "done" for run in runs])))
+    failed = float(np.mean([run.end != "done" for run in runs])) if runs else math.nan
+    return LlmFigures(value, failed)
 
 
 def _shopper(trace: Trace, kind: Kind, goal: Goal) -> Shopper:

@@ -83,3 +83,12 @@ def test_a_full_disk_is_one_line_and_the_run_stays(shop: Shop, monkeypatch: pyte
         shop.retrain(restart=True)
     states = [json.loads(path.read_bytes()) for path in (shop.home / "llm-retrain").glob("*/state.json")]
     assert sorted(state["outcome"] for state in states) == ["abandoned", "failed"]
+
+
+def test_a_history_in_which_nobody_goes_further_than_looking_still_makes_a_model(shop: Shop) -> None:
+    write_events(shop.events, [[e for e in history() if e.type == "product_view"]])
+    run = shop.retrain(schedule="one-stage-mixed", epochs=1)
+    assert run.state.outcome == "promoted"
+    champion = shop.models.champion()
+    assert champion is not None
+    assert "failed_runs" not in champion.figures, "there was no task to fail at"
