@@ -78,6 +78,7 @@ def train(
     there is one, in bf16. The run is tracked in the model registry.
     """
     from ops.llm.registry import open_llm_registry
+    from training.errors import RegistryError
     from training.persona_llm.folder import check_absent
     from training.persona_llm.making import asked_config, make_llm
 
@@ -87,7 +88,10 @@ def train(
         base=base, schedule=schedule, epochs=epochs, kind=kind, lora_rank=lora_rank, seed=seed
     )
     manifest = make_llm(traces, config, out, command=shlex.join(["simpersona", *sys.argv[1:]]))
-    registry.track(manifest)
+    try:
+        registry.track(manifest)
+    except RegistryError as error:
+        raise RegistryError(f"the model is in {out}, but its run is not tracked: {error}") from error
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(manifest) | {"out": str(out)}))
         return
