@@ -18,6 +18,7 @@ from training.persona_llm.base import Base, action_line
 from training.persona_llm.prompts import ANY_STORE, prompt_text
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.storefront import Goal, Storefront
+from training.persona_llm.traces import NO_CODE
 
 End = Literal["done", "left", "limit", "invalid", "loop"]
 ENDS: Final[tuple[End, ...]] = ("done", "left", "limit", "invalid", "loop")
@@ -64,10 +65,13 @@ def simulate(
     seed: int,
     batch_size: int = 128,
     temperature: float = 1.0,
+    guidance: float = 1.0,
 ) -> list[Run]:
     """Let every shopper shop until they leave or fail; the runs are in the order of shoppers.
 
-    The same seed, model and shoppers give the same runs on one machine.
+    guidance: by what factor the token changes the scores of a shopper without one (classifier-free guidance,
+    Sanchez et al. 2023); 1 is the model as it is, more exaggerates the persona. The same seed, model and
+    shoppers give the same runs on one machine.
     """
     grammar = _Grammar(base)
     order = sorted(range(len(shoppers)), key=lambda i: len(shoppers[i].begun))  # less padding
@@ -75,7 +79,8 @@ def simulate(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         agents = [Agent(shoppers[i], stores[shoppers[i].store], seed, i) for i in chosen]
-        _play(base, grammar, agents, np.random.default_rng([seed, start]), temperature)
+        random = np.random.default_rng([seed, start])
+        _play(base, grammar, agents, random, temperature=temperature, guidance=guidance)
         runs |= {i: agent.run() for i, agent in zip(chosen, agents, strict=True)}
     return [runs[i] for i in range(len(shoppers))]
 
@@ -122,11 +127,12 @@ class Agent:
         """The present page as text."""
         return self._shop.render()
 
-    def prompt(self) -> str:
-        """What the model reads before it writes the first action."""
+    def prompt(self, *, persona: bool = True) -> str:
+        """What the model reads before it writes the first action; with the persona token, or without."""
         begun = "".join(map(action_line, self.begun))
         store = self.shopper.store if self.shopper.named else ANY_STORE
-        return prompt_text(store, self.shopper.goal.text, self.shopper.code) + begun
+        code = self.shopper.code if persona else NO_CODE
+        return prompt_text(store, self.shopper.goal.text, code) + begun
 
     def run(self) -> Run:
         """The whole run; it must have ended."""
@@ -162,15 +168,27 @@ class _Grammar:
 
 @torch.inference_mode()
 def _play(
-    base: Base, grammar: _Grammar, agents: list[Agent], random: np.random.Generator, temperature: float
+    base: Base,
+    grammar: _Grammar,
+    agents: list[Agent],
+    random: np.random.Generator,
+    *,
+    temperature: float,
+    guidance: float,
 ) -> None:
-    """Token by token for all agents at once; those that have ended leave the batch and its cache."""
+    """Token by token for all agents at once; those that have ended leave the batch and its cache.
+
+    With guidance, each agent has a second row further down that reads the same without the persona token.
+    """
     device = next(base.model.parameters()).device
     live = [agent for agent in agents if agent.end is None]
     if not live:
         return
+    prompts = [agent.prompt() for agent in live]
+    if guided := guidance != 1.0:
+        prompts += [agent.prompt(persona=False) for agent in live]
     fed = base.tokenizer(
-        [agent.prompt() for agent in live],
+        prompts,
         add_special_tokens=False,
         padding=True,
         padding_side="left",
@@ -184,18 +202,22 @@ def _play(
         logits = base.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         ).logits[:, -1]
+        count = len(rows)
+        if guided:
+            logits = logits[count:] + guidance * (logits[:count] - logits[count:])
         chosen = _sample(logits, [row.line for row in rows], random, temperature)
         # What is fed next stands in a new column of the mask and, later, of the cache.
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        fed_next = [row.take(int(chosen[i]), mask[i], base) for i, row in enumerate(rows)]
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        fed_next = [row.take(int(chosen[i]), mask[i::count], base) for i, row in enumerate(rows)]
         kept = [i for i, row in enumerate(rows) if row.agent.end is None]
-        if len(kept) < len(rows):
+        if len(kept) < count:
             rows = [rows[i] for i in kept]
             fed_next = [fed_next[i] for i in kept]
-            places = torch.tensor(kept, dtype=torch.int64, device=device)
+            both = [*kept, *(count + i for i in kept)] if guided else kept
+            places = torch.tensor(both, dtype=torch.int64, device=device)
             cache.batch_select_indices(places)
             mask = mask[places]
-        ids = torch.tensor(fed_next, dtype=torch.int64, device=device)[:, None]
+        ids = torch.tensor(fed_next * (2 if guided else 1), dtype=torch.int64, device=device)[:, None]
         positions = mask.sum(1, keepdim=True) - 1
 
 
@@ -206,23 +228,23 @@ class _Row:
         self.agent, self.line = agent, _Line(grammar)
         self._grammar, self._last, self._column = grammar, last, column
 
-    def take(self, token: int, mask: Tensor, base: Base) -> int:
+    def take(self, token: int, masks: Tensor, base: Base) -> int:
         """Write a token and act where a line is whole; returns the token to feed next.
 
-        mask int64 [columns] is the row's own. A refused action has not happened: its line is hidden from the
-        model, and the last token before it is fed once more, in place of its first copy.
+        masks int64 [1 or 2, columns] are the agent's own. A refused action has not happened: its line is
+        hidden from the model, and the last token before it is fed once more, in place of its first copy.
         """
         action = self.line.take(token, base)
         if action is None:
             return token
-        new = len(mask) - 1
+        new = masks.shape[1] - 1
         written = self.line.length
         self.line = _Line(self._grammar)
         if self.agent.act(action):
             self._last = token
         else:
-            mask[new - (written - 1) : new] = 0
-            mask[self._column] = 0
+            masks[:, new - (written - 1) : new] = 0
+            masks[:, self._column] = 0
         self._column = new
         return self._last
 

@@ -12,6 +12,7 @@ from training.persona_llm.base import Base, action_line, load_base
 from training.persona_llm.prompts import prompt_text
 from training.persona_llm.storefront import STEP_LIMIT, Goal
 from training.persona_llm.tokens import add_persona_tokens
+from training.persona_llm.traces import NO_CODE
 
 VISIT = Goal("Visit the shop.", None)
 
@@ -23,7 +24,7 @@ def untrained() -> Base:
     return base
 
 
-def play(base: Base, shoppers: list[Shopper], **options: int) -> list[Run]:
+def play(base: Base, shoppers: list[Shopper], **options: float) -> list[Run]:
     return simulate(base, {"acme": model()}, shoppers, **{"seed": 0} | options)
 
 
@@ -51,6 +52,15 @@ def test_an_untrained_model_writes_nothing_but_actions_and_every_run_ends(untrai
         assert (run.end == "done") == (run.actions[-1:] == [LEAVE])
         assert len(run.steps) + run.refused <= STEP_LIMIT
     assert sum(run.refused for run in runs) > 0
+
+
+def test_without_guidance_a_token_says_nothing_and_without_a_token_guidance_does_not(untrained: Base) -> None:
+    tokens = [Shopper("acme", code, VISIT) for code in range(12)]
+    nobody = [shopper._replace(code=NO_CODE) for shopper in tokens]
+    plain = [run.actions for run in play(untrained, nobody)]
+    assert [run.actions for run in play(untrained, tokens, guidance=0.0)] == plain
+    assert [run.actions for run in play(untrained, nobody, guidance=3.0)] == plain
+    assert [run.actions for run in play(untrained, tokens, guidance=20.0)] != plain
 
 
 def test_the_seed_decides(untrained: Base) -> None:

@@ -51,6 +51,7 @@ class Play(BaseModel):
     pairing: Pairing = "matched"
     goal: GoalKind = "neutral"
     temperature: float = 1.0
+    guidance: float = 1.0
     draws: int = 1
 
 
@@ -87,12 +88,14 @@ LM_DRAWS: Final = 3
 """Simulated sessions a judged one in part b, where little is there to be seen."""
 RULE: Final = (
     "on in-store validation buyers, seed 0: of token rows begun at the codes' vectors or at random, and of "
-    "the temperatures, the pair with the highest ARA of the matched token on neutral goals"
+    "ways to draw (temperature, guidance), the pair with the highest ARA of the matched token on neutral "
+    "goals"
 )
 
 
 class Plan(BaseModel):
-    """The size of an evaluation. few_seeds: of ablations and of the settings beside the circular one."""
+    """The size of an evaluation. few_seeds: of ablations and of the settings beside the circular one;
+    sampling: pairs of temperature and guidance (agents.simulate) that validation chooses among."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -102,7 +105,7 @@ class Plan(BaseModel):
     parts: tuple[Part, ...] = PARTS
     base: str = "small"
     epochs: int = 6
-    temperatures: tuple[float, ...] = (1.0, 0.8)
+    sampling: tuple[tuple[float, float], ...] = ((1.0, 1.0), (0.8, 1.0), (1.0, 1.5), (1.0, 2.0))
     encoder: dict[str, Any] = BRIEF
 
     def fit(self, **fields: Any) -> Fit:
@@ -112,9 +115,14 @@ class Plan(BaseModel):
     def candidates(self) -> list[Play]:
         """What validation chooses among."""
         return [
-            Play(fit=self.fit(config={"token_rows": rows}), side="validation", temperature=temperature)
+            Play(
+                fit=self.fit(config={"token_rows": rows}),
+                side="validation",
+                temperature=temperature,
+                guidance=guidance,
+            )
             for rows in ROWS
-            for temperature in self.temperatures
+            for temperature, guidance in self.sampling
         ]
 
 
@@ -126,14 +134,16 @@ class Chosen(BaseModel):
     plan: Plan
     token_rows: str
     temperature: float
+    guidance: float
 
     def fit(self, **fields: Any) -> Fit:
         """A model as chosen, but for `fields`."""
         return self.plan.fit(**{"config": {"token_rows": self.token_rows}} | fields)
 
     def play(self, fit: Fit, pairing: Pairing, goal: GoalKind = "neutral", draws: int = 1) -> Play:
-        """A simulation of test sessions at the chosen temperature."""
-        return Play(fit=fit, pairing=pairing, goal=goal, temperature=self.temperature, draws=draws)
+        """A simulation of test sessions, drawn as chosen."""
+        how = {"temperature": self.temperature, "guidance": self.guidance}
+        return Play.model_validate({"fit": fit, "pairing": pairing, "goal": goal, "draws": draws} | how)
 
     def tasks(self) -> list[Task]:
         """All that is to be done, the first seed of everything first."""

@@ -79,12 +79,12 @@ def _head(report: Figures) -> Iterator[str]:
     chosen = choice["chosen"]
     yield (
         f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: rows from "
-        f"{chosen['token_rows']}, temperature {chosen['temperature']} (fixed {choice['fixed_at']}, test "
-        f"buyers first opened {choice['opened_at']}).\n"
+        f"{chosen['token_rows']}, temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed "
+        f"{choice['fixed_at']}, test buyers first opened {choice['opened_at']}).\n"
     )
-    yield header("rows begin", "temperature", "ARA % on validation")
+    yield header("rows begin", "temperature", "guidance", "ARA % on validation")
     for one in choice["candidates"]:
-        yield f"| {one['token_rows']} | {one['temperature']} | {100 * one['ara']:.1f} |"
+        yield f"| {one['token_rows']} | {one['temperature']} | {one['guidance']} | {100 * one['ara']:.1f} |"
     yield ""
 
 

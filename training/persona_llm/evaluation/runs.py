@@ -216,6 +216,7 @@ class Runs:
                 shoppers,
                 seed=play.fit.seed,
                 temperature=play.temperature,
+                guidance=play.guidance,
             )
             write_whole(path, zlib.compress(msgspec.msgpack.encode(runs)))
         return msgspec.msgpack.decode(zlib.decompress(path.read_bytes()), type=list[Run])
@@ -258,7 +259,7 @@ def said(task: Task) -> str:
     """A task in words."""
     if isinstance(task, Likelihood):
         return f"likelihood, token {task.pairing}"
-    return f"{task.side} sessions simulated, token {task.pairing}, goal {task.goal}, at {task.temperature}"
+    return f"{task.side} sessions simulated, token {task.pairing}, goal {task.goal}"
 
 
 def goal_of(trace: Trace, kind: GoalKind) -> Goal:

@@ -84,7 +84,8 @@ def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
 
 
 def _candidate(play: Play) -> dict[str, Any]:
-    return {"token_rows": play.fit.config["token_rows"], "temperature": play.temperature}
+    rows = play.fit.config["token_rows"]
+    return {"token_rows": rows, "temperature": play.temperature, "guidance": play.guidance}
 
 
 class _Figures:

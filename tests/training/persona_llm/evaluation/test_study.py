@@ -25,7 +25,7 @@ from training.persona_llm.evaluation.study import run_evaluation
 pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 
 TINY: dict[str, Any] = {"epochs": 3, "warmup_epochs": 2, "epoch_rows": 4096, "forecast_epochs": 1}
-PLAN = Plan(seeds=(0,), few_seeds=(0,), epochs=1, temperatures=(1.0,), encoder=TINY)
+PLAN = Plan(seeds=(0,), few_seeds=(0,), epochs=1, sampling=((1.0, 1.5),), encoder=TINY)
 
 
 class KilledError(Exception):
@@ -111,9 +111,8 @@ def test_a_model_learns_nothing_of_the_store_that_is_held_out(material: Material
     runs = Runs(material, TINY, tmp_path)
     left_out = material.stores[0]
     assert left_out not in {one.store for one in runs.seen(Fit(tokens="trace", held_out=left_out))}
-    assert {one.store for one in runs.judged(Fit(tokens="trace", held_out=left_out), "validation").traces} == {
-        left_out
-    }
+    judged = runs.judged(Fit(tokens="trace", held_out=left_out), "validation").traces
+    assert {one.store for one in judged} == {left_out}
 
 
 def test_another_plans_choice_is_refused_after_test_was_seen(
