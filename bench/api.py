@@ -34,6 +34,7 @@ from bench.errors import LoadError
 from bench.lineup import ROOT
 from bench.load import Client, Load, get, http, load, valkey
 from feature_store.buyer_reads import open_store
+from feature_store.errors import SimpersonaError
 from feature_store.events import record_key
 from feature_store.online import OnlineRows
 from feature_store.partitions import partition_of
@@ -302,7 +303,10 @@ def markdown(result: Result) -> str:
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated traffic.")
 def main(seconds: float, seed: int) -> None:
     """Measure, print the table, and write it to docs/benchmarks.md and bench/results/api.json."""
-    result = measure(RATES, CLIENTS, seconds, seed)
+    try:
+        result = measure(RATES, CLIENTS, seconds, seed)
+    except SimpersonaError as error:
+        raise click.ClickException(str(error)) from error
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     put(DOCUMENT, BEGIN, END, markdown(result))
     click.echo(markdown(result))
