@@ -227,9 +227,10 @@ def loop(report: Figures) -> Iterator[str]:
     live = part.get("live_path")
     if live:
         yield (
-            f"\nThen through the live path: {live['runs']:,} simulated sessions as events, folded and "
-            "encoded by the encoder whose codes went in. Those codes know a buyer's products and other "
-            "sessions, so even the real sessions (replay) do not return all of them.\n"
+            f"\nThen by the fold and the encoder that serve: {live['runs']:,} simulated sessions as events "
+            "of the contract, encoded by the encoder whose codes went in. `simpersona llm loop` sends such "
+            "sessions through Kafka and workers and compares code by code. These codes know a buyer's "
+            "products and other sessions, so not even real sessions (replay) return all of them.\n"
         )
         yield header("", "code %", "type %")
         for name in ("simulated", "replay"):
