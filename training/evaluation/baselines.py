@@ -188,7 +188,12 @@ def hidden_columns(vectors: Vectors) -> Floats:
 
 
 def gradient_boosting(rows: Floats, labels: Ints, seed: int) -> HistGradientBoostingClassifier:
-    """Gradient boosted trees (sklearn's HistGradientBoosting): what a supervised model gets from a vector."""
+    """Gradient boosted trees (sklearn's HistGradientBoosting): what a supervised model gets from a vector.
+
+    A label that occurs once is left out: the early stopping holds out some rows of each.
+    """
+    counts = np.bincount(labels)
+    kept = counts[labels] > 1
     with threadpool_limits(1):
         return HistGradientBoostingClassifier(
             max_iter=80,
@@ -198,4 +203,4 @@ def gradient_boosting(rows: Floats, labels: Ints, seed: int) -> HistGradientBoos
             l2_regularization=1.0,
             early_stopping=True,
             random_state=seed,
-        ).fit(rows, labels)
+        ).fit(rows[kept], labels[kept])
