@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from feature_store.events import Event
 from inference.bundle import Bundle, load_bundle
+from inference.errors import BundleError
 from inference.onnx_encoder import OnnxEncoder
 from training.config import TrainConfig
 from training.dataset import training_rows
-from training.errors import DatasetError, EvaluationError
+from training.errors import DatasetError, EvaluationError, ExportError
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.traces import KINDS, NO_CODE, Kind, Trace, make_traces
 from training.publish import publish
@@ -99,7 +100,11 @@ class Material(NamedTuple):
                 trained = train(data, settings)
             except DatasetError as error:
                 raise EvaluationError(f"no encoder can be trained for the evaluation: {error}") from error
-            publish(trained, data, out, sources=[self.digest], command="simpersona llm evaluate")
+            try:
+                publish(trained, data, out, sources=[self.digest], command="simpersona llm evaluate")
+            except (BundleError, ExportError):
+                if not out.exists():  # else another run of the command made it meanwhile
+                    raise
         return load_bundle(out)
 
     def coded(self, bundle: Bundle) -> list[Trace]:

@@ -118,8 +118,11 @@ class _Figures:
 
     def _setting(self, fits: list[Fit]) -> Setting | None:
         """A setting, if any seed of it is done."""
-        setting = Setting(self.runs, self.chosen, fits)
-        return setting if setting.seeds("matched") else None
+        for seed in self.plan.seeds:
+            of_seed = [fit.model_copy(update={"seed": seed}) for fit in fits]
+            if self.runs.done([self.chosen.play(fit, "matched") for fit in of_seed]):
+                return Setting(self.runs, self.chosen, fits)
+        return None
 
     def _in_store(self) -> dict[str, Any]:
         first = self.plan.seeds[0]
