@@ -42,7 +42,8 @@ Play = Callable[[Sequence[Shopper], int], list[Run]]
 
 
 class Asked(NamedTuple):
-    """What was asked for: agents of `store`, n of them, with a goal; as_store: the name they shop under."""
+    """What was asked for: agents of `store`, n of them, with a goal; as_store: the name they shop under;
+    temperature and guidance: how they draw (agents.simulate)."""
 
     store: str
     n: int
@@ -50,6 +51,8 @@ class Asked(NamedTuple):
     goal: GoalName = "neutral"
     source: MixSource = "traces"
     as_store: str | None = None
+    temperature: float = 1.0
+    guidance: float = 1.0
 
 
 def mix_for(model: PersonaLlm, bundle: Bundle, asked: Asked) -> tuple[Mix, dict[str, Any] | None]:
@@ -71,9 +74,16 @@ def mix_for(model: PersonaLlm, bundle: Bundle, asked: Asked) -> tuple[Mix, dict[
     return way.mix(mix), mapped
 
 
-def own_agents(model: PersonaLlm) -> Play:
+def own_agents(model: PersonaLlm, asked: Asked) -> Play:
     """Agents of the model itself."""
-    return lambda crowd, seed: simulate(model.base, model.stores, crowd, seed=seed)
+    return lambda crowd, seed: simulate(
+        model.base,
+        model.stores,
+        crowd,
+        seed=seed,
+        temperature=asked.temperature,
+        guidance=asked.guidance,
+    )
 
 
 def external_agents(chat: Chat, model: PersonaLlm, catalogue: Catalogue) -> Play:

@@ -26,7 +26,7 @@ EPOCHS: Final = 12
 def asked_config(
     *,
     base: str = SMALL,
-    schedule: Schedule = "two-stage",
+    schedule: Schedule = "one-stage-mixed",
     epochs: int = EPOCHS,
     kind: Kind = "after",
     lora_rank: int = 0,

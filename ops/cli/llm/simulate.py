@@ -71,6 +71,20 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
     "--as-store", callback=_store_name, help="Name of the store in the events; else the store's own."
 )
 @click.option(
+    "--temperature",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Below 1 agents do the likely more often.",
+)
+@click.option(
+    "--guidance",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Above 1 the token says more, as against a shopper without one; takes twice the time.",
+)
+@click.option(
     "--agent-url",
     help="Chat endpoint (http://host:port/v1) of an external agent that shops in the model's place.",
 )
@@ -86,6 +100,8 @@ def simulate(
     out: Path | None,
     events: Path | None,
     as_store: str | None,
+    temperature: float,
+    guidance: float,
     agent_url: str | None,
     as_json: bool,
 ) -> None:
@@ -106,9 +122,9 @@ def simulate(
 
     loaded = open_llm(model)
     encoder = load_bundle(bundle or answering_bundle())
-    asked = Asked(store, n, seed, goal, source, as_store)
+    asked = Asked(store, n, seed, goal, source, as_store, temperature, guidance)
     with ExitStack() as stack:
-        agents = own_agents(loaded)
+        agents = own_agents(loaded, asked)
         if agent_url:
             chat = stack.enter_context(Chat(agent_url, ChatSettings()))
             agents = external_agents(chat, loaded, encoder.catalogue)

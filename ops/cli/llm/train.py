@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 @click.option(
     "--schedule",
     type=click.Choice(["two-stage", "one-stage-mixed", "one-stage-explicit"]),
-    default="two-stage",
+    default="one-stage-mixed",
     show_default=True,
-    help="Two-stage: token rows on neutral goals, then all weights on explicit ones.",
+    help="One stage on mixed or on explicit goals; two-stage, as in the paper: token rows "
+    "on neutral goals, then all weights on explicit ones.",
 )
 @click.option(
     "--epochs",

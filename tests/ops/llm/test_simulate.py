@@ -34,7 +34,7 @@ def model(llm_folder: Path) -> PersonaLlm:
 
 def go(model: PersonaLlm, bundle: Bundle = STARTER, **asked: object) -> tuple[list[Visit], dict[str, object]]:
     order = Asked(**{"store": "acme", "n": 40, "seed": 3} | asked)  # type: ignore[arg-type]
-    return populate(model, bundle, order, own_agents(model), lambda went: None)
+    return populate(model, bundle, order, own_agents(model, order), lambda went: None)
 
 
 def test_one_agent_a_token_of_the_stores_mix_and_every_end_is_counted(model: PersonaLlm) -> None:
@@ -62,6 +62,14 @@ def test_the_seed_decides(model: PersonaLlm) -> None:
     assert go(model) == go(model)
     assert go(model)[0] != go(model, seed=4)[0]
     assert {visit.buyer for visit in go(model)[0]}.isdisjoint(visit.buyer for visit in go(model, seed=4)[0])
+
+
+def test_how_agents_draw_is_asked_for_and_kept_with_the_result(model: PersonaLlm) -> None:
+    plain, _ = go(model)
+    cold, about = go(model, temperature=0.05)
+    assert (about["temperature"], about["guidance"]) == (0.05, 1.0)
+    assert len({tuple(v.run.actions) for v in cold}) < len({tuple(v.run.actions) for v in plain})
+    assert go(model, guidance=3.0)[0] != plain
 
 
 def test_an_asked_goal_is_the_agents_goal(model: PersonaLlm) -> None:
