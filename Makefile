@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test check bench bench-encode docs lock starter-bundle clean
+.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock starter-bundle clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 
 bench-encode: setup-dev ## Buyers a second of batch encode against the matmul limit (docs/benchmarks.md)
 	@$(PY) -m bench.encode $(ARGS)
+
+bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.md)
+	@$(PY) -m bench.api $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs
