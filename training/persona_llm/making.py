@@ -6,19 +6,23 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inference.graph import CODES
+from training.errors import DatasetError
 from training.persona_llm.base import SMALL
 from training.persona_llm.config import LlmConfig, Schedule, stages
 from training.persona_llm.folder import LlmManifest, check_absent, quiet, save_llm
-from training.persona_llm.prepare import STORES
+from training.persona_llm.prepare import CODEBOOK, STORES
 from training.persona_llm.store_model import load_stores
 from training.persona_llm.traces import NO_CODE, Kind, Trace, load_traces
 from training.persona_llm.train import train_llm
 
+TokenRows = Literal["random", "codes"]
 EPOCHS: Final = 12
 """Passes over the traces where nobody says how many."""
 
@@ -29,12 +33,19 @@ def asked_config(
     schedule: Schedule = "one-stage-mixed",
     epochs: int = EPOCHS,
     kind: Kind = "after",
+    token_rows: TokenRows = "codes",
     lora_rank: int = 0,
     seed: int = 0,
 ) -> LlmConfig:
     """The settings of a run from what a person says of it."""
-    planned = stages(schedule, base, epochs)
-    return LlmConfig(base=base, stages=planned, kind=kind, lora_rank=lora_rank, seed=seed)
+    return LlmConfig(
+        base=base,
+        stages=stages(schedule, base, epochs),
+        kind=kind,
+        token_rows=token_rows,
+        lora_rank=lora_rank,
+        seed=seed,
+    )
 
 
 def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> LlmManifest:
@@ -50,7 +61,12 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with quiet():
-        trained = train_llm(traces, config, checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"))
+        trained = train_llm(
+            traces,
+            config,
+            checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"),
+            code_vectors=_codebook(prepared) if config.token_rows == "codes" else None,
+        )
     return save_llm(
         trained,
         stores,
@@ -61,6 +77,13 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
         device=device_name(),
         seconds=time.monotonic() - began,
     )
+
+
+def _codebook(prepared: Path) -> NDArray[np.float32]:
+    try:
+        return np.asarray(np.load(prepared / CODEBOOK), dtype=np.float32)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{prepared} holds no codebook ({error}); prepare it again") from error
 
 
 def _code_counts(traces: Sequence[Trace], kind: Kind) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""Events -> a folder of traces: traces.parquet, stores.json and manifest.json."""
+"""Events -> a folder of traces: traces.parquet, stores.json, codebook.npy and manifest.json."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import structlog
 import xxhash
 
@@ -20,11 +21,14 @@ from inference.onnx_encoder import OnnxEncoder
 from training.errors import DatasetError
 from training.persona_llm.rewriting import Rewriter, rewritten
 from training.persona_llm.store_model import StoreModel, save_stores
+from training.persona_llm.tokens import codebook
 from training.persona_llm.traces import Trace, save_traces, traces_of
 
 log = structlog.get_logger()
 
 STORES: Final = "stores.json"
+CODEBOOK: Final = "codebook.npy"
+"""The codes' vectors, float32 [256, 96]: where a model's token rows may start."""
 MIN_EVENTS: Final = 3
 """A shorter session shows too little to tell one shopper from another."""
 _PARTS: Final = 64
@@ -51,6 +55,7 @@ def prepare(
 
     Raises:
         DatasetError: no session is long enough, or `out` is there already.
+        ExportError: the encoder does not name its codebook.
         OutputError: the disk is full, or `out` cannot be written.
     """
     if out.exists():
@@ -86,6 +91,7 @@ def prepare(
         made = work / "traces"
         made.mkdir()
         save_stores(learn_stores(traces, parts.currencies(), seed), made / STORES)
+        np.save(made / CODEBOOK, codebook(bundle))
         save_traces(traces, about, made)
         publish(made, out)
     log.info("llm_prepared", traces=len(traces), events=parts.events)

@@ -13,6 +13,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from training.persona_llm.config import Schedule
+    from training.persona_llm.making import TokenRows
     from training.persona_llm.traces import Kind
 
 
@@ -48,6 +49,13 @@ if TYPE_CHECKING:
     help="What a token knows: what came before the session, its first three events, or all of the buyer.",
 )
 @click.option(
+    "--token-rows",
+    type=click.Choice(["codes", "random"]),
+    default="codes",
+    show_default=True,
+    help="Where the rows of the tokens start: from the codes' vectors, or at random.",
+)
+@click.option(
     "--lora-rank",
     default=0,
     show_default=True,
@@ -69,6 +77,7 @@ def train(
     schedule: Schedule,
     epochs: int,
     kind: Kind,
+    token_rows: TokenRows,
     lora_rank: int,
     seed: int,
     as_json: bool,
@@ -86,7 +95,13 @@ def train(
     check_absent(out)
     registry = open_llm_registry()  # before the time is spent: a registry that is away is said now
     config = asked_config(
-        base=base, schedule=schedule, epochs=epochs, kind=kind, lora_rank=lora_rank, seed=seed
+        base=base,
+        schedule=schedule,
+        epochs=epochs,
+        kind=kind,
+        token_rows=token_rows,
+        lora_rank=lora_rank,
+        seed=seed,
     )
     manifest = make_llm(traces, config, out, command=shlex.join(["simpersona", *sys.argv[1:]]))
     try:

@@ -83,6 +83,19 @@ def test_a_full_disk_is_one_line_and_leaves_no_model(llm_folder: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_token_rows_start_from_the_codes_that_the_traces_came_with(llm_folder: Path, tmp_path: Path) -> None:
+    prepared = shutil.copytree(llm_folder.with_name("traces"), tmp_path / "traces")
+    config = LlmConfig(stages=PLAN[:1], batch_size=64, token_rows="codes")
+    made = make_llm(prepared, config, tmp_path / "model", command="test")
+    at_random = make_llm(
+        prepared, config.model_copy(update={"token_rows": "random"}), tmp_path / "other", command="test"
+    )
+    assert made.model_version != at_random.model_version
+    (prepared / "codebook.npy").unlink()
+    with pytest.raises(DatasetError, match=r"holds no codebook .* prepare it again"):
+        make_llm(prepared, config, tmp_path / "third", command="test")
+
+
 def test_a_store_that_the_model_does_not_know_is_named(llm_folder: Path) -> None:
     with pytest.raises(ExportError, match=r"knows no store 'other' \(it has: acme\)"):
         load_llm(llm_folder).store("other")

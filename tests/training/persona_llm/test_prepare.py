@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feature_store.errors import OutputError
@@ -14,8 +15,9 @@ from tests.training.persona_llm.models import history
 from tests.training.persona_llm.shops import event
 from tests.training.test_registry import full_disk
 from training.errors import DatasetError
-from training.persona_llm.prepare import STORES, prepare
+from training.persona_llm.prepare import CODEBOOK, STORES, prepare
 from training.persona_llm.store_model import load_stores
+from training.persona_llm.tokens import codebook
 from training.persona_llm.traces import load_traces, make_traces
 
 BUNDLE = load_bundle(starter_bundle_path())
@@ -67,6 +69,11 @@ def test_no_session_is_one_clear_line_and_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(DatasetError, match="no session among 0 events"):
         prepare([], BUNDLE, tmp_path / "traces", sources=[], command="test")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_codebook_comes_along(tmp_path: Path) -> None:
+    make(tmp_path / "traces")
+    np.testing.assert_array_equal(np.load(tmp_path / "traces" / CODEBOOK), codebook(BUNDLE))
 
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
