@@ -14,9 +14,12 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from feature_store.vector import N_SCALARS
+from inference.graph import LATENT_SIZE
 from training.axes import DISTINCT, ENGAGEMENT, EVENTS, FUNNEL_STEPS, KNOTS, LOOKS, Axes
 
 COORDINATES: Final = 3
@@ -43,6 +46,8 @@ class LevelCoordinates(nn.Module):
     breadth_mean: Tensor
     breadth_deviation: Tensor
     cuts: Tensor
+    learned: Tensor
+    first: Tensor
 
     def __init__(self, axes: Axes, scale: float) -> None:
         super().__init__()
@@ -54,6 +59,10 @@ class LevelCoordinates(nn.Module):
         self._keep("breadth_mean", axes.by_events.mean)
         self._keep("breadth_deviation", axes.by_events.deviation)
         self._keep("cuts", cuts)
+        # Whole latents and rows of 16 with zeros, not parts of them: a runtime computes sums and logarithms
+        # of other widths otherwise at a row's end than within it, so with bits that depend on the batch.
+        self._keep("learned", np.repeat([1.0, 0.0], [LATENT_SIZE - COORDINATES, COORDINATES]))
+        self._keep("first", np.eye(N_SCALARS)[0])
 
     def _keep(self, name: str, value: NDArray[np.float64]) -> None:
         self.register_buffer(name, torch.from_numpy(value).float())
@@ -65,16 +74,18 @@ class LevelCoordinates(nn.Module):
         score = torch.stack([self._engagement(logs), self._exploration(logs)], dim=1)
         low, high = self.cuts[:, 0], self.cuts[:, 1]
         told = torch.tanh((2 * score - low - high) / (high - low).clamp(min=_NARROWEST))
-        told = torch.cat([told, _depth(logs)], dim=1)
-        learned = latents[:, :-COORDINATES]
+        told = REACH * self.scale * torch.cat([told, _depth(logs)], dim=1)
+        learned = latents * self.learned
         shrink = (1.0 + learned.square().sum(dim=1, keepdim=True) / REACH**2).sqrt()
-        return torch.cat([learned / shrink, REACH * self.scale * told], dim=1)
+        return learned / shrink + F.pad(told, (latents.shape[1] - COORDINATES, 0))
 
     def _engagement(self, logs: Tensor) -> Tensor:
         return ((logs[:, list(ENGAGEMENT)] - self.engagement_mean) / self.engagement_deviation).mean(dim=1)
 
     def _exploration(self, logs: Tensor) -> Tensor:
-        looks = torch.log1p((logs[:, list(LOOKS)].exp() - 1.0).sum(dim=1, keepdim=True))
+        counts = logs.exp() - 1.0
+        looks = sum((counts[:, i : i + 1] for i in LOOKS), torch.zeros_like(counts[:, :1]))
+        looks = torch.log1p(looks * self.first)[:, :1]
         distinct = logs[:, list(DISTINCT)]
         known = torch.cat([torch.ones_like(looks), (distinct > _ANY).to(logs.dtype)], dim=1)
         steps = (logs[:, EVENTS : EVENTS + 1] - self.knots[:-1]) / (self.knots[1:] - self.knots[:-1])
