@@ -83,11 +83,12 @@ def _head(report: Figures) -> Iterator[str]:
         f"the lowest and the highest seed. The paper's figures are of other data and stand beside ours as a "
         f"bar, not as a comparison.\n"
     )
-    few = ", ".join(map(str, setup["plan"]["few_seeds"]))
-    yield (
-        f"Seeds {few} only: held-out stores with the funnel in sight, generated traffic, plain VQ-VAE, "
-        f"autoencoder.\n"
-    )
+    if setup["plan"]["few_seeds"] != setup["plan"]["seeds"]:
+        few = ", ".join(map(str, setup["plan"]["few_seeds"]))
+        yield (
+            f"Seeds {few} only: held-out stores with the funnel in sight, generated traffic, plain VQ-VAE, "
+            f"autoencoder.\n"
+        )
     most = max(store["buyers"] for store in setup["stores"].values())
     yield f"Judged are buyers with 3 events or more, at most {most:,} of a store:\n"
     yield header("store", "training", "test", "A", "B", "C", "D", "with the funnel hidden")
