@@ -111,9 +111,8 @@ def test_a_term_without_weight_changes_nothing(trained: Trained, buyers: BuyerVe
     assert float(Losses(*torch.ones(8)).total(plain)) == pytest.approx(3 + plain.commitment)
 
 
-def test_the_forecast_is_of_the_types_at_the_end_of_the_session(
-    trained: Trained, buyers: BuyerVectors
-) -> None:
+def test_the_forecast_is_of_the_types_at_the_end_of_the_session(buyers: BuyerVectors) -> None:
+    trained = train(buyers, SMALL.model_copy(update={"forecast_epochs": 8}))
     made = trained.forecasting
     assert made is not None
     kinds = len(made.groups.types)
