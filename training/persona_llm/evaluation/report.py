@@ -82,6 +82,10 @@ def _head(report: Figures) -> Iterator[str]:
         f"{chosen['token_rows']}, temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed "
         f"{choice['fixed_at']}, test buyers first opened {choice['opened_at']}).\n"
     )
+    yield (
+        "How agents are judged: [ADR 27](adr/0027-how-agents-are-judged.md). What was tried before, and what "
+        "of test had been seen by then: [ADR 28](adr/0028-how-the-persona-llm-is-trained.md).\n"
+    )
     yield header("rows begin", "temperature", "guidance", "ARA % on validation")
     for one in choice["candidates"]:
         yield f"| {one['token_rows']} | {one['temperature']} | {one['guidance']} | {100 * one['ara']:.1f} |"
