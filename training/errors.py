@@ -2,6 +2,7 @@
 
 TrainingError
 +-- DatasetError      the data cannot train an encoder: empty, too few different buyers, NaN
++-- WeightsError      the weights to begin with are of another model
 +-- DivergedError     the loss is not finite
 +-- ChatError         an external language model does not answer
 +-- CodebookError     tokens of one codebook version were given to a model of another
@@ -23,6 +24,10 @@ class TrainingError(SimpersonaError):
 
 class DatasetError(TrainingError):
     """Data from which no encoder can be learned."""
+
+
+class WeightsError(TrainingError):
+    """Weights that a training cannot begin with: of a model of other layers."""
 
 
 class DivergedError(TrainingError):

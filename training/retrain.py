@@ -30,6 +30,7 @@ from inference.publish import write_whole
 from training.align import describe_alignment
 from training.config import TrainConfig
 from training.dataset import BuyerVectors
+from training.errors import WeightsError
 from training.gate_figures import Figures, GateRows, measure
 from training.gates import GateSettings, Verdict, judge, refusal
 from training.publish import publish
@@ -58,9 +59,7 @@ def train_step(
     try:
         trained = train(data, config, checkpoint, warm_start=weights, previous=champion.catalogue)
         warm = weights is not None
-    except RuntimeError as error:
-        if weights is None or checkpoint.exists():
-            raise
+    except WeightsError as error:
         log.warning("cold_start", because="the champion's weights do not fit", error=first_line(error))
         trained = train(data, config, checkpoint, previous=champion.catalogue)
         warm = False

@@ -23,7 +23,7 @@ from training import checkpoint
 from training.axes import Axes
 from training.config import TrainConfig
 from training.dataset import BuyerVectors, split_by_buyer
-from training.errors import DatasetError, DivergedError
+from training.errors import DatasetError, DivergedError, WeightsError
 from training.forecasting import Forecasting, add_forecast
 from training.model import VQVAE, Batch, Losses
 from training.sampling import Sampler
@@ -73,12 +73,11 @@ def train(
     Raises:
         DatasetError: the data is empty, not finite, or has fewer different rows than codes; or the
             checkpoint is of another run.
+        WeightsError: the champion's weights are of a model of other layers.
         DivergedError: the loss became NaN or infinite.
     """
     started = time.perf_counter()
     check_trainable(data)
-    of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
-    kept = checkpoint.load(resume, of)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = split_by_buyer(data, config.validation_share, config.seed)
     whole = training[data.whole[training]]
@@ -94,7 +93,8 @@ def train(
     run = _Run(VQVAE(scaling, axes, config).to(device), config)
     if warm_start is not None:
         run.warm_start(warm_start)
-    if kept:
+    of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
+    if kept := checkpoint.load(resume, of):
         run.restore(kept)
     sampler = Sampler(data, training, config)
     judged = rows.take(Sampler(data, validation, config).draw(0, min(_VALIDATION_ROWS, 4 * len(validation))))
@@ -167,7 +167,7 @@ class _Run:
         try:
             self.model.load_state_dict(dict(weights))
         except RuntimeError as error:  # keys or shapes
-            raise DatasetError("the weights to begin with are of a model of other settings") from error
+            raise WeightsError("the weights to begin with are of a model of other layers") from error
         self.epoch = self.config.warmup_epochs
         self._placed = True
 
