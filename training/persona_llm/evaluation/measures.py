@@ -133,8 +133,9 @@ def mean_of_known(values: Floats) -> Floats:
 
 def share_of_gain(matched: Floats, random: Floats, replay: Floats) -> Floats:
     """(matched - random) / (replay - random): of what replaying a training session of the code wins over a
-    random token, how much the agents win."""
-    return np.asarray((matched - random) / (replay - random))
+    random token, how much the agents win; NaN where there is nothing to win."""
+    to_win = np.where(replay == random, np.nan, replay - random)
+    return np.asarray((matched - random) / to_win)
 
 
 def spread_kept(groups: Ints, store_of_group: Ints, real: Floats, agent: Floats, weights: Floats) -> Floats:
@@ -143,8 +144,10 @@ def spread_kept(groups: Ints, store_of_group: Ints, real: Floats, agent: Floats,
     groups int64 [n], store_of_group int64 [g]; real and agent float64 [n], 0 to 1; weights float64 [b, n].
     With r_g and a_g the rates of a group, w_g its weight, and r_s and a_s those of its store:
     sum w_g (r_g - r_s)(a_g - a_s) / sum w_g (r_g - r_s)^2. 1: as far apart as the real ones; 0: all alike.
-    NaN where the real rates do not differ.
+    NaN where the real rates do not differ, or there is no group.
     """
+    if len(store_of_group) == 0:
+        return np.full(len(weights), np.nan)
     size, stores = len(store_of_group), int(store_of_group.max()) + 1
     mass = group_sums(groups, weights, size)
     sums = group_sums(groups, weights, size, np.stack([real, agent], axis=1))

@@ -105,6 +105,12 @@ class Runs:
             return with_profiles(coded, self.material.vectors["after"].vectors)
         return coded
 
+    def possible(self, fit: Fit) -> bool:
+        """Whether there is a session on every side that can have such a token: shoppers who come once have
+        none from earlier sessions."""
+        traces, rows = self.material.traces, self.material.vectors[KIND[fit.tokens]].rows.tolist()
+        return {traces[row].split for row in rows} >= {"train", "validation", "test"}
+
     def seen(self, fit: Fit) -> list[Trace]:
         """Sessions that a model or a baseline of `fit` may learn from and be chosen by."""
         kind = KIND[fit.tokens]

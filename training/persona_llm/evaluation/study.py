@@ -19,7 +19,7 @@ from training.persona_llm.evaluation.circular import expressiveness
 from training.persona_llm.evaluation.goals import by_goal, failures
 from training.persona_llm.evaluation.material import MIN_EVENTS, Material
 from training.persona_llm.evaluation.measures import Acted
-from training.persona_llm.evaluation.plan import RULE, SCHEDULES, Chosen, Fit, Plan, Play, Tokens
+from training.persona_llm.evaluation.plan import RULE, SCHEDULES, Chosen, Fit, Plan, Play, Task, Tokens
 from training.persona_llm.evaluation.population import examples, loop_on_actions, populations, time_to_cart
 from training.persona_llm.evaluation.prediction import prediction
 from training.persona_llm.evaluation.runs import Runs
@@ -54,13 +54,22 @@ def run_evaluation(
     runs.unseal()
     if not so_far:
         tell("the choice is fixed; the test buyers are opened")
-        runs.do(chosen.tasks(), tell)
+        runs.do(possible(runs, chosen), tell)
     tell("figures")
     return _Figures(runs, chosen, tell).all() | {"choice": choice.read()}
 
 
+def possible(runs: Runs, chosen: Chosen) -> list[Task]:
+    """The tasks of the plan for which there are sessions."""
+    return [task for task in chosen.tasks() if runs.possible(task.fit)]
+
+
 def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
-    """Let validation buyers choose where token rows begin and how agents draw, once."""
+    """Let validation buyers choose where token rows begin and how agents draw, once.
+
+    Raises:
+        EvaluationError: there are too few validation sessions to choose by.
+    """
     plays = plan.candidates()
     digest = hashlib.sha256(json.dumps([runs.path(play).name for play in plays]).encode()).hexdigest()
     made = choice.chosen(digest)
@@ -68,6 +77,10 @@ def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
         tell("validation chooses; the test buyers are sealed")
         runs.do(plays, tell)
         judged = runs.judged(plays[0].fit, "validation")
+        if not judged.cells:
+            raise EvaluationError(
+                f"no store and stratum has {m.LEAST} validation sessions; give more events, or more buyers"
+            )
         once = np.ones((1, judged.buyers))
         found = [float(m.ara(judged, Acted.of([r.actions for r in runs.play(p)]), once)[0]) for p in plays]
         best = plays[int(np.argmax(found))]
@@ -179,6 +192,7 @@ class _Figures:
         }
 
     def _setup(self) -> dict[str, Any]:
+        tasks = possible(self.runs, self.chosen)
         done = [fit for fit in _fits(self.chosen) if self.runs.path(fit).exists()]
         seconds = [self.runs.about(fit)["seconds"] for fit in done]
         return {
@@ -189,8 +203,8 @@ class _Figures:
             "least_sessions": m.LEAST,
             "models": len(done),
             "median_seconds": float(np.median(seconds)),
-            "tasks": len(self.chosen.tasks()),
-            "tasks_left": sum(not self.runs.path(task).exists() for task in self.chosen.tasks()),
+            "tasks": len(tasks),
+            "tasks_left": sum(not self.runs.path(task).exists() for task in tasks),
         }
 
 

@@ -35,7 +35,7 @@ class KilledError(Exception):
 @pytest.fixture(scope="module")
 def material() -> Material:
     traffic = TrafficConfig(buyers=4000, hours=48, stores=2)
-    return Material.of(generate(traffic, seed=3), seed=0, most=90)
+    return Material.of(generate(traffic, seed=3), seed=0, most=160)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_store_without_sessions_cannot_be_held_out(material: Material, tmp_pat
 
 def test_buyers_are_drawn_the_same_and_encoders_see_all_training_buyers(material: Material) -> None:
     counts = [len({t.buyer for t in material.traces if t.store == store}) for store in material.stores]
-    assert counts == [90, 90]
+    assert counts == [160, 160]
     trained_on = {(event.store, event.buyer) for batch in material.training_events for event in batch}
     assert len(trained_on) > len({(t.store, t.buyer) for t in material.traces if t.split == "train"})
     kinds = {kind: len(rows) for kind, (rows, _) in material.vectors.items()}
