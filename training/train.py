@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,19 @@ class Trained(NamedTuple):
     forecasting: Forecasting | None
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch computes in one thread: layers this small gain little from two, and where another process wants
+    a core, two threads wait for each other at every layer (six times as long was seen)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def train(
     data: BuyerVectors,
     config: TrainConfig,

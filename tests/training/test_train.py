@@ -30,6 +30,24 @@ def test_the_same_seed_gives_the_same_codes(trained: Trained, buyers: BuyerVecto
     assert not np.array_equal(codes(other, buyers), codes(trained, buyers))
 
 
+def test_one_thread_trains_and_the_others_come_back(buyers: BuyerVectors) -> None:
+    seen: list[int] = []
+
+    class Watching(BuyerVectors):
+        def __getattribute__(self, name: str) -> object:
+            if name == "vectors":
+                seen.append(torch.get_num_threads())
+            return super().__getattribute__(name)
+
+    torch.set_num_threads(2)
+    try:
+        train(Watching(*buyers), SMALL.model_copy(update={"epochs": 1, "forecast_epochs": 0}))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert set(seen) == {1}
+
+
 def test_the_warm_up_keeps_the_codebook_from_collapsing(buyers: BuyerVectors) -> None:
     def used(**settings: int) -> float:
         result = train(buyers, SMALL.model_copy(update=settings))
