@@ -6,6 +6,7 @@ documented fails it.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,8 +98,12 @@ def commands_page() -> str:
         "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr.\n",
     ]
     for path, command in _commands(simpersona, ("simpersona",)):
-        with click.Context(command, info_name=" ".join(path), terminal_width=80) as context:
-            lines.append(f"\n## {' '.join(path)}\n\n```\n{command.get_help(context)}\n```\n")
+        shown = copy.copy(command)
+        shown._help_option = None  # click keeps the first one made, whatever names it was made with
+        with click.Context(
+            shown, info_name=" ".join(path), terminal_width=80, **simpersona.context_settings
+        ) as it:
+            lines.append(f"\n## {' '.join(path)}\n\n```\n{shown.get_help(it)}\n```\n")
     return "".join(lines)
 
 
