@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from feature_store.identity import load_id_key
 from inference.api.app import create_app
 from inference.api.installation import Installation
 from inference.api.settings import ApiSettings
@@ -41,6 +42,7 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         ApiStartError: it cannot listen there.
         BundleError, IdentityKeyError: it cannot serve, and why.
     """
+    load_id_key(installation.home)  # before the server, which would say it in a traceback
     config = uvicorn.Config(
         create_app(installation, settings),
         host=settings.host,

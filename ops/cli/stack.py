@@ -27,7 +27,10 @@ def stack() -> None:
 @click.option("--triton", is_flag=True, help="Also start Triton with the encoder (own environment, 380 MB).")
 @json_option
 def up(triton: bool, as_json: bool) -> None:
-    """Start what does not run yet; make the topics; apply the Feast definitions."""
+    """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
+    from feature_store.identity import load_id_key
+
+    load_id_key(_home(), create=True)
     started = _stack(_lay_out_encoder(_home() / "triton" / "models") if triton else None)
     started.up(on_ready=_apply_feature_definitions)
     _report(started.status(), as_json)
