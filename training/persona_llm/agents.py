@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import llguidance
@@ -15,6 +16,7 @@ from transformers import DynamicCache
 
 from training.persona_llm.actions import ACTIONS, NUMBER, Step
 from training.persona_llm.base import Base, action_line
+from training.persona_llm.plans import AIMED, WITHIN, held_back
 from training.persona_llm.prompts import ANY_STORE, prompt_text
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.storefront import Goal, Storefront
@@ -44,12 +46,14 @@ class Shopper(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a shopper did. refused: actions that the page did not have, which changed nothing."""
+    """What a shopper did. refused: actions that the page did not have, which changed nothing. plan: what the
+    model wrote before the first action (plans.py), None where it writes none."""
 
     shopper: Shopper
     end: End
     steps: list[Step]
     refused: int
+    plan: str | None = None
 
     @property
     def actions(self) -> list[str]:
@@ -70,8 +74,8 @@ def simulate(
     """Let every shopper shop until they leave or fail; the runs are in the order of shoppers.
 
     guidance: by what factor the token changes the scores of a shopper without one (classifier-free guidance,
-    Sanchez et al. 2023); 1 is the model as it is, more exaggerates the persona. The same seed, model and
-    shoppers give the same runs on one machine.
+    Sanchez et al. 2023); 1 is the model as it is, more exaggerates the persona. A model that plans
+    (base.plans) is held to its plan. The same seed, model and shoppers give the same runs on one machine.
     """
     grammar = _Grammar(base)
     order = sorted(range(len(shoppers)), key=lambda i: len(shoppers[i].begun))  # less padding
@@ -93,6 +97,7 @@ class Agent:
         self._refused_in_a_row = 0
         self._fulfilled = False
         self.end: End | None = None
+        self.plan: str | None = None
         self._shop = Storefront(model)
         self._shop.reset(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         self.begun = [action for action in shopper.begun if self.act(action)]
@@ -123,6 +128,12 @@ class Agent:
             self.end = "invalid"
 
     @property
+    def held_back(self) -> frozenset[str]:
+        """The actions that its plan does not allow now; none without a plan."""
+        done = [step.action for step in self.steps[len(self.begun) :]]
+        return held_back(self.plan, done) if self.plan is not None else frozenset()
+
+    @property
     def page(self) -> str:
         """The present page as text."""
         return self._shop.render()
@@ -137,7 +148,7 @@ class Agent:
     def run(self) -> Run:
         """The whole run; it must have ended."""
         assert self.end is not None
-        return Run(self.shopper, self.end, self.steps, self.refused)
+        return Run(self.shopper, self.end, self.steps, self.refused, self.plan)
 
 
 def _loops(actions: Sequence[str]) -> bool:
@@ -146,24 +157,41 @@ def _loops(actions: Sequence[str]) -> bool:
 
 
 class _Grammar:
-    """The syntax of an action line, as the sets of tokens that may come next."""
+    """The syntax of a line, as the sets of tokens that may come next."""
 
     def __init__(self, base: Base) -> None:
         tokenizer: Any = base.tokenizer
         self.size = len(tokenizer)
-        tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
-        lines = "|".join(f'"{action}\\n"' for action in ACTIONS)
-        lark = llguidance.grammar_from("lark", f"start: {lines}")
-        self._unread = llguidance.LLMatcher(tokens, lark, log_level=0)
+        self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
+        self._plan = self._reader(f"({_one_of(AIMED)}) ({_one_of(WITHIN)})")
+        self._actions: dict[frozenset[str], llguidance.LLMatcher] = {}
 
-    def matcher(self) -> llguidance.LLMatcher:
-        """A reader of one line. Copied: to compile the grammar anew took half of a simulation's time."""
-        return self._unread.deep_copy()
+    def _reader(self, line: str) -> llguidance.LLMatcher:
+        # Where all lines begin alike llguidance would force that part, in tokens that no model has learned.
+        lark = f'%llguidance {{"no_forcing": true}}\nstart: {line}'
+        return llguidance.LLMatcher(self._tokens, llguidance.grammar_from("lark", lark), log_level=0)
+
+    # Readers are copied: to compile the grammar anew took half of a simulation's time.
+
+    def plan(self) -> llguidance.LLMatcher:
+        """A reader of one plan."""
+        return self._plan.deep_copy()
+
+    def action(self, held_back: frozenset[str]) -> llguidance.LLMatcher:
+        """A reader of one action that is not held back."""
+        if held_back not in self._actions:
+            lines = [action_line(action) for action in ACTIONS if action not in held_back]
+            self._actions[held_back] = self._reader(_one_of(lines))
+        return self._actions[held_back].deep_copy()
 
     def allowed(self, matcher: llguidance.LLMatcher) -> NDArray[np.bool_]:
         """bool [vocabulary]: tokens that may come next."""
         packed = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
         return np.unpackbits(packed, bitorder="little")[: self.size].astype(np.bool_)
+
+
+def _one_of(texts: Iterable[str]) -> str:
+    return "|".join(json.dumps(text) for text in texts)
 
 
 @torch.inference_mode()
@@ -197,7 +225,10 @@ def _play(
     ids, mask = fed["input_ids"].to(device), fed["attention_mask"].to(device)
     cache = DynamicCache(config=base.model.config)
     positions = (mask.cumsum(1) - 1).clamp_min(0)
-    rows = [_Row(agent, grammar, int(ids[i, -1]), ids.shape[1] - 1) for i, agent in enumerate(live)]
+    rows = [
+        _Row(agent, grammar, int(ids[i, -1]), ids.shape[1] - 1, plans=base.plans)
+        for i, agent in enumerate(live)
+    ]
     while rows:
         logits = base.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
@@ -224,9 +255,16 @@ def _play(
 class _Row:
     """An agent in the batch: the line it writes, and the last token of what has happened so far."""
 
-    def __init__(self, agent: Agent, grammar: _Grammar, last: int, column: int) -> None:
-        self.agent, self.line = agent, _Line(grammar)
+    def __init__(self, agent: Agent, grammar: _Grammar, last: int, column: int, *, plans: bool) -> None:
+        self.agent = agent
         self._grammar, self._last, self._column = grammar, last, column
+        self._plans = plans
+        self.line = self._next_line()
+
+    def _next_line(self) -> _Line:
+        if self._plans and self.agent.plan is None:
+            return _Line(self._grammar, self._grammar.plan())
+        return _Line(self._grammar, self._grammar.action(self.agent.held_back))
 
     def take(self, token: int, masks: Tensor, base: Base) -> int:
         """Write a token and act where a line is whole; returns the token to feed next.
@@ -234,26 +272,27 @@ class _Row:
         masks int64 [1 or 2, columns] are the agent's own. A refused action has not happened: its line is
         hidden from the model, and the last token before it is fed once more, in place of its first copy.
         """
-        action = self.line.take(token, base)
-        if action is None:
+        text = self.line.take(token, base)
+        if text is None:
             return token
         new = masks.shape[1] - 1
-        written = self.line.length
-        self.line = _Line(self._grammar)
-        if self.agent.act(action):
+        if self._plans and self.agent.plan is None:
+            self.agent.plan, self._last = text, token
+        elif self.agent.act(text):
             self._last = token
         else:
-            masks[:, new - (written - 1) : new] = 0
+            masks[:, new - (self.line.length - 1) : new] = 0
             masks[:, self._column] = 0
         self._column = new
+        self.line = self._next_line()
         return self._last
 
 
 class _Line:
-    """An action line that is being written."""
+    """A line that is being written."""
 
-    def __init__(self, grammar: _Grammar) -> None:
-        self._grammar, self._matcher = grammar, grammar.matcher()
+    def __init__(self, grammar: _Grammar, matcher: llguidance.LLMatcher) -> None:
+        self._grammar, self._matcher = grammar, matcher
         self._written: list[int] = []
 
     @property
@@ -266,7 +305,7 @@ class _Line:
         return self._grammar.allowed(self._matcher)
 
     def take(self, token: int, base: Base) -> str | None:
-        """Write a token; the action once the line is whole."""
+        """Write a token; the text once the line is whole."""
         self._matcher.consume_token(token)
         self._written.append(token)
         text = str(base.tokenizer.decode(self._written))

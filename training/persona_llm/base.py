@@ -22,6 +22,7 @@ from transformers import (
 
 from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS
+from training.persona_llm.plans import AIMED, WITHIN
 
 SMALL: Final = "small"
 SMOLLM2: Final = "smollm2"
@@ -31,11 +32,15 @@ _PAD, _UNKNOWN, _END = "<|pad|>", "<|unknown|>", "<|end|>"
 
 
 class Base(NamedTuple):
-    """A model (eval mode, float32, CPU) and its tokenizer, which has a padding token; name says which."""
+    """A model (eval mode, float32, CPU) and its tokenizer, which has a padding token; name says which.
+
+    plans: whether it has learned to write a plan before the first action (plans.py).
+    """
 
     name: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    plans: bool = False
 
 
 def action_line(action: str) -> str:
@@ -126,7 +131,7 @@ def _word_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
         tokenizer_object=raw, pad_token=_PAD, unk_token=_UNKNOWN, eos_token=_END
     )
     whole: list[Any] = [AddedToken(action_line(action), normalized=False) for action in ACTIONS]
-    whole += [AddedToken(phrase, normalized=False) for phrase in (*COMMON_PHRASES, *words)]
+    whole += [AddedToken(phrase, normalized=False) for phrase in (*COMMON_PHRASES, *AIMED, *WITHIN, *words)]
     tokenizer.add_tokens(whole)
     return tokenizer
 

@@ -48,6 +48,9 @@ class LlmConfig(BaseModel):
         le=1,
         description="share of traces shown without the store's name: what a store never seen is like",
     )
+    plans: bool = Field(
+        False, description="whether the model writes a plan before the first action; see plans.py"
+    )
     lora_rank: int = Field(
         0, ge=0, description="adapters of this rank instead of all weights; 0: all weights"
     )

@@ -12,9 +12,10 @@ from transformers import GenerationConfig
 
 from feature_store.workspace import publish, workspace
 from training.errors import ExportError
-from training.persona_llm.actions import ACTIONS, LEAVE
+from training.persona_llm.actions import ACTIONS, ADD, LEAVE, PURCHASE
 from training.persona_llm.base import SMALL, SMOLLM2, action_line
 from training.persona_llm.folder import PersonaLlm, check_absent
+from training.persona_llm.plans import plan_line
 from training.persona_llm.prepare import STORES
 from training.persona_llm.prompts import prompt_text
 from training.persona_llm.storefront import STEP_LIMIT
@@ -76,7 +77,7 @@ def generation_config(model: PersonaLlm) -> GenerationConfig:
         do_sample=True,
         temperature=1.0,
         top_k=0,
-        max_new_tokens=STEP_LIMIT * max(map(len, lines.values())),
+        max_new_tokens=STEP_LIMIT * max(map(len, lines.values())) + _PLAN_TOKENS,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=[tokenizer.eos_token_id, *(leave if len(leave) == 1 else [])],
     )
@@ -102,6 +103,7 @@ def model_card(model: PersonaLlm, figures: Mapping[str, Any] | None) -> str:
         prompt=prompt_text("SHOP", "Visit the shop.", 17),
         actions=", ".join(f"`{action}`" for action in ACTIONS),
         leave=action_line(LEAVE).rstrip(),
+        goes_on=_PLANS if config.plans else "The model goes on with",
         kind=config.kind,
         known=_KNOWN[config.kind],
         stages=stages,
@@ -142,6 +144,11 @@ def _estimates(figures: Mapping[str, Any], path: Sequence[str]) -> list[tuple[st
     ]
 
 
+_PLAN_TOKENS: Final = 32
+"""More than any plan line takes, also where it is spelled."""
+_PLAN: Final = plan_line([ADD, PURCHASE, LEAVE]).rstrip()
+_PLANS: Final = f"""The model goes on with a plan, such as `{_PLAN}`, and then
+with"""
 _MOVED: Final = {"tokens": "token rows only", "all": "all weights"}
 _KNOWN: Final = {
     "before": "what was known of a buyer before the session",
@@ -168,7 +175,7 @@ version is another shopper under the same name: map it first, or do not use it.
 ```
 {prompt}```
 
-The prompt ends in a newline. The model goes on with one action a line until `{leave}`. Actions: {actions}.
+The prompt ends in a newline. {goes_on} one action a line until `{leave}`. Actions: {actions}.
 Hold decoding to these lines (a grammar), and stop at `{leave}`. Add no other special tokens.
 
 ## Data
@@ -181,7 +188,7 @@ choose the epoch, the others are kept for the test.
 ## Training
 
 {stages}; seed {seed}. A token was made from {known} (kind `{kind}`). Lowest validation loss: {loss} nats an
-action token. Device: {device}. Command: `{command}`.
+written token. Device: {device}. Command: `{command}`.
 
 ## Figures
 

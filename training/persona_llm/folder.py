@@ -36,7 +36,7 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
     layout: of the folder. model_version: its name, the day and the weights' hash. codebook_version and
     encoder_sha256: whose codes its tokens are. code_counts: store -> training buyers of each of the 256
     codes. traces_sha256 and sources: what it learned from. losses:
-    mean validation loss an action token after each epoch, nats. created_at: RFC 3339 UTC.
+    mean validation loss a written token after each epoch, nats. created_at: RFC 3339 UTC.
     """
 
     layout: Literal[1] = 1
@@ -177,7 +177,8 @@ def load_llm(folder: Path) -> PersonaLlm:
             raise ExportError(f"{path} is missing or was changed; copy the model again")
     with quiet():
         base = load_base(str(folder.resolve()), 0)
-    return PersonaLlm(folder, manifest, base, load_stores(folder / STORES))
+    llm = PersonaLlm(folder, manifest, base, load_stores(folder / STORES))
+    return llm._replace(base=base._replace(plans=llm.config.plans))
 
 
 def _digest(path: Path) -> str:

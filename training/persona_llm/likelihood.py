@@ -22,7 +22,8 @@ def log_likelihood(
 ) -> NDArray[np.float64]:
     """Log-likelihood of each session's actions after the first `given`, in nats, float64 [n].
 
-    Neutral goals; codes int64 [n], NO_CODE for none. The end of a session longer than 256 tokens is left out.
+    Neutral goals; codes int64 [n], NO_CODE for none. Of a model that plans it is that of the session's own
+    plan and then the actions, a lower bound. The end of a session longer than 256 tokens is left out.
     """
     device = next(base.model.parameters()).device
     out = np.zeros(len(traces))
@@ -30,7 +31,15 @@ def log_likelihood(
     for start in range(0, len(order), _AT_ONCE):
         chosen = order[start : start + _AT_ONCE]
         rows = [
-            example(traces[i], int(codes[i]), "neutral", base.tokenizer, given=given, named=named)
+            example(
+                traces[i],
+                int(codes[i]),
+                "neutral",
+                base.tokenizer,
+                given=given,
+                named=named,
+                plans=base.plans,
+            )
             for i in chosen
         ]
         inputs = batch(rows, int(base.tokenizer.pad_token_id), _MAX_TOKENS)

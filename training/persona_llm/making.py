@@ -34,6 +34,7 @@ def asked_config(
     epochs: int = EPOCHS,
     kind: Kind = "after",
     token_rows: TokenRows = "codes",
+    plans: bool = True,
     lora_rank: int = 0,
     seed: int = 0,
 ) -> LlmConfig:
@@ -43,6 +44,7 @@ def asked_config(
         stages=stages(schedule, base, epochs),
         kind=kind,
         token_rows=token_rows,
+        plans=plans,
         lora_rank=lora_rank,
         seed=seed,
     )

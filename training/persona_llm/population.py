@@ -131,6 +131,7 @@ def save_visits(came: Sequence[Visit], about: dict[str, Any], path: Path) -> Non
             "fulfilled_by": run.shopper.goal.fulfilled_by,
             "end": run.end,
             "refused": run.refused,
+            "plan": run.plan,
             "steps": step_rows(run.steps),
         }
         for run, buyer, started in came
@@ -162,5 +163,7 @@ def load_visits(path: Path) -> tuple[list[Visit], dict[str, Any]]:
 def _visit(row: dict[str, Any]) -> Visit:
     shopper = Shopper(row["store"], row["code"], Goal(row["goal"], row["fulfilled_by"]))
     return Visit(
-        Run(shopper, row["end"], steps_from(row["steps"]), row["refused"]), row["buyer"], row["started"]
+        Run(shopper, row["end"], steps_from(row["steps"]), row["refused"], row["plan"]),
+        row["buyer"],
+        row["started"],
     )

@@ -1,4 +1,4 @@
-"""What the model reads and writes: persona token, store and goal, then one action a line."""
+"""What the model reads and writes: persona token, store and goal, then a plan and one action a line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.assignment import token
 from training.persona_llm.base import action_line
+from training.persona_llm.plans import plan_line
 from training.persona_llm.traces import NO_CODE, Trace
 
 IGNORED: Final = -100
@@ -22,10 +23,10 @@ training traces (LlmConfig.store_dropout), so that an unnamed store is nothing n
 
 
 class Example(NamedTuple):
-    """Token ids of a prompt and of the actions that follow it."""
+    """Token ids of a prompt, and of what is written after it: the plan, if any, and the actions."""
 
     prompt: list[int]
-    actions: list[int]
+    written: list[int]
 
 
 def prompt_text(store: str, goal: str, code: int) -> str:
@@ -42,25 +43,27 @@ def example(
     *,
     given: int = 0,
     named: bool = True,
+    plans: bool = False,
 ) -> Example:
     """A trace as token ids; its first `given` actions count as read, not as written. named: whether the
-    store's name is said."""
+    store's name is said; plans: whether a plan is written before the others."""
     goals = {"neutral": trace.neutral, "explicit": trace.explicit, "wrong": trace.wrong}
     lines = [action_line(action) for action in trace.actions]
     store = trace.store if named else ANY_STORE
+    plan = plan_line(trace.actions[given:]) if plans else ""
     read = prompt_text(store, goals[goal], code) + "".join(lines[:given])
     return Example(
         tokenizer(read, add_special_tokens=False)["input_ids"],
-        tokenizer("".join(lines[given:]), add_special_tokens=False)["input_ids"],
+        tokenizer(plan + "".join(lines[given:]), add_special_tokens=False)["input_ids"],
     )
 
 
 def batch(examples: Sequence[Example], pad: int, max_tokens: int) -> dict[str, Tensor]:
-    """Right-padded input_ids, attention_mask and labels int64 [n, t]; labels only on actions.
+    """Right-padded input_ids, attention_mask and labels int64 [n, t]; labels only on what is written.
 
     A trace beyond max_tokens is cut: its last actions are not learned from.
     """
-    rows = [(e.prompt + e.actions)[:max_tokens] for e in examples]
+    rows = [(e.prompt + e.written)[:max_tokens] for e in examples]
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad)
     labels = torch.full((len(rows), width), IGNORED)

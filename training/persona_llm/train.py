@@ -8,17 +8,17 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import structlog
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.errors import DatasetError, DivergedError
 from training.persona_llm.base import Base, load_base
@@ -37,7 +37,7 @@ _WORD_USES: Final = 5
 
 
 class TrainedLlm(NamedTuple):
-    """A trained model with its tokens (eval mode, CPU); losses: mean validation loss an action token after
+    """A trained model with its tokens (eval mode, CPU); losses: mean validation loss a written token after
     each epoch, in nats."""
 
     base: Base
@@ -107,8 +107,10 @@ class _Run:
     ) -> None:
         self.base, self.config = base, config
         self.training, self.validation = training, validation
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = _adapted(base, config, token_ids).to(self.device)
+        on_gpu = torch.cuda.is_available()
+        self.accelerator = Accelerator(mixed_precision="bf16" if on_gpu else "no", cpu=not on_gpu)
+        self.device = self.accelerator.device
+        self.model = self.accelerator.prepare_model(_adapted(base, config, token_ids))
         self.token_ids = torch.from_numpy(token_ids).to(self.device)
         self.losses: list[float] = []
         self.best, self.kept = math.inf, dict[str, Tensor]()
@@ -135,10 +137,10 @@ class _Run:
         self.model.load_state_dict(self.kept)
         if checkpoint:
             checkpoint.unlink(missing_ok=True)
-        model = self.model.cpu().eval()
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).cpu().eval()
         if self.config.lora_rank:
             model = model.merge_and_unload()
-        return TrainedLlm(self.base._replace(model=model), self.config, self.losses)
+        return TrainedLlm(self.base._replace(model=model, plans=self.config.plans), self.config, self.losses)
 
     def _plan(self) -> Iterator[_Step]:
         lengths = np.array([len(trace.steps) for trace in self.training])
@@ -160,14 +162,14 @@ class _Run:
         rows = [self._example(self.training[i], stage, random) for i in step.rows]
         self.model.train()
         # Batches are of like lengths: without this an action of a short session would weigh more.
-        loss = self._loss(rows) * (sum(len(row.actions) for row in rows) / self.actions_a_batch)
+        loss = self._loss(rows) * (sum(len(row.written) for row in rows) / self.actions_a_batch)
         if not math.isfinite(loss.item()):
             raise DivergedError(f"the loss became {loss.item()}; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.accelerator.backward(loss)
         if stage.trainable == "tokens":
             self._only_token_rows()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         optimiser.step()
 
     def _example(self, trace: Trace, stage: Stage, random: np.random.Generator) -> Example:
@@ -178,13 +180,13 @@ class _Run:
         hidden = stage.trainable == "all" and random.random() < self.config.token_dropout
         code = NO_CODE if hidden else trace.codes[self.config.kind]
         named = random.random() >= self.config.store_dropout
-        return example(trace, code, goal, self.base.tokenizer, given=self.given, named=named)
+        return example(
+            trace, code, goal, self.base.tokenizer, given=self.given, named=named, plans=self.config.plans
+        )
 
     def _loss(self, rows: Sequence[Example]) -> Tensor:
         inputs = batch(rows, int(self.base.tokenizer.pad_token_id), self.config.max_tokens)
-        mixed = torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        with mixed:
-            loss: Tensor = self.model(**{name: rows.to(self.device) for name, rows in inputs.items()}).loss
+        loss: Tensor = self.model(**{name: rows.to(self.device) for name, rows in inputs.items()}).loss
         return loss
 
     def _only_token_rows(self) -> None:
@@ -206,10 +208,17 @@ class _Run:
         for start in range(0, len(self.validation), 2 * self.config.batch_size):
             part = self.validation[start : start + 2 * self.config.batch_size]
             rows = [
-                example(t, t.codes[self.config.kind], "neutral", self.base.tokenizer, given=self.given)
+                example(
+                    t,
+                    t.codes[self.config.kind],
+                    "neutral",
+                    self.base.tokenizer,
+                    given=self.given,
+                    plans=self.config.plans,
+                )
                 for t in part
             ]
-            weight = sum(len(row.actions) for row in rows)
+            weight = sum(len(row.written) for row in rows)
             total, count = total + float(self._loss(rows)) * weight, count + weight
         loss = total / count
         self.losses.append(loss)
@@ -225,7 +234,9 @@ class _Run:
         # Decay would pull the resting rows of the table that the tokens live in.
         decay = 0.0 if stage.trainable == "tokens" else self.config.weight_decay
         trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=decay)
+        optimiser = torch.optim.AdamW(trainable, lr=stage.learning_rate, weight_decay=decay)
+        prepared: torch.optim.Optimizer = self.accelerator.prepare_optimizer(optimiser)
+        return prepared
 
     # ---- resume
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "rows", "loop")
+LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "ablations", "loop")
 """training.persona_llm.evaluation.plan.PARTS, known here without importing torch."""
 
 
@@ -38,9 +38,11 @@ LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "rows", "
     default=1,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Seeds of prediction, the loop, schedules, profile and rows.",
+    help="Seeds of prediction, the loop, schedules, profile and ablations.",
 )
-@click.option("--epochs", default=6, show_default=True, type=click.IntRange(min=1), help="Epochs a training.")
+@click.option(
+    "--epochs", default=10, show_default=True, type=click.IntRange(min=1), help="Epochs a training."
+)
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option("--most", type=click.IntRange(min=10), help="Buyers of a store, at most; default: all.")
 @click.option(

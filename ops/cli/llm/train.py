@@ -56,6 +56,12 @@ if TYPE_CHECKING:
     help="Where the rows of the tokens start: from the codes' vectors, or at random.",
 )
 @click.option(
+    "--plans/--no-plans",
+    default=True,
+    show_default=True,
+    help="Whether the model writes a plan before the first action, which agents then keep to.",
+)
+@click.option(
     "--lora-rank",
     default=0,
     show_default=True,
@@ -78,6 +84,7 @@ def train(
     epochs: int,
     kind: Kind,
     token_rows: TokenRows,
+    plans: bool,
     lora_rank: int,
     seed: int,
     as_json: bool,
@@ -100,6 +107,7 @@ def train(
         epochs=epochs,
         kind=kind,
         token_rows=token_rows,
+        plans=plans,
         lora_rank=lora_rank,
         seed=seed,
     )
@@ -113,6 +121,6 @@ def train(
         return
     click.echo(
         f"persona LLM {manifest.model_version} in {out}: {manifest.parameters:,} parameters, validation loss "
-        f"{manifest.losses[0]:.3f} -> {min(manifest.losses):.3f} nats an action, codebook "
+        f"{manifest.losses[0]:.3f} -> {min(manifest.losses):.3f} nats a written token, codebook "
         f"{manifest.codebook_version}, trained in {manifest.seconds:.0f} s on {manifest.device}"
     )

@@ -32,6 +32,6 @@ def make_model(folder: Path, **changes: Any) -> Path:
     prepare(
         [history()], load_bundle(starter_bundle_path()), folder / "traces", sources=["a test"], command="test"
     )
-    config = LlmConfig.model_validate({"stages": PLAN, "batch_size": 16} | changes)
+    config = LlmConfig.model_validate({"stages": PLAN, "batch_size": 16, "plans": True} | changes)
     make_llm(folder / "traces", config, folder / "model", command="test")
     return folder / "model"

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.training.persona_llm.test_storefront import model
-from training.persona_llm.actions import ACTIONS, LEAVE
+from training.persona_llm.actions import ACTIONS, ADD, CHECKOUT, LEAVE, PURCHASE
 from training.persona_llm.agents import ENDS, LOOP_STEPS, REFUSED_LIMIT, Run, Shopper, simulate
 from training.persona_llm.base import Base, action_line, load_base
+from training.persona_llm.plans import plan_line
 from training.persona_llm.prompts import prompt_text
 from training.persona_llm.storefront import STEP_LIMIT, Goal
 from training.persona_llm.tokens import add_persona_tokens
@@ -28,10 +29,9 @@ def play(base: Base, shoppers: list[Shopper], **options: float) -> list[Run]:
     return simulate(base, {"acme": model()}, shoppers, **{"seed": 0} | options)
 
 
-def follow(base: Base, plan: list[str], monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """Let one agent write this plan, by logits that know nothing else."""
-    ids = [base.tokenizer.convert_tokens_to_ids(action_line(action)) for action in plan]
-    written = iter(ids)
+def follow(base: Base, script: list[str], monkeypatch: pytest.MonkeyPatch, before: str = "") -> list[Run]:
+    """Let one agent write `before` and then this script, by logits that know nothing else."""
+    written = iter(base.tokenizer(before + "".join(map(action_line, script)))["input_ids"])
 
     def logits(**inputs: torch.Tensor) -> object:
         rows = torch.zeros(len(inputs["input_ids"]), 1, len(base.tokenizer))
@@ -76,7 +76,7 @@ def test_actions_done_already_are_part_of_the_run(untrained: Base) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "end"),
+    ("script", "end"),
     [
         (["home", "product first", "add", "purchase", "leave"], "done"),
         (["home", "product first", "leave"], "left"),
@@ -84,15 +84,17 @@ def test_actions_done_already_are_part_of_the_run(untrained: Base) -> None:
         (["home", "product first"] + ["add"] * LOOP_STEPS, "loop"),
     ],
 )
-def test_how_a_run_ends(untrained: Base, plan: list[str], end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run,) = follow(untrained, plan, monkeypatch)
+def test_how_a_run_ends(
+    untrained: Base, script: list[str], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = follow(untrained, script, monkeypatch)
     assert run.end == end
 
 
 def test_a_run_that_never_leaves_is_ended(untrained: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = ["product like", "add", "remove", "product back", "add", "product back"]
-    plan = (["home", "product first"] + turns * STEP_LIMIT)[:STEP_LIMIT]
-    (run,) = follow(untrained, plan, monkeypatch)
+    script = (["home", "product first"] + turns * STEP_LIMIT)[:STEP_LIMIT]
+    (run,) = follow(untrained, script, monkeypatch)
     assert run.end == "limit"
 
 
@@ -116,3 +118,36 @@ def test_a_refused_action_leaves_the_model_where_it_was(untrained: Base) -> None
     ids = untrained.tokenizer(read, add_special_tokens=False, return_tensors="pt")["input_ids"]
     afresh = untrained.model(input_ids=ids).logits[:, -1]
     torch.testing.assert_close(seen[-1][0], afresh, atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_that_plans_writes_its_plan_first_in_the_tokens_it_learned(
+    untrained: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All plans begin alike: a grammar that forced this part would make bytes of it."""
+    planning = untrained._replace(plans=True)
+    done = ["product first", "add", "purchase", "leave"]
+    (run,) = follow(planning, done, monkeypatch, before=plan_line(done))
+    assert run.plan == "plan: add, purchase in up to 4 steps"
+    assert run.actions == done
+
+
+def test_agents_keep_to_their_plans_and_only_those_who_left_have_done_all_of_it(untrained: Base) -> None:
+    shoppers = [Shopper("acme", code, VISIT) for code in range(256)]
+    runs = play(untrained._replace(plans=True), shoppers)
+    aims = {ADD, CHECKOUT, PURCHASE}
+    for run in runs:
+        assert run.plan is not None
+        planned = {aim for aim in aims if aim in run.plan}
+        assert set(run.actions) & aims <= planned
+        if run.end in ("done", "left"):
+            assert set(run.actions) & aims == planned
+    assert len({run.plan for run in runs}) > 10
+    assert [run for run in runs if run.end == "done" and aims & set(run.actions)]
+
+
+def test_a_plan_is_of_what_comes_not_of_what_was_done_already(untrained: Base) -> None:
+    begun = ("home", "product first", "add")
+    runs = play(untrained._replace(plans=True), [Shopper("acme", code, VISIT, begun) for code in range(256)])
+    again = [run for run in runs if run.plan and ADD in run.plan and run.end == "done"]
+    assert again
+    assert all(ADD in run.actions[3:] for run in again)

@@ -54,7 +54,8 @@ def test_the_pages_example_writes_actions_with_transformers_alone(exported: Path
     (example,) = [code for code in EXAMPLES if "AutoTokenizer" in code]
     lines = run(WITHOUT_US + example, exported.parent).splitlines()
     assert lines[-2:] == ["leave", ""]
-    assert set(lines[:-1]) <= set(ACTIONS)
+    assert lines[0].startswith("plan: ")
+    assert set(lines[1:-1]) <= set(ACTIONS)
 
 
 def test_the_pages_example_shops_in_the_storefront(llm_folder: Path) -> None:
@@ -75,7 +76,13 @@ def test_the_card_names_data_codebook_licence_and_limits(exported: Path, llm_fol
     card = (exported / CARD).read_text()
     manifest = load_llm(llm_folder).manifest
     assert card.startswith("---\nlicense: apache-2.0\n")
-    for said in (manifest.codebook_version, manifest.traces_sha256, manifest.model_version, "## Limits"):
+    for said in (
+        "plan: add, purchase in",
+        manifest.codebook_version,
+        manifest.traces_sha256,
+        manifest.model_version,
+        "## Limits",
+    ):
         assert said in card
     assert "No evaluation was given" in card
 

@@ -28,6 +28,7 @@ def test_a_model_comes_back_with_its_lineage(llm_folder: Path) -> None:
     assert model.manifest.traces == 120
     assert len(model.manifest.losses) == sum(stage.epochs for stage in PLAN)
     assert model.config.stages == PLAN
+    assert model.base.plans
     assert sorted(model.stores) == ["acme"]
     ids = model.base.tokenizer.convert_tokens_to_ids(list(TOKENS))
     assert len(set(ids)) == 256

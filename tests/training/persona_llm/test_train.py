@@ -13,6 +13,7 @@ from tests.training.persona_llm.shops import event, shopping_trip
 from training.errors import DatasetError
 from training.persona_llm.base import action_line, load_base
 from training.persona_llm.config import LlmConfig, Stage, stages
+from training.persona_llm.plans import plan_line
 from training.persona_llm.prompts import IGNORED, batch, example, prompt_text
 from training.persona_llm.tokens import TOKENS, add_persona_tokens
 from training.persona_llm.traces import NO_CODE, Trace, make_traces
@@ -54,7 +55,7 @@ def test_text_goes_through_the_small_tokenizer_and_comes_back() -> None:
     assert len(base.tokenizer(action_line("product like"), add_special_tokens=False)["input_ids"]) == 1
 
 
-def test_labels_lie_on_the_actions_alone() -> None:
+def test_labels_lie_on_what_is_written_alone() -> None:
     base = load_base("small", seed=0)
     add_persona_tokens(base, seed=0)
     rows = [
@@ -64,12 +65,16 @@ def test_labels_lie_on_the_actions_alone() -> None:
     inputs = batch(rows, int(base.tokenizer.pad_token_id), 192)
     for i, row in enumerate(rows):
         labels = inputs["labels"][i]
-        assert labels[labels != IGNORED].tolist() == row.actions
-        assert inputs["attention_mask"][i].sum() == len(row.prompt) + len(row.actions)
-    said = base.tokenizer.decode(rows[0].actions).splitlines()
+        assert labels[labels != IGNORED].tolist() == row.written
+        assert inputs["attention_mask"][i].sum() == len(row.prompt) + len(row.written)
+    said = base.tokenizer.decode(rows[0].written).splitlines()
     assert said == TRACES[0].actions
-    assert base.tokenizer.decode(rows[1].actions).splitlines() == TRACES[1].actions[3:]
+    assert base.tokenizer.decode(rows[1].written).splitlines() == TRACES[1].actions[3:]
     assert prompt_text("acme", "x", NO_CODE).startswith("shop: acme")
+    planned = example(TRACES[0], 1, "neutral", base.tokenizer, given=3, plans=True)
+    written = [base.tokenizer.decode([token]) for token in planned.written]
+    assert "".join(written[:2]) == plan_line(TRACES[0].actions[3:])
+    assert [line.strip() for line in written[2:]] == TRACES[0].actions[3:]
 
 
 def test_tokens_that_start_from_code_vectors_are_alike_where_the_codes_are() -> None:

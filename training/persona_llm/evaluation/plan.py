@@ -30,7 +30,7 @@ class Fit(BaseModel):
     held_out: str | None = None
     schedule: Schedule = "one-stage-mixed"
     base: str = "small"
-    epochs: int = 6
+    epochs: int = 10
     config: dict[str, Any] = {}
 
     @property
@@ -66,7 +66,7 @@ class Likelihood(BaseModel):
 
 
 Task = Play | Likelihood
-Part = Literal["in_store", "held_out", "prediction", "goals", "profile", "rows", "loop"]
+Part = Literal["in_store", "held_out", "prediction", "goals", "profile", "ablations", "loop"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 IN_STORE: Final[tuple[tuple[Pairing, GoalKind], ...]] = (
     ("matched", "neutral"),
@@ -83,13 +83,19 @@ BRIEFLY: Final = (*IN_STORE[:3], *IN_STORE[5:7])
 """The same where a seed is none of few_seeds."""
 LIKELIHOODS: Final[tuple[Pairing, ...]] = ("matched", "random", "none")
 SCHEDULES: Final[tuple[Schedule, ...]] = ("two-stage", "one-stage-mixed", "one-stage-explicit")
-ROWS: Final = ("codes", "random")
+VARIANTS: Final[dict[str, dict[str, Any]]] = {
+    "rows_from_codes": {"token_rows": "codes", "plans": True},
+    "rows_at_random": {"token_rows": "random", "plans": True},
+    "without_plan": {"token_rows": "codes", "plans": False},
+}
+"""What validation chooses among, by its name in the report, and what then stands beside the choice."""
 LM_DRAWS: Final = 3
 """Simulated sessions a judged one in part b, where little is there to be seen."""
 RULE: Final = (
-    "on in-store validation buyers, seed 0: of token rows begun at the codes' vectors or at random, and of "
-    "ways to draw (temperature, guidance), the pair with the highest ARA of the matched token on neutral "
-    "goals"
+    "on in-store validation buyers, seed 0: of models (token rows begun at the codes' vectors or at random, "
+    "with a plan or without) and of ways to draw (temperature, guidance), the pair with the highest ARA of "
+    "the matched token on neutral goals. Guidance exaggerates the token against the goal: goals that ask "
+    "for something are played without"
 )
 
 
@@ -104,7 +110,7 @@ class Plan(BaseModel):
     held_out: tuple[str, ...] = ()
     parts: tuple[Part, ...] = PARTS
     base: str = "small"
-    epochs: int = 6
+    epochs: int = 10
     sampling: tuple[tuple[float, float], ...] = ((1.0, 1.0), (0.8, 1.0), (1.0, 1.5), (1.0, 2.0))
     encoder: dict[str, Any] = BRIEF
 
@@ -116,12 +122,12 @@ class Plan(BaseModel):
         """What validation chooses among."""
         return [
             Play(
-                fit=self.fit(config={"token_rows": rows}),
+                fit=self.fit(config=config),
                 side="validation",
                 temperature=temperature,
                 guidance=guidance,
             )
-            for rows in ROWS
+            for config in VARIANTS.values()
             for temperature, guidance in self.sampling
         ]
 
@@ -132,17 +138,18 @@ class Chosen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     plan: Plan
-    token_rows: str
+    config: dict[str, Any]
     temperature: float
     guidance: float
 
     def fit(self, **fields: Any) -> Fit:
         """A model as chosen, but for `fields`."""
-        return self.plan.fit(**{"config": {"token_rows": self.token_rows}} | fields)
+        return self.plan.fit(**{"config": self.config} | fields)
 
     def play(self, fit: Fit, pairing: Pairing, goal: GoalKind = "neutral", draws: int = 1) -> Play:
         """A simulation of test sessions, drawn as chosen."""
-        how = {"temperature": self.temperature, "guidance": self.guidance}
+        guided = goal == "neutral" and pairing != "none"
+        how = {"temperature": self.temperature, "guidance": self.guidance if guided else 1.0}
         return Play.model_validate({"fit": fit, "pairing": pairing, "goal": goal, "draws": draws} | how)
 
     def tasks(self) -> list[Task]:
@@ -183,8 +190,8 @@ class Chosen(BaseModel):
                 tasks += [
                     self.play(self.fit(seed=seed, schedule=schedule), "matched", goal) for goal in goals
                 ]
-        if "rows" in self.plan.parts:
-            tasks += [self.play(self.with_rows(rows, seed), "matched") for rows in ROWS]
+        if "ablations" in self.plan.parts:
+            tasks += [self.play(self.variant(name, seed), "matched") for name in VARIANTS]
         if "profile" in self.plan.parts:
             tasks.append(self.play(self.with_profile(seed), "matched"))
         return tasks
@@ -196,12 +203,12 @@ class Chosen(BaseModel):
 
     def on_actions(self, seed: int) -> Fit:
         """The model whose tokens are codes of a session's own actions; these have no vectors to begin at."""
-        return self.fit(tokens="trace", seed=seed, config={"token_rows": "random"})
+        return self.fit(tokens="trace", seed=seed, config=self.config | {"token_rows": "random"})
 
     def with_profile(self, seed: int) -> Fit:
         """The model that reads a line of words in place of a token."""
-        return self.fit(tokens="profile", seed=seed, config={"token_rows": "random"})
+        return self.fit(tokens="profile", seed=seed, config=self.config | {"token_rows": "random"})
 
-    def with_rows(self, rows: str, seed: int) -> Fit:
-        """The model whose token rows begin elsewhere, or as chosen."""
-        return self.fit(seed=seed, config={"token_rows": rows})
+    def variant(self, name: str, seed: int) -> Fit:
+        """One of VARIANTS."""
+        return self.fit(seed=seed, config=VARIANTS[name])

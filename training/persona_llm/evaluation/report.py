@@ -78,18 +78,23 @@ def _head(report: Figures) -> Iterator[str]:
     yield "\nSources: " + "; ".join(report["sources"]) + ".\n"
     chosen = choice["chosen"]
     yield (
-        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: rows from "
-        f"{chosen['token_rows']}, temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed "
+        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: "
+        f"{_model(chosen)}, temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed "
         f"{choice['fixed_at']}, test buyers first opened {choice['opened_at']}).\n"
     )
     yield (
         "How agents are judged: [ADR 27](adr/0027-how-agents-are-judged.md). What was tried before, and what "
         "of test had been seen by then: [ADR 28](adr/0028-how-the-persona-llm-is-trained.md).\n"
     )
-    yield header("rows begin", "temperature", "guidance", "ARA % on validation")
+    yield header("model", "temperature", "guidance", "ARA % on validation")
     for one in choice["candidates"]:
-        yield f"| {one['token_rows']} | {one['temperature']} | {one['guidance']} | {100 * one['ara']:.1f} |"
+        yield f"| {_model(one)} | {one['temperature']} | {one['guidance']} | {100 * one['ara']:.1f} |"
     yield ""
+
+
+def _model(candidate: Figures) -> str:
+    rows = "from codes" if candidate["config"]["token_rows"] == "codes" else "at random"
+    return f"rows {rows}, {'with' if candidate['config']['plans'] else 'without'} a plan"
 
 
 def _bars(report: Figures) -> Iterator[str]:

@@ -19,7 +19,17 @@ from training.persona_llm.evaluation.circular import expressiveness
 from training.persona_llm.evaluation.goals import by_goal, failures
 from training.persona_llm.evaluation.material import MIN_EVENTS, Material
 from training.persona_llm.evaluation.measures import Acted
-from training.persona_llm.evaluation.plan import RULE, SCHEDULES, Chosen, Fit, Plan, Play, Task, Tokens
+from training.persona_llm.evaluation.plan import (
+    RULE,
+    SCHEDULES,
+    VARIANTS,
+    Chosen,
+    Fit,
+    Plan,
+    Play,
+    Task,
+    Tokens,
+)
 from training.persona_llm.evaluation.population import examples, loop_on_actions, populations, time_to_cart
 from training.persona_llm.evaluation.prediction import prediction
 from training.persona_llm.evaluation.runs import Runs
@@ -65,7 +75,7 @@ def possible(runs: Runs, chosen: Chosen) -> list[Task]:
 
 
 def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
-    """Let validation buyers choose where token rows begin and how agents draw, once.
+    """Let validation buyers choose the model's variant and how agents draw, once.
 
     Raises:
         EvaluationError: there are too few validation sessions to choose by.
@@ -97,8 +107,7 @@ def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
 
 
 def _candidate(play: Play) -> dict[str, Any]:
-    rows = play.fit.config["token_rows"]
-    return {"token_rows": rows, "temperature": play.temperature, "guidance": play.guidance}
+    return {"config": play.fit.config, "temperature": play.temperature, "guidance": play.guidance}
 
 
 class _Figures:
@@ -146,8 +155,7 @@ class _Figures:
         beside: dict[str, list[Acted]] = {}
         others = {
             "text_profile": self.chosen.with_profile(first),
-            "rows_from_codes": self.chosen.with_rows("codes", first),
-            "rows_at_random": self.chosen.with_rows("random", first),
+            **{name: self.chosen.variant(name, first) for name in VARIANTS},
         }
         for name, fit in others.items():
             plays = [self.chosen.play(fit.model_copy(update={"seed": s}), "matched") for s in self.plan.seeds]

@@ -18,6 +18,7 @@ _CONTENDERS: Final = {
     "text_profile": "a line of words in place of a token",
     "rows_from_codes": "rows begun at the codes' vectors",
     "rows_at_random": "rows begun at random",
+    "without_plan": "without a plan",
     "never_buys": "never buys",
     "always_buys": "always buys",
     "cart_never_buys": "fills a cart, never buys",
