@@ -57,7 +57,7 @@ class LlmConfig(BaseModel):
     checkpoint_steps: int = Field(50, ge=1, description="steps between two checkpoints to resume from")
 
 
-_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 1.5e-3), "smollm2": (1e-2, 2e-4)}
+_RATES: Final[dict[str, tuple[float, float]]] = {"small": (1e-2, 1.5e-3), "smollm2": (1e-2, 5e-4)}
 
 
 def stages(schedule: Schedule, base: str, epochs: int) -> tuple[Stage, ...]:

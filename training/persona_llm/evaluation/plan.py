@@ -119,7 +119,11 @@ class Plan(BaseModel):
         return Fit.model_validate({"base": self.base, "epochs": self.epochs} | fields)
 
     def candidates(self) -> list[Play]:
-        """What validation chooses among."""
+        """What validation chooses among; without the part "ablations" only the ways to draw from the first
+        variant, since each variant is a training more."""
+        variants = list(VARIANTS.values())
+        if "ablations" not in self.parts:
+            variants = variants[:1]
         return [
             Play(
                 fit=self.fit(config=config),
@@ -127,7 +131,7 @@ class Plan(BaseModel):
                 temperature=temperature,
                 guidance=guidance,
             )
-            for config in VARIANTS.values()
+            for config in variants
             for temperature, guidance in self.sampling
         ]
 
