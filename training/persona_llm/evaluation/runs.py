@@ -175,13 +175,12 @@ class Runs:
             base = load_base(fit.base, fit.seed, kept["words"])
             add_persona_tokens(base, seed=fit.seed)
             base.model.load_state_dict(kept["state"])
-            self._loaded = fit, base._replace(model=base.model.eval())
+            self._loaded = fit, base._replace(model=base.model.eval(), plans=_config(fit).plans)
         return self._loaded[1]
 
     def _train(self, fit: Fit, path: Path) -> None:
         started = time.process_time()
-        plan = stages(fit.schedule, fit.base, fit.epochs)
-        config = LlmConfig(base=fit.base, seed=fit.seed, kind=KIND[fit.tokens], stages=plan, **fit.config)
+        config = _config(fit)
         words = [word for words in WORDS for word in words] if fit.tokens == "profile" else []
         traces = self.seen(fit)
         vectors = codebook(self.bundle(fit.held_out)) if config.token_rows == "codes" else None
@@ -259,6 +258,12 @@ class Runs:
             )
             write_whole(path, found.tobytes())
         return np.frombuffer(path.read_bytes(), np.float64)
+
+
+def _config(fit: Fit) -> LlmConfig:
+    """How a model of this fit is trained."""
+    plan = stages(fit.schedule, fit.base, fit.epochs)
+    return LlmConfig(base=fit.base, seed=fit.seed, kind=KIND[fit.tokens], stages=plan, **fit.config)
 
 
 def said(task: Task) -> str:

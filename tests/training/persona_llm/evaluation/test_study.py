@@ -16,7 +16,7 @@ from ops.llm.evaluate import command_line, stores_to_hold_out
 from ops.traffic import TrafficConfig, generate
 from training.errors import EvaluationError
 from training.persona_llm.evaluation.material import Material
-from training.persona_llm.evaluation.plan import PARTS, Fit, Plan
+from training.persona_llm.evaluation.plan import PARTS, Fit, Plan, Play
 from training.persona_llm.evaluation.report import NAME, write_report
 from training.persona_llm.evaluation.runs import Runs
 from training.persona_llm.evaluation.study import run_evaluation
@@ -150,3 +150,12 @@ def test_the_command_names_its_files_and_knows_the_parts(material: Material) -> 
 def test_bad_usage_is_2(tmp_path: Path) -> None:
     asked = CliRunner().invoke(simpersona, ["llm", "evaluate", str(tmp_path / "nothing.parquet")])
     assert asked.exit_code == 2
+
+
+@pytest.mark.parametrize("plans", [True, False])
+def test_agents_plan_where_their_model_has_learned_to(
+    plans: bool, material: Material, tmp_path: Path
+) -> None:
+    fit = Fit(tokens="trace", epochs=1, config={"plans": plans})
+    played = Runs(material, TINY, tmp_path).play(Play(fit=fit, side="validation"))
+    assert {run.plan is not None for run in played} == {plans}
