@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from feature_store.behavior import ALLOWED_LATENESS_MS, columns
 from feature_store.describe import fold_each
 from feature_store.events import record_key
-from feature_store.online import Tagged
 from feature_store.products import ProductTable
+from feature_store.rows import Tagged
 from inference.assignment import confidence_bands
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.counting import Arrivals

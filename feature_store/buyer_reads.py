@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from feature_store.behavior import COUNTER, N_COUNTERS
 from feature_store.errors import OnlineStoreError, RowVersionError
 from feature_store.funnel import Stratum
-from feature_store.online import unpack_row
 from feature_store.partitions import partition_of
+from feature_store.rows import unpack_row
 
 _STORE_TIMEOUT_S: Final = 2
 _STORE_CONNECTIONS: Final = 64

@@ -26,8 +26,9 @@ from feature_store.behavior import COUNTER, empty_states
 from feature_store.describe import vectors
 from feature_store.errors import OnlineStoreError
 from feature_store.events import record_key
-from feature_store.online import OnlineRows, unpack_row
+from feature_store.online import OnlineRows
 from feature_store.partitions import partition_of
+from feature_store.rows import unpack_row
 from feature_store.state import unpack_states
 from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, PRODUCT_SETS, SCALARS
 from feature_store.views import FEATURES_VIEW, PERSONA_VIEW, STATE_VIEW

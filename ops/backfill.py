@@ -10,8 +10,9 @@ from feature_store.behavior import ALLOWED_LATENESS_MS, COUNTER
 from feature_store.errors import OnlineStoreError
 from feature_store.events import Event, record_key
 from feature_store.history import fold_history
-from feature_store.online import Checkpoint, OnlineRows, Progress, RowHeader, pack_row
+from feature_store.online import Checkpoint, OnlineRows
 from feature_store.partitions import partition_of
+from feature_store.rows import Progress, RowHeader, pack_row
 
 _NOTHING_SAID = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 

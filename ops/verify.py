@@ -22,7 +22,8 @@ from feature_store.behavior import ALLOWED_LATENESS_MS
 from feature_store.errors import InvalidEventError
 from feature_store.events import Event, record_key
 from feature_store.history import BuyerKey, History
-from feature_store.online import OnlineRows, unpack_row
+from feature_store.online import OnlineRows
+from feature_store.rows import unpack_row
 from inference.assignment import decode_assignment
 from inference.encoder import Encoder
 from ops.said import Persona, Said

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.online import RowHeader, pack_row, unpack_row
+from feature_store.rows import RowHeader, pack_row, unpack_row
 from feature_store.state import pack_states, unpack_states
 from feature_store.table import BYTES_PER_STATE, StateTable
 

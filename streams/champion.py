@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xxhash
 
-from feature_store.online import Tagged
+from feature_store.rows import Tagged
 from inference.encoder import Encoder
 from streams.metrics import WorkerMetrics
 

@@ -19,8 +19,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from feature_store.erasures import Erasure, encode_erasure
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
-from feature_store.online import Checkpoint, OnlineRows, Progress, Tagged, unpack_row
+from feature_store.online import Checkpoint, OnlineRows
 from feature_store.partitions import partition_of
+from feature_store.rows import Progress, Tagged, unpack_row
 from inference.encoder import Encoder
 from inference.errors import EncoderUnavailableError
 from streams.checkpoint import Checkpointer

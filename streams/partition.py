@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from feature_store.online import Progress, Tagged
+from feature_store.rows import Progress, Tagged
 
 
 @dataclass

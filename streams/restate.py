@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from feature_store.behavior import COUNTER
 from feature_store.describe import vectors
-from feature_store.online import OnlineRows, unpack_row
+from feature_store.online import OnlineRows
+from feature_store.rows import unpack_row
 from inference.assignment import Reason, confidence_bands
 from inference.encoder import Encoding
 from streams.announce import Announcer, Said

@@ -140,7 +140,7 @@ def _events_of(row: bytes) -> int:
     import numpy as np
 
     from feature_store.behavior import COUNTER
-    from feature_store.online import unpack_row
+    from feature_store.rows import unpack_row
 
     return int(np.frombuffer(unpack_row(row)[1], "<i8", len(COUNTER))[COUNTER["events"]])
 

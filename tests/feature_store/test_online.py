@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
-from feature_store.online import Checkpoint, OnlineRows, Progress, RowHeader, Tagged, pack_row, unpack_row
+from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError
+from feature_store.online import Checkpoint, OnlineRows
+from feature_store.rows import Progress, RowHeader, Tagged, pack_row
 from ops.stack.valkey import Valkey
 
 pytestmark = pytest.mark.integration
@@ -146,17 +147,6 @@ def test_every_state_is_scanned_and_only_this_partitions(rows: OnlineRows) -> No
     rows.checkpoint(1, Checkpoint(Progress(1, 1), rows=wanted), None)
     rows.checkpoint(11, Checkpoint(Progress(1, 1), rows={b"a|other": b"r"}), None)
     assert dict(rows.all_states(1)) == wanted
-
-
-def test_row_header_comes_back_and_another_version_is_refused() -> None:
-    row = pack_row(HEADER, b"state")
-    assert unpack_row(row) == (HEADER, b"state")
-    uncounted = HEADER._replace(band=5, counted=False)
-    assert unpack_row(pack_row(uncounted, b"state")) == (uncounted, b"state")
-    with pytest.raises(RowVersionError, match="schema version 2"):
-        unpack_row(b"\x02\x00" + row[2:])
-    with pytest.raises(RowVersionError):
-        unpack_row(b"short")
 
 
 def test_a_store_that_is_away_is_one_clear_error() -> None:

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
-from feature_store.online import Checkpoint, OnlineRows, Progress, Windows
+from feature_store.online import Checkpoint, OnlineRows, Windows
+from feature_store.rows import Progress
 from inference.bundle import Bundle
 from inference.catalogue import Catalogue, encode_catalogue
 from inference.errors import CatalogueError, ProfileError, SamplingError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from feature_store.behavior import columns, fold
-from feature_store.online import unpack_row
 from feature_store.products import ProductTable
+from feature_store.rows import unpack_row
 from feature_store.table import BYTES_PER_STATE
 from streams.cache import BuyerCache
 from tests.strategies import event
