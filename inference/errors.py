@@ -8,7 +8,7 @@ InferenceError
 +-- SamplingError             there is nothing to draw a population from
 +-- EncoderUnavailableError   the encoder (Triton) cannot be reached or fails: retry or degrade
 +-- ApiKeyError               there is no such API key
-+-- ApiStartError             the API cannot listen where it was told to
++-- ApiStartError             the API cannot listen where it was told to, or not with that certificate
 +-- ClientError               of the API's Python client: see inference.client.errors
 """
 
@@ -50,4 +50,4 @@ class ApiKeyError(InferenceError):
 
 
 class ApiStartError(InferenceError):
-    """The API cannot listen where it was told to."""
+    """The API cannot listen where it was told to, or not with the certificate that it was given."""

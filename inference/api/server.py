@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sys
+from contextlib import AsyncExitStack
 from types import FrameType
 from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
-from feature_store.identity import load_id_key
 from inference.api.app import create_app
 from inference.api.installation import Installation
 from inference.api.settings import ApiSettings
@@ -20,48 +20,65 @@ log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """Ends streams at the first signal: uvicorn would wait for them until its patience ends."""
+    """Opens and closes the app itself: uvicorn would log what keeps the app from opening and exit, as it does
+    where it cannot bind, so that nobody could tell the two apart."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app, self._opened = app, AsyncExitStack()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        state: Any = getattr(self.config.app.state, "api", None)  # type: ignore[union-attr]
+        """End streams at the first signal: uvicorn would wait for them until its patience ends."""
+        state: Any = getattr(self._app.state, "api", None)
         if state is not None:
             state.hub.close()
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets=sockets)
+        await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit:  # uvicorn's way to say that it could not bind
+            await self._opened.aclose()
+            raise ApiStartError(f"cannot listen on {self.config.host}:{self.config.port}") from None
         for server in self.servers:
             for socket in server.sockets:
                 log.info("api_listens", host=socket.getsockname()[0], port=socket.getsockname()[1])
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        await super().shutdown(sockets=sockets)
+        if not self.force_exit:
+            await self._opened.aclose()
 
 
 def run_api(installation: Installation, settings: ApiSettings) -> None:
     """Serve until SIGTERM or SIGINT; answers that are under way are finished, events acknowledged.
 
     Raises:
-        ApiStartError: it cannot listen there.
+        ApiStartError: it cannot listen there, or not with that certificate.
         BundleError, IdentityKeyError: it cannot serve, and why.
     """
-    load_id_key(installation.home)  # before the server, which would say it in a traceback
+    app = create_app(installation, settings)
     config = uvicorn.Config(
-        create_app(installation, settings),
+        app,
         host=settings.host,
         port=settings.port,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=int(settings.grace_s),
+        lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         ws="none",
     )
-    server = _Server(config)
+    try:
+        config.load()
+    except OSError as error:  # the only files that it reads
+        raise ApiStartError(
+            f"cannot serve TLS with {settings.tls_certificate} and {settings.tls_key}: {error}"
+        ) from None
     # uvicorn raises the signal again after a clean end, which is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
-    try:
-        server.run()
-    except SystemExit:  # uvicorn's way to say that it could not bind
-        raise ApiStartError(f"cannot listen on {settings.host}:{settings.port}") from None
-    if not server.started:
-        sys.exit(1)
+    _Server(app, config).run()
