@@ -17,7 +17,8 @@ from inference.assignment import token
 from inference.catalogue import Catalogue, CodeCard, Estimate
 from inference.graph import CODES
 from training.sessions import SharedShapes, longest_sessions
-from training.types import TypeGroups, fit_scale, profile_points
+from training.type_space import fit_scale, profile_points
+from training.types import TypeGroups
 from training.ward import distances_between
 
 AXES: Final = tuple(dict.fromkeys(scalar.axis for scalar in SCALARS))

@@ -11,7 +11,8 @@ import pytest
 from feature_store.vector import SCALARS, VECTOR_SIZE
 from inference.catalogue import Catalogue
 from training.errors import DatasetError
-from training.types import MAX_TYPES, MIN_TYPES, TypeGroups, fit_scale, group_codes, profile_points
+from training.type_count import MAX_TYPES, MIN_TYPES
+from training.types import TypeGroups, group_codes
 from training.ward import rand_index
 
 COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
@@ -171,23 +172,6 @@ def test_another_behaviour_gets_another_name(groups: TypeGroups) -> None:
 def test_a_catalogue_without_profiles_keeps_no_names(groups: TypeGroups) -> None:
     bare = Catalogue(types=tuple(type(kind)(name=kind.name, codes=kind.codes) for kind in groups.types))
     assert grouped(previous=bare).kept == {}
-
-
-def test_another_currency_is_no_other_behaviour() -> None:
-    vectors, _, stores = planted(2000, 0)
-    priced = np.random.default_rng(0).random(len(vectors)) < 0.5
-    vectors[priced, COLUMN["viewed_price"]] = np.random.default_rng(1).lognormal(3, 1, priced.sum())
-    yen = vectors.copy()
-    yen[stores == "a", COLUMN["viewed_price"]] *= 10_000
-    scale = fit_scale(vectors)
-    before, after = profile_points(vectors, stores, scale), profile_points(yen, stores, scale)
-    assert (before[~priced, COLUMN["viewed_price"]] == 0).all()
-    # log1p is not quite log, so cheap goods move a little.
-    assert np.abs(before - after).max() < 0.5
-    assert (
-        np.corrcoef(before[priced, COLUMN["viewed_price"]], after[priced, COLUMN["viewed_price"]])[0, 1]
-        > 0.99
-    )
 
 
 def test_buyers_who_are_all_alike_make_types_without_warnings() -> None:
