@@ -12,7 +12,7 @@ import numpy as np
 
 from inference.publish import write_whole
 from training.errors import DatasetError
-from training.persona_llm.actions import ADD, LEAVE, PRODUCTS, PURCHASE, REMOVE, Item, Step
+from training.persona_llm.actions import ADD, LEAVE, PRODUCTS, REMOVE, Item, Step
 
 ENTRANCE: Final = "entrance"
 """The page before the first action."""
@@ -81,9 +81,17 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the page has the link. Anyone may leave from anywhere."""
         return action == LEAVE or action in self.links.get(page, ())
 
-    def sells(self) -> bool:
-        """Whether anyone was seen buying here."""
-        return any(PURCHASE in actions for actions in self.links.values())
+    def offers(self, action: str) -> bool:
+        """Whether some page that can be reached from the entrance links to the action."""
+        reached, ahead = {ENTRANCE}, [ENTRANCE]
+        while ahead:
+            page = ahead.pop()
+            if self.allows(page, action):
+                return True
+            following = {page_after(page, link) for link in self.links.get(page, ())} - reached
+            reached |= following
+            ahead += following
+        return False
 
 
 def _common(taken: Counter[str]) -> list[str]:

@@ -136,3 +136,18 @@ def test_anything_else_is_no_action() -> None:
 def test_a_store_without_sessions_is_a_clear_error() -> None:
     with pytest.raises(DatasetError, match="no training session"):
         StoreModel.learn("acme", [], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("action", "offered"),
+    [("home", True), ("purchase", True), ("leave", True), ("search", False), ("checkout", False)],
+)
+def test_a_store_says_whether_it_offers_an_action(action: str, offered: bool) -> None:
+    assert model().offers(action) is offered
+
+
+def test_a_link_of_a_page_that_nothing_leads_to_is_not_offered() -> None:
+    links = {"entrance": ["home"], "home": ["add", "home", "leave"], "checkout": ["purchase"]}
+    store = StoreModel(store="acme", items=[], views=[], links=links, dwells={})
+    assert store.offers("add")
+    assert not store.offers("purchase")
