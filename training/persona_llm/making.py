@@ -23,8 +23,8 @@ from training.persona_llm.traces import NO_CODE, Kind, Trace, load_traces
 from training.persona_llm.train import train_llm
 
 TokenRows = Literal["random", "codes"]
-EPOCHS: Final = 12
-"""Passes over the traces where nobody says how many."""
+EPOCHS: Final = 10
+"""Passes over the traces where nobody says how many; the evaluation's as well."""
 
 
 def asked_config(

@@ -105,12 +105,15 @@ def events_in_order(came: Sequence[Visit], currency: str | None) -> list[Event]:
 
 
 def describe_runs(runs: Sequence[Run]) -> dict[str, Any]:
-    """How runs ended (counts of all ends), and what they did: shares of runs, and means a run."""
+    """How runs ended (counts of all ends), and what they did: shares of runs, and means a run.
+
+    failed: the share that did not end as "done", as in the evaluation and the gates.
+    """
     ends = Counter(run.end for run in runs)
     did = {name: np.mean([name in run.actions for run in runs]) for name in (ADD, CHECKOUT, PURCHASE)}
     return {
         "ends": {end: ends[end] for end in ENDS},
-        "failed": round(1 - (ends["done"] + ends["left"]) / len(runs), 4),
+        "failed": round(1 - ends["done"] / len(runs), 4),
         "share_that_did": {name: round(float(share), 4) for name, share in did.items()},
         "actions_a_run": round(float(np.mean([len(run.steps) for run in runs])), 2),
         "refused_a_run": round(float(np.mean([run.refused for run in runs])), 3),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epochs",
-    default=12,  # training.persona_llm.making.EPOCHS
+    default=10,  # training.persona_llm.making.EPOCHS
     show_default=True,
     type=click.IntRange(min=1),
     help="Passes over the traces, of all stages together.",

@@ -15,13 +15,17 @@ from feature_store.sources import open_events
 from feature_store.writers import write_events
 from inference.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.sampling import draw_codes, store_mix
+from ops.cli.llm.evaluate import evaluate
+from ops.cli.llm.train import train
 from ops.llm.simulate import Asked, as_events, own_agents, populate
 from ops.store_mix import mix_of
 from tests.inference.bundles import make_bundle
 from training.errors import CodebookError, DatasetError, ExportError
-from training.persona_llm.agents import ENDS
+from training.persona_llm.agents import ENDS, End, Run, Shopper
 from training.persona_llm.folder import PersonaLlm, load_llm
-from training.persona_llm.population import DAY_MS, Visit, load_visits, save_visits
+from training.persona_llm.making import EPOCHS
+from training.persona_llm.population import DAY_MS, Visit, describe_runs, load_visits, save_visits
+from training.persona_llm.storefront import Goal
 from training.persona_llm.traces import load_traces
 
 STARTER = load_bundle(starter_bundle_path())
@@ -78,6 +82,18 @@ def test_an_asked_goal_is_the_agents_goal(model: PersonaLlm) -> None:
     ends = about["ends"]
     bought = sum("purchase" in visit.run.actions for visit in visits)
     assert ends["done"] <= bought  # type: ignore[index]
+
+
+def test_a_run_that_left_before_its_goal_failed_as_in_the_evaluation() -> None:
+    shopper = Shopper("acme", 1, Goal("Buy.", "purchase"))
+    ends: tuple[End, ...] = ("done", "left", "left", "limit", "done")
+    about = describe_runs([Run(shopper, end, [], 0, None) for end in ends])
+    assert about["failed"] == 0.6
+    assert about["ends"]["left"] == 2
+
+
+def test_a_training_is_as_long_as_those_of_the_evaluation() -> None:
+    assert {o.default for c in (train, evaluate) for o in c.params if o.name == "epochs"} == {EPOCHS}
 
 
 def test_events_are_sessions_of_their_own_buyers_in_order_of_time(model: PersonaLlm, tmp_path: Path) -> None:
