@@ -30,7 +30,7 @@ from training.persona_llm.folder import load_llm, read_manifest
 from training.persona_llm.gates import LlmFigures
 from training.persona_llm.making import asked_config, make_llm
 from training.persona_llm.prepare import prepare
-from training.persona_llm.traces import load_traces
+from training.persona_llm.traces import TRACES, load_traces
 from training.run_state import Order, Run, Step, sole_holder, step_errors
 from training.snapshot import VoidBefore, snapshot_batches
 
@@ -137,7 +137,11 @@ class LlmRetrain:
                 command=_as_typed(),
                 seed=asked_config(**self.run.state.order.config).seed,
             )
-        return {name: about[name] for name in ("sha256", "events", "codebook_version")}
+        return {
+            "traces_sha256": about["files"][TRACES],
+            "events": about["events"],
+            "codebook_version": about["codebook_version"],
+        }
 
     def _train(self) -> dict[str, Any]:
         folder = self.run.folder / _MODEL

@@ -8,7 +8,6 @@ config.json, model.safetensors, tokenizer.json, ...    as Hugging Face has them
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -22,8 +21,10 @@ from inference.publish import write_whole
 from training.errors import ExportError
 from training.persona_llm.base import Base, load_base
 from training.persona_llm.config import LlmConfig
+from training.persona_llm.digests import changed, digests
 from training.persona_llm.prepare import STORES
 from training.persona_llm.store_model import StoreModel, load_stores, save_stores
+from training.persona_llm.traces import TRACES
 from training.persona_llm.train import TrainedLlm
 
 MANIFEST: Final = "simpersona-llm.json"
@@ -124,9 +125,7 @@ def save_llm(
         except SafetensorError as error:  # a full disk, in words of its own
             raise OSError(str(error)) from error
         save_stores(stores.values(), made / STORES)
-        files = {
-            str(path.relative_to(made)): _digest(path) for path in sorted(made.rglob("*")) if path.is_file()
-        }
+        files = digests(made)
         manifest = LlmManifest(
             model_version=f"{now:%Y-%m-%d}.{files[_MODEL_FILE][:8]}",
             codebook_version=prepared["codebook_version"],
@@ -135,7 +134,7 @@ def save_llm(
             parameters=trained.base.model.num_parameters(),
             code_counts={store: list(counts) for store, counts in code_counts.items()},
             losses=[round(loss, 6) for loss in trained.losses],
-            traces_sha256=prepared["sha256"],
+            traces_sha256=prepared["files"][TRACES],
             traces=sum(sum(store["sessions"].values()) for store in prepared["stores"].values()),
             sources=prepared["sources"],
             command=command,
@@ -171,19 +170,12 @@ def load_llm(folder: Path) -> PersonaLlm:
         DatasetError: its stores cannot be read.
     """
     manifest = read_manifest(folder)
-    for name, digest in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or _digest(path) != digest:
-            raise ExportError(f"{path} is missing or was changed; copy the model again")
+    if (path := changed(folder, manifest.files)) is not None:
+        raise ExportError(f"{path} is missing or was changed; copy the model again")
     with quiet():
         base = load_base(str(folder.resolve()), 0)
     llm = PersonaLlm(folder, manifest, base, load_stores(folder / STORES))
     return llm._replace(base=base._replace(plans=llm.config.plans))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class quiet:  # noqa: N801  (reads as a statement: with quiet(): ...)

@@ -10,10 +10,8 @@ from typing import Final, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from inference.graph import CODES
-from training.errors import DatasetError
 from training.persona_llm.base import SMALL
 from training.persona_llm.config import LlmConfig, Schedule, stages
 from training.persona_llm.folder import LlmManifest, check_absent, quiet, save_llm
@@ -67,7 +65,7 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
             traces,
             config,
             checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"),
-            code_vectors=_codebook(prepared) if config.token_rows == "codes" else None,
+            code_vectors=np.load(prepared / CODEBOOK) if config.token_rows == "codes" else None,
         )
     return save_llm(
         trained,
@@ -79,13 +77,6 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
         device=device_name(),
         seconds=time.monotonic() - began,
     )
-
-
-def _codebook(prepared: Path) -> NDArray[np.float32]:
-    try:
-        return np.asarray(np.load(prepared / CODEBOOK), dtype=np.float32)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{prepared} holds no codebook ({error}); prepare it again") from error
 
 
 def _code_counts(traces: Sequence[Trace], kind: Kind) -> dict[str, list[int]]:

@@ -24,6 +24,7 @@ from feature_store.events import Event
 from inference.publish import write_whole
 from training.errors import DatasetError
 from training.persona_llm.actions import ACTIONS, Step, steps_of
+from training.persona_llm.digests import changed, digests
 from training.persona_llm.goals import Outcome, explicit_goal, neutral_goal, outcome, wrong_outcome
 from training.persona_llm.sessions import Session, sessions_of
 from training.persona_llm.step_rows import step_rows, steps_from
@@ -33,6 +34,9 @@ Kind = Literal["before", "early", "after"]
 KINDS: Final[tuple[Kind, ...]] = ("before", "early", "after")
 NO_CODE: Final = -1
 _SHARES: Final[dict[Split, float]] = {"train": 0.5, "validation": 0.1, "test": 0.4}
+
+TRACES: Final = "traces.parquet"
+_MANIFEST: Final = "manifest.json"
 
 Encode = Callable[[NDArray[np.float32]], NDArray[np.int64]]
 """Raw vectors float32 [n, 403] -> codes int64 [n]."""
@@ -157,35 +161,33 @@ def _base_rates(traces: Sequence[Trace]) -> dict[str, float]:
 
 
 def save_traces(traces: Sequence[Trace], manifest: dict[str, Any], folder: Path) -> None:
-    """Write traces.parquet and manifest.json, the manifest last: it names the traces' SHA-256."""
+    """Write traces.parquet, then manifest.json, which names the SHA-256 of every file of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist([_row(trace) for trace in traces])
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    content = sink.getvalue().to_pybytes()
-    write_whole(folder / "traces.parquet", content)
-    manifest = {**manifest, "sha256": hashlib.sha256(content).hexdigest(), **describe(traces)}
-    write_whole(
-        folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-    )
+    write_whole(folder / TRACES, sink.getvalue().to_pybytes())
+    manifest = {**manifest, "files": digests(folder), **describe(traces)}
+    write_whole(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
 
 
 def load_traces(folder: Path) -> tuple[list[Trace], dict[str, Any]]:
     """Read what save_traces wrote.
 
     Raises:
-        DatasetError: a file is missing, or the traces are not those that the manifest names.
+        DatasetError: a file is missing, or not the one that the manifest names.
     """
     try:
-        content = (folder / "traces.parquet").read_bytes()
-        manifest: dict[str, Any] = msgspec.json.decode((folder / "manifest.json").read_bytes())
+        manifest: dict[str, Any] = msgspec.json.decode((folder / _MANIFEST).read_bytes())
     except (OSError, msgspec.MsgspecError) as error:
         raise DatasetError(f"{folder} holds no traces ({error}); make them by llm prepare") from error
-    if hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
-        raise DatasetError(f"{folder}/traces.parquet is not what its manifest names; prepare it again")
+    if TRACES not in manifest.get("files", {}):
+        raise DatasetError(f"{folder}/{_MANIFEST} does not name the files of the traces; prepare it again")
+    if (path := changed(folder, manifest["files"])) is not None:
+        raise DatasetError(f"{path} is missing or was changed; prepare it again")
     if manifest["actions"] != list(ACTIONS):
         raise DatasetError(f"{folder} was prepared with other actions; prepare it again")
-    rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+    rows = pq.read_table(folder / TRACES).to_pylist()
     return [_unrow(row) for row in rows], manifest
 
 

@@ -57,7 +57,7 @@ def test_a_candidate_waits_where_promotion_is_not_asked_for(shop: Shop) -> None:
     assert shop.models.registry.version("candidate").number == run.state.done["publish"]["version"]
     assert shop.models.champion() is None
     lineage = shop.models.registry.version("candidate").tags
-    assert lineage["traces_sha256"] == run.state.done["prepare"]["sha256"]
+    assert lineage["traces_sha256"] == run.state.done["prepare"]["traces_sha256"]
 
 
 def test_data_that_makes_no_model_ends_the_run(shop: Shop) -> None:

@@ -23,7 +23,7 @@ from training.persona_llm.traces import load_traces
 def test_a_model_comes_back_with_its_lineage(llm_folder: Path) -> None:
     model = load_llm(llm_folder)
     _, prepared = load_traces(llm_folder.with_name("traces"))
-    assert model.manifest.traces_sha256 == prepared["sha256"]
+    assert model.manifest.traces_sha256 == prepared["files"]["traces.parquet"]
     assert model.manifest.codebook_version == load_bundle(starter_bundle_path()).codebook_version
     assert model.manifest.traces == 120
     assert len(model.manifest.losses) == sum(stage.epochs for stage in PLAN)
@@ -93,7 +93,7 @@ def test_token_rows_start_from_the_codes_that_the_traces_came_with(llm_folder: P
     )
     assert made.model_version != at_random.model_version
     (prepared / "codebook.npy").unlink()
-    with pytest.raises(DatasetError, match=r"holds no codebook .* prepare it again"):
+    with pytest.raises(DatasetError, match=r"codebook\.npy is missing or was changed; prepare it again"):
         make_llm(prepared, config, tmp_path / "third", command="test")
 
 

@@ -13,7 +13,7 @@ from inference.bundle import load_bundle, starter_bundle_path
 from inference.onnx_encoder import OnnxEncoder
 from tests.training.persona_llm.models import history
 from tests.training.persona_llm.shops import event
-from tests.training.test_registry import full_disk
+from tests.training.test_registry import full_disk, one_byte_changed
 from training.errors import DatasetError
 from training.persona_llm.prepare import CODEBOOK, STORES, prepare
 from training.persona_llm.store_model import load_stores
@@ -35,13 +35,25 @@ def test_the_folder_holds_what_the_manifest_says(tmp_path: Path) -> None:
     assert manifest["codebook_version"] == BUNDLE.codebook_version
     assert (manifest["sources"], manifest["seed"], manifest["min_events"]) == (["a file"], 3, 3)
     assert manifest["events"] == len(history())
-    content = (tmp_path / "traces" / "traces.parquet").read_bytes()
-    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    files = {path.name: path.read_bytes() for path in (tmp_path / "traces").iterdir()}
+    del files["manifest.json"]
+    assert manifest["files"] == {name: hashlib.sha256(files[name]).hexdigest() for name in files}
     about = manifest["stores"]["acme"]  # type: ignore[index]
     assert sum(about["sessions"].values()) == len(traces) == 120
     assert about["base_rates"] == {"A": 0.5, "D": 0.5}
     assert set(about["base_rates_of_splits"]) == {"train", "validation", "test"}
     assert list(tmp_path.iterdir()) == [tmp_path / "traces"]
+
+
+@pytest.mark.parametrize("harm", ["traces.parquet", STORES, CODEBOOK])
+def test_a_file_that_was_changed_or_is_missing_is_named(tmp_path: Path, harm: str) -> None:
+    make(tmp_path / "traces")
+    one_byte_changed(tmp_path / "traces" / harm)
+    with pytest.raises(DatasetError, match=rf"{harm} is missing or was changed; prepare it again"):
+        load_traces(tmp_path / "traces")
+    (tmp_path / "traces" / harm).unlink()
+    with pytest.raises(DatasetError, match=rf"{harm} is missing or was changed; prepare it again"):
+        load_traces(tmp_path / "traces")
 
 
 def test_traces_are_those_of_the_whole_history_at_once(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "traces.parquet").read_bytes())
     content[100] ^= 1
     (tmp_path / "traces.parquet").write_bytes(content)
-    with pytest.raises(DatasetError, match="prepare it again"):
+    with pytest.raises(DatasetError, match=r"traces\.parquet is missing or was changed; prepare it again"):
+        load_traces(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"sha256": "0"}')  # of an older version
+    with pytest.raises(DatasetError, match="does not name the files of the traces; prepare it again"):
         load_traces(tmp_path)
 
 
