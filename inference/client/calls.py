@@ -1,4 +1,4 @@
-"""Requests of the API and how their answers are read: what the sync and the async client share."""
+"""Requests of the API, how their answers are read and when they are sent again: what both clients share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from inference.client.answers import (
     Receipt,
     Sample,
 )
-from inference.client.errors import AnswerError, error_of
+from inference.client.errors import AnswerError, BusyError, error_of, unreachable
+from inference.client.retries import Retries
 
 T = TypeVar("T")
 _GZIP_FROM: Final = 1_024
@@ -65,6 +66,26 @@ class Call(Generic[T]):
             raise AnswerError(
                 f"{response.url.host} answers, but not as this release expects: {error}"
             ) from None
+
+
+class Tries:
+    """How often one request was tried in vain."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries, self._failed = retries, 0
+
+    def pause_s(self, error: httpx.TransportError | BusyError) -> float:
+        """Seconds to wait after this failure before the request is sent again.
+
+        Raises:
+            ClientError: what the failure was, if it is not sent again.
+        """
+        failed = unreachable(error) if isinstance(error, httpx.TransportError) else error
+        self._failed += 1
+        pause_s = self._retries.pause_s(self._failed, failed.retry_after_s)
+        if pause_s is None:
+            raise failed from None
+        return pause_s
 
 
 def persona(store: str, buyer: str, pseudonym: bool) -> Call[Persona]:

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from inference.assignment import Assignment, decode_assignment
-from inference.client.errors import AnswerError, BusyError, ClientError, UnreachableError
+from inference.client.errors import AnswerError, BusyError, ClientError, UnreachableError, unreachable
 from inference.client.retries import Retries
 from inference.client.sse import SseReader
 
@@ -72,12 +72,14 @@ class Following:
             elif told.event == "slow":
                 self._at_once = True
 
-    def pause_s(self, broken: ClientError) -> float:
+    def pause_s(self, broken: httpx.TransportError | ClientError) -> float:
         """How long to wait before the next connection.
 
         Raises:
             ClientError: `broken`, if another connection would be refused as well.
         """
+        if isinstance(broken, httpx.TransportError):
+            broken = unreachable(broken)
         if not isinstance(broken, UnreachableError | BusyError):
             raise broken
         if self._at_once:

@@ -20,8 +20,8 @@ from inference.client.answers import (
     Receipt,
     Sample,
 )
-from inference.client.calls import Call
-from inference.client.errors import BusyError, ClientError, error_of, unreachable
+from inference.client.calls import Call, Tries
+from inference.client.errors import BusyError, ClientError, error_of
 from inference.client.following import ENDED, TIMEOUT, Assigned, Following, Gap
 from inference.client.retries import RETRIES, Retries
 
@@ -141,24 +141,16 @@ class PersonaClient:
                         raise error_of(response)
                     for chunk in response.iter_bytes():
                         yield from place.take(chunk)
-                broken: ClientError = ENDED
-            except httpx.TransportError as error:
-                broken = unreachable(error)
-            except ClientError as error:
+                broken: httpx.TransportError | ClientError = ENDED
+            except (httpx.TransportError, ClientError) as error:
                 broken = error
             time.sleep(place.pause_s(broken))
 
     def _ask(self, call: Call[T]) -> T:
-        tried = 0
+        tries = Tries(self._retries)
         while True:
             try:
                 return call.read(self._http.send(call.request(self._http)))
-            except httpx.TransportError as error:
-                failed: ClientError = unreachable(error)
-            except BusyError as error:
-                failed = error
-            tried += 1
-            pause_s = self._retries.pause_s(tried, failed.retry_after_s)
-            if pause_s is None:
-                raise failed
+            except (httpx.TransportError, BusyError) as error:
+                pause_s = tries.pause_s(error)
             time.sleep(pause_s)
