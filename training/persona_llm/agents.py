@@ -16,7 +16,7 @@ from transformers import DynamicCache
 
 from training.persona_llm.actions import ACTIONS, NUMBER, Step
 from training.persona_llm.base import Base, action_line
-from training.persona_llm.plans import AIMED, WITHIN, held_back
+from training.persona_llm.plans import AIMED, AIMS, WITHIN, aims_of, held_back
 from training.persona_llm.prompts import ANY_STORE, prompt_text
 from training.persona_llm.store_model import StoreModel
 from training.persona_llm.storefront import Goal, Storefront
@@ -70,14 +70,16 @@ def simulate(
     batch_size: int = 128,
     temperature: float = 1.0,
     guidance: float = 1.0,
+    held: bool = True,
 ) -> list[Run]:
     """Let every shopper shop until they leave or fail; the runs are in the order of shoppers.
 
     guidance: by what factor the token changes the scores of a shopper without one (classifier-free guidance,
     Sanchez et al. 2023); 1 is the model as it is, more exaggerates the persona. A model that plans
-    (base.plans) is held to its plan. The same seed, model and shoppers give the same runs on one machine.
+    (base.plans) is held to its plan, unless held is False. The same seed, model and shoppers give the same
+    runs on one machine.
     """
-    grammar = _Grammar(base)
+    grammar = _Grammar(base, held=held)
     order = sorted(range(len(shoppers)), key=lambda i: len(shoppers[i].begun))  # less padding
     runs: dict[int, Run] = {}
     for start in range(0, len(order), batch_size):
@@ -98,6 +100,7 @@ class Agent:
         self._fulfilled = False
         self.end: End | None = None
         self.plan: str | None = None
+        self.possible = frozenset(aim for aim in AIMS if model.offers(aim))
         self._shop = Storefront(model)
         self._shop.reset(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         self.begun = [action for action in shopper.begun if self.act(action)]
@@ -159,30 +162,35 @@ def _loops(actions: Sequence[str]) -> bool:
 class _Grammar:
     """The syntax of a line, as the sets of tokens that may come next."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, *, held: bool) -> None:
         tokenizer: Any = base.tokenizer
-        self.size = len(tokenizer)
+        self.size, self._plans, self._held = len(tokenizer), base.plans, held
         self._tokens = llguidance.hf.from_tokenizer(tokenizer, n_vocab=self.size)
-        self._plan = self._reader(f"({_one_of(AIMED)}) ({_one_of(WITHIN)})")
-        self._actions: dict[frozenset[str], llguidance.LLMatcher] = {}
+        self._known: dict[str, llguidance.LLMatcher] = {}
+
+    def reader(self, agent: Agent) -> llguidance.LLMatcher:
+        """A reader of the line that the agent writes next: its plan, which the store can fulfil, or an action
+        that the plan does not hold back."""
+        if self.asks_plan(agent):
+            aimed = [half for half in AIMED if aims_of(half) <= agent.possible]
+            return self._reader(f"({_one_of(aimed)}) ({_one_of(WITHIN)})")
+        held_back = agent.held_back if self._held else frozenset()
+        return self._reader(_one_of(action_line(action) for action in ACTIONS if action not in held_back))
+
+    def asks_plan(self, agent: Agent) -> bool:
+        """Whether the agent has yet to plan."""
+        return self._plans and agent.plan is None
 
     def _reader(self, line: str) -> llguidance.LLMatcher:
+        # Copied: to compile the grammar anew took half of a simulation's time.
+        if line not in self._known:
+            self._known[line] = self._compiled(line)
+        return self._known[line].deep_copy()
+
+    def _compiled(self, line: str) -> llguidance.LLMatcher:
         # Where all lines begin alike llguidance would force that part, in tokens that no model has learned.
         lark = f'%llguidance {{"no_forcing": true}}\nstart: {line}'
         return llguidance.LLMatcher(self._tokens, llguidance.grammar_from("lark", lark), log_level=0)
-
-    # Readers are copied: to compile the grammar anew took half of a simulation's time.
-
-    def plan(self) -> llguidance.LLMatcher:
-        """A reader of one plan."""
-        return self._plan.deep_copy()
-
-    def action(self, held_back: frozenset[str]) -> llguidance.LLMatcher:
-        """A reader of one action that is not held back."""
-        if held_back not in self._actions:
-            lines = [action_line(action) for action in ACTIONS if action not in held_back]
-            self._actions[held_back] = self._reader(_one_of(lines))
-        return self._actions[held_back].deep_copy()
 
     def allowed(self, matcher: llguidance.LLMatcher) -> NDArray[np.bool_]:
         """bool [vocabulary]: tokens that may come next."""
@@ -225,10 +233,7 @@ def _play(
     ids, mask = fed["input_ids"].to(device), fed["attention_mask"].to(device)
     cache = DynamicCache(config=base.model.config)
     positions = (mask.cumsum(1) - 1).clamp_min(0)
-    rows = [
-        _Row(agent, grammar, int(ids[i, -1]), ids.shape[1] - 1, plans=base.plans)
-        for i, agent in enumerate(live)
-    ]
+    rows = [_Row(agent, grammar, int(ids[i, -1]), ids.shape[1] - 1) for i, agent in enumerate(live)]
     while rows:
         logits = base.model(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
@@ -255,16 +260,9 @@ def _play(
 class _Row:
     """An agent in the batch: the line it writes, and the last token of what has happened so far."""
 
-    def __init__(self, agent: Agent, grammar: _Grammar, last: int, column: int, *, plans: bool) -> None:
-        self.agent = agent
+    def __init__(self, agent: Agent, grammar: _Grammar, last: int, column: int) -> None:
+        self.agent, self.line = agent, _Line(grammar, agent)
         self._grammar, self._last, self._column = grammar, last, column
-        self._plans = plans
-        self.line = self._next_line()
-
-    def _next_line(self) -> _Line:
-        if self._plans and self.agent.plan is None:
-            return _Line(self._grammar, self._grammar.plan())
-        return _Line(self._grammar, self._grammar.action(self.agent.held_back))
 
     def take(self, token: int, masks: Tensor, base: Base) -> int:
         """Write a token and act where a line is whole; returns the token to feed next.
@@ -276,7 +274,7 @@ class _Row:
         if text is None:
             return token
         new = masks.shape[1] - 1
-        if self._plans and self.agent.plan is None:
+        if self._grammar.asks_plan(self.agent):
             self.agent.plan, self._last = text, token
         elif self.agent.act(text):
             self._last = token
@@ -284,15 +282,15 @@ class _Row:
             masks[:, new - (self.line.length - 1) : new] = 0
             masks[:, self._column] = 0
         self._column = new
-        self.line = self._next_line()
+        self.line = _Line(self._grammar, self.agent)
         return self._last
 
 
 class _Line:
     """A line that is being written."""
 
-    def __init__(self, grammar: _Grammar, matcher: llguidance.LLMatcher) -> None:
-        self._grammar, self._matcher = grammar, matcher
+    def __init__(self, grammar: _Grammar, agent: Agent) -> None:
+        self._grammar, self._matcher = grammar, grammar.reader(agent)
         self._written: list[int] = []
 
     @property

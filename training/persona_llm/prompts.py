@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerBase
 
 from inference.assignment import token
 from training.persona_llm.base import action_line
-from training.persona_llm.plans import plan_line
 from training.persona_llm.traces import NO_CODE, Trace
 
 IGNORED: Final = -100
@@ -43,14 +42,13 @@ def example(
     *,
     given: int = 0,
     named: bool = True,
-    plans: bool = False,
+    plan: str = "",
 ) -> Example:
     """A trace as token ids; its first `given` actions count as read, not as written. named: whether the
-    store's name is said; plans: whether a plan is written before the others."""
+    store's name is said; plan: a line that is written before them (plans.plan_line)."""
     goals = {"neutral": trace.neutral, "explicit": trace.explicit, "wrong": trace.wrong}
     lines = [action_line(action) for action in trace.actions]
     store = trace.store if named else ANY_STORE
-    plan = plan_line(trace.actions[given:]) if plans else ""
     read = prompt_text(store, goals[goal], code) + "".join(lines[:given])
     return Example(
         tokenizer(read, add_special_tokens=False)["input_ids"],

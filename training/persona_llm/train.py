@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from training.errors import DatasetError, DivergedError
 from training.persona_llm.base import Base, load_base
 from training.persona_llm.config import LlmConfig, Stage
 from training.persona_llm.goals import about_words
+from training.persona_llm.plans import plan_line
 from training.persona_llm.prompts import Example, GoalKind, batch, example
 from training.persona_llm.sessions import LANDMARK
 from training.persona_llm.tokens import add_persona_tokens
@@ -112,6 +114,9 @@ class _Run:
         self.device = self.accelerator.device
         self.model = self.accelerator.prepare_model(_adapted(base, config, token_ids))
         self.token_ids = torch.from_numpy(token_ids).to(self.device)
+        # Where the rows begin: of two runs that begin elsewhere none goes on from the other's checkpoint.
+        first = base.model.get_input_embeddings().get_parameter("weight")[token_ids]
+        self.first_rows = first.detach().cpu().numpy().tobytes()
         self.losses: list[float] = []
         self.best, self.kept = math.inf, dict[str, Tensor]()
         self.given = LANDMARK if config.kind == "early" else 0
@@ -180,9 +185,11 @@ class _Run:
         hidden = stage.trainable == "all" and random.random() < self.config.token_dropout
         code = NO_CODE if hidden else trace.codes[self.config.kind]
         named = random.random() >= self.config.store_dropout
-        return example(
-            trace, code, goal, self.base.tokenizer, given=self.given, named=named, plans=self.config.plans
-        )
+        plan = self._planned(trace)
+        return example(trace, code, goal, self.base.tokenizer, given=self.given, named=named, plan=plan)
+
+    def _planned(self, trace: Trace) -> str:
+        return plan_line(trace.actions[self.given :]) if self.config.plans else ""
 
     def _loss(self, rows: Sequence[Example]) -> Tensor:
         inputs = batch(rows, int(self.base.tokenizer.pad_token_id), self.config.max_tokens)
@@ -190,8 +197,8 @@ class _Run:
         return loss
 
     def _only_token_rows(self) -> None:
-        for parameter in self.model.parameters():
-            if parameter.grad is None:
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is None or "trainable_tokens" in name:  # peft keeps the rows by themselves
                 continue
             if parameter.shape[0] != len(self.base.tokenizer):
                 parameter.grad = None
@@ -202,8 +209,9 @@ class _Run:
 
     @torch.no_grad()
     def _validate(self, step: _Step) -> None:
-        """Mean loss on validation traces with neutral goals: what the tokens alone explain."""
+        """Mean loss on validation traces with the goals of its stage; mixed: every other one is neutral."""
         self.model.eval()
+        goals = self.config.stages[step.stage].goals
         total, count = 0.0, 0
         for start in range(0, len(self.validation), 2 * self.config.batch_size):
             part = self.validation[start : start + 2 * self.config.batch_size]
@@ -211,12 +219,12 @@ class _Run:
                 example(
                     t,
                     t.codes[self.config.kind],
-                    "neutral",
+                    "neutral" if goals == "neutral" or (goals == "mixed" and i % 2 == 0) else "explicit",
                     self.base.tokenizer,
                     given=self.given,
-                    plans=self.config.plans,
+                    plan=self._planned(t),
                 )
-                for t in part
+                for i, t in enumerate(part, start=start)
             ]
             weight = sum(len(row.written) for row in rows)
             total, count = total + float(self._loss(rows)) * weight, count + weight
@@ -242,7 +250,10 @@ class _Run:
 
     def _identity(self) -> str:
         """What makes a run this run: a checkpoint of another must not be gone on from."""
-        return json.dumps([self.config.model_dump(mode="json"), len(self.training), len(self.validation)])
+        seen = [*self.training, *self.validation]
+        traces = [[t.split, t.store, t.codes, t.neutral, t.explicit, t.actions] for t in seen]
+        digest = hashlib.sha256(json.dumps(traces).encode() + self.first_rows).hexdigest()
+        return json.dumps([self.config.model_dump(mode="json"), digest])
 
     def _save(self, path: Path, done: int, optimiser: torch.optim.Optimizer) -> None:
         state: dict[str, Any] = {

@@ -71,7 +71,7 @@ def test_labels_lie_on_what_is_written_alone() -> None:
     assert said == TRACES[0].actions
     assert base.tokenizer.decode(rows[1].written).splitlines() == TRACES[1].actions[3:]
     assert prompt_text("acme", "x", NO_CODE).startswith("shop: acme")
-    planned = example(TRACES[0], 1, "neutral", base.tokenizer, given=3, plans=True)
+    planned = example(TRACES[0], 1, "neutral", base.tokenizer, given=3, plan=plan_line(TRACES[0].actions[3:]))
     written = [base.tokenizer.decode([token]) for token in planned.written]
     assert "".join(written[:2]) == plan_line(TRACES[0].actions[3:])
     assert [line.strip() for line in written[2:]] == TRACES[0].actions[3:]

@@ -42,7 +42,8 @@ class Fit(BaseModel):
 
 
 class Play(BaseModel):
-    """One simulation of each judged session: side, token, goal; draws: simulations a session."""
+    """One simulation of each judged session: side, token, goal; draws: simulations a session; held: whether
+    agents are kept to their plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +54,7 @@ class Play(BaseModel):
     temperature: float = 1.0
     guidance: float = 1.0
     draws: int = 1
+    held: bool = True
 
 
 class Likelihood(BaseModel):
@@ -89,13 +91,17 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "without_plan": {"token_rows": "codes", "plans": False},
 }
 """What validation chooses among, by its name in the report, and what then stands beside the choice."""
+CHOICE_DRAWS: Final = 2
+"""Simulated sessions a validation one."""
 LM_DRAWS: Final = 3
 """Simulated sessions a judged one in part b, where little is there to be seen."""
 RULE: Final = (
     "on in-store validation buyers, seed 0: of models (token rows begun at the codes' vectors or at random, "
-    "with a plan or without) and of ways to draw (temperature, guidance), the pair with the highest ARA of "
-    "the matched token on neutral goals. Guidance exaggerates the token against the goal: goals that ask "
-    "for something are played without"
+    "with a plan or without) and of ways to draw (temperature, guidance), the model of the pair with the "
+    "highest ARA of the matched token on neutral goals; then, for this model, the way to draw with the "
+    "highest mean of that and of the same on validation buyers of the stores held out, by models that were "
+    "not trained on them. Guidance exaggerates the token against the goal: goals that ask for something "
+    "are played without"
 )
 
 
@@ -124,14 +130,12 @@ class Plan(BaseModel):
         variants = list(VARIANTS.values())
         if "ablations" not in self.parts:
             variants = variants[:1]
+        return [play for config in variants for play in self.ways_to_draw(self.fit(config=config))]
+
+    def ways_to_draw(self, fit: Fit) -> list[Play]:
+        """Simulations of validation sessions by one model, one a pair of `sampling`."""
         return [
-            Play(
-                fit=self.fit(config=config),
-                side="validation",
-                temperature=temperature,
-                guidance=guidance,
-            )
-            for config in variants
+            Play(fit=fit, side="validation", temperature=temperature, guidance=guidance, draws=CHOICE_DRAWS)
             for temperature, guidance in self.sampling
         ]
 
@@ -150,11 +154,15 @@ class Chosen(BaseModel):
         """A model as chosen, but for `fields`."""
         return self.plan.fit(**{"config": self.config} | fields)
 
-    def play(self, fit: Fit, pairing: Pairing, goal: GoalKind = "neutral", draws: int = 1) -> Play:
+    def play(
+        self, fit: Fit, pairing: Pairing, goal: GoalKind = "neutral", *, draws: int = 1, held: bool = True
+    ) -> Play:
         """A simulation of test sessions, drawn as chosen."""
         guided = goal == "neutral" and pairing != "none"
         how = {"temperature": self.temperature, "guidance": self.guidance if guided else 1.0}
-        return Play.model_validate({"fit": fit, "pairing": pairing, "goal": goal, "draws": draws} | how)
+        return Play.model_validate(
+            {"fit": fit, "pairing": pairing, "goal": goal, "draws": draws, "held": held} | how
+        )
 
     def tasks(self) -> list[Task]:
         """All that is to be done, the first seed of everything first."""
@@ -196,6 +204,7 @@ class Chosen(BaseModel):
                 ]
         if "ablations" in self.plan.parts:
             tasks += [self.play(self.variant(name, seed), "matched") for name in VARIANTS]
+            tasks.append(self.play(self.fit(seed=seed), "matched", held=False))
         if "profile" in self.plan.parts:
             tasks.append(self.play(self.with_profile(seed), "matched"))
         return tasks

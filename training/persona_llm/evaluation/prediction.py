@@ -58,7 +58,7 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
     pairings: dict[str, Pairing] = {"model": "matched", "shuffled token": "random"}
     for name, pairing in pairings.items():
         plays = [chosen.play(fit, pairing, draws=LM_DRAWS) for fit in fits]
-        acted[name] = [one for play in plays for one in _played(runs, play)]
+        acted[name] = [one for play in plays for one in acted_in(runs, play)]
     bootstrap = Bootstrap(judged.buyers, _SEED, strata=judged.store_of_buyer)
     told: dict[str, Any] = {
         "seeds": seeds,
@@ -90,7 +90,7 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
     return told
 
 
-def _played(runs: Runs, play: Play) -> list[Acted]:
+def acted_in(runs: Runs, play: Play) -> list[Acted]:
     """What the agents did, one a draw."""
     did = runs.play(play)
     size = len(did) // play.draws

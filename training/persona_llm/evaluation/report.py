@@ -86,9 +86,11 @@ def _head(report: Figures) -> Iterator[str]:
         "How agents are judged: [ADR 27](adr/0027-how-agents-are-judged.md). What was tried before, and what "
         "of test had been seen by then: [ADR 28](adr/0028-how-the-persona-llm-is-trained.md).\n"
     )
-    yield header("model", "temperature", "guidance", "ARA % on validation")
+    yield header("model", "temperature", "guidance", "ARA % on validation", "stores held out")
     for one in choice["candidates"]:
-        yield f"| {_model(one)} | {one['temperature']} | {one['guidance']} | {100 * one['ara']:.1f} |"
+        cells = [_model(one), one["temperature"], one["guidance"], f"{100 * one['ara']:.1f}"]
+        cells.append(f"{100 * one['held_out']:.1f}" if "held_out" in one else "")
+        yield f"| {' | '.join(map(str, cells))} |"
     yield ""
 
 

@@ -6,11 +6,14 @@ under way and no other, and a changed setting never meets an old result.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -145,15 +148,23 @@ class Runs:
         left = [
             task for i, task in enumerate(tasks) if task not in tasks[:i] and not self.path(task).exists()
         ]
-        started = time.perf_counter()
-        for done, task in enumerate(left):
-            spent = time.perf_counter() - started
-            ahead = f", about {spent / done * (len(left) - done) / 60:.0f} min left" if done else ""
-            tell(f"run {done + 1} of {len(left)}: {task.fit.title}: {said(task)}{ahead}")
-            if isinstance(task, Play):
-                self.play(task)
-            else:
-                self.likelihood(task)
+        by_model: dict[str, list[Task]] = defaultdict(list)
+        for task in left:
+            by_model[self.path(task.fit).stem].append(task)
+        progress = _Progress(len(left), tell)
+        # Two runs may share the folder: first what the other is not at, then what it has not finished.
+        for wait in (False, True):
+            for name in list(by_model):
+                with _claimed(self._folder / f"{name}.lock", wait=wait) as mine:
+                    for task in by_model.pop(name) if mine else ():
+                        progress.tell(task)
+                        self._do(task)
+
+    def _do(self, task: Task) -> None:
+        if isinstance(task, Play):
+            self.play(task)
+        else:
+            self.likelihood(task)
 
     def done(self, tasks: Sequence[Task]) -> bool:
         """Whether all of them are there."""
@@ -222,6 +233,7 @@ class Runs:
                 seed=play.fit.seed,
                 temperature=play.temperature,
                 guidance=play.guidance,
+                held=play.held,
             )
             write_whole(path, zlib.compress(msgspec.msgpack.encode(runs)))
         return msgspec.msgpack.decode(zlib.decompress(path.read_bytes()), type=list[Run])
@@ -264,6 +276,33 @@ def _config(fit: Fit) -> LlmConfig:
     """How a model of this fit is trained."""
     plan = stages(fit.schedule, fit.base, fit.epochs)
     return LlmConfig(base=fit.base, seed=fit.seed, kind=KIND[fit.tokens], stages=plan, **fit.config)
+
+
+class _Progress:
+    """A line a task: which of how many, and the time left at this pace."""
+
+    def __init__(self, count: int, tell: Callable[[str], None]) -> None:
+        self._count, self._tell, self._done = count, tell, 0
+        self._started = time.perf_counter()
+
+    def tell(self, task: Task) -> None:
+        """Say that it begins."""
+        spent, left = time.perf_counter() - self._started, self._count - self._done
+        ahead = f", about {spent / self._done * left / 60:.0f} min left" if self._done else ""
+        self._done += 1
+        self._tell(f"run {self._done} of {self._count}: {task.fit.title}: {said(task)}{ahead}")
+
+
+@contextmanager
+def _claimed(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold a lock file; False where another process holds it and we do not wait."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def said(task: Task) -> str:

@@ -31,7 +31,7 @@ from training.persona_llm.evaluation.plan import (
     Tokens,
 )
 from training.persona_llm.evaluation.population import examples, loop_on_actions, populations, time_to_cart
-from training.persona_llm.evaluation.prediction import prediction
+from training.persona_llm.evaluation.prediction import acted_in, prediction
 from training.persona_llm.evaluation.runs import Runs
 from training.persona_llm.evaluation.settings import Setting
 from training.persona_llm.loop import loop_figures
@@ -86,24 +86,44 @@ def choose(plan: Plan, runs: Runs, choice: ChoiceFile, tell: Tell) -> Chosen:
     if made is None:
         tell("validation chooses; the test buyers are sealed")
         runs.do(plays, tell)
-        judged = runs.judged(plays[0].fit, "validation")
-        if not judged.cells:
+        if not runs.judged(plays[0].fit, "validation").cells:
             raise EvaluationError(
                 f"no store and stratum has {m.LEAST} validation sessions; give more events, or more buyers"
             )
-        once = np.ones((1, judged.buyers))
-        found = [float(m.ara(judged, Acted.of([r.actions for r in runs.play(p)]), once)[0]) for p in plays]
-        best = plays[int(np.argmax(found))]
-        made = {
-            "rule": RULE,
-            "candidates_digest": digest,
-            "candidates": [
-                _candidate(play) | {"ara": value} for play, value in zip(plays, found, strict=True)
-            ],
-            "chosen": _candidate(best),
-        }
+        found = [_validated(runs, play) for play in plays]
+        told = [_candidate(play) | {"ara": value} for play, value in zip(plays, found, strict=True)]
+        config = plays[int(np.argmax(found))].fit.config
+        held_out = _held_out(plan, runs, config, tell)
+        for one in told:
+            if one["config"] == config and held_out:
+                one["held_out"] = held_out[one["temperature"], one["guidance"]]
+        best = max(
+            (one for one in told if one["config"] == config),
+            key=lambda one: one["ara"] + one.get("held_out", 0.0),
+        )
+        chosen = {name: best[name] for name in ("config", "temperature", "guidance")}
+        made = {"rule": RULE, "candidates_digest": digest, "candidates": told, "chosen": chosen}
         choice.fix(made)
     return Chosen(plan=plan, **made["chosen"])
+
+
+def _held_out(plan: Plan, runs: Runs, config: dict[str, Any], tell: Tell) -> dict[tuple[float, float], float]:
+    """(temperature, guidance) -> mean ARA on validation buyers of the stores held out."""
+    if "held_out" not in plan.parts:
+        return {}
+    each = [plan.ways_to_draw(plan.fit(config=config, held_out=store)) for store in plan.held_out]
+    runs.do([play for plays in each for play in plays], tell)
+    return {
+        (plays[0].temperature, plays[0].guidance): float(np.nanmean([_validated(runs, p) for p in plays]))
+        for plays in zip(*each, strict=True)
+    }
+
+
+def _validated(runs: Runs, play: Play) -> float:
+    """ARA on validation buyers, mean over draws; NaN where no cell has enough of them."""
+    judged = runs.judged(play.fit, play.side)
+    once = np.ones((1, judged.buyers))
+    return float(np.mean([m.ara(judged, acted, once)[0] for acted in acted_in(runs, play)]))
 
 
 def _candidate(play: Play) -> dict[str, Any]:
