@@ -94,7 +94,7 @@ class Commander:
         match command:
             case Erase(store=store, buyer=buyer, requested_at=requested_at):
                 key = record_key(store, buyer)
-                self._loop.submit(lambda it: it.request_erasure(key, requested_at))
+                self._loop.submit(lambda it: it.eraser.request(key, requested_at))
             case Swap() | Shadow() if offset < self._known:
                 pass
             case Swap(bundle=bundle):

@@ -17,22 +17,20 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from feature_store.erasures import Erasure, encode_erasure
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError, RowVersionError
-from feature_store.online import Checkpoint, OnlineRows
-from feature_store.partitions import partition_of
-from feature_store.rows import Progress, Tagged, unpack_row
+from feature_store.online import OnlineRows
 from inference.encoder import Encoder
 from inference.errors import EncoderUnavailableError
 from streams.checkpoint import Checkpointer
 from streams.consumer_config import consumer_config
+from streams.erasing import Eraser
 from streams.erasures import ErasureLog
 from streams.errors import ConsumerError, ProducerError, TopicError
 from streams.metrics import WorkerMetrics
 from streams.output import Output
 from streams.partition import Partition
 from streams.settings import WorkerSettings
-from streams.topics import end_offsets
+from streams.takeover import Takeover
 from streams.worker import Tagger
 
 log = structlog.get_logger(__name__)
@@ -60,12 +58,12 @@ class ConsumerLoop:
     ) -> None:
         self.tagger, self.partitions = tagger, dict[int, Partition]()
         self._settings, self._rows, self._output = settings, rows, output
-        self._erasures, self._metrics = erasures, metrics
+        self._metrics = metrics
+        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures)
+        self._takeover = Takeover(settings.topic, kafka, rows, tagger, erasures)
         self._checkpointer = Checkpointer(rows, output, tagger, metrics)
         self._consumer = Consumer(consumer_config(kafka, settings))
-        self._kafka = kafka
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
-        self._wanted: dict[bytes, int] = {}
         self._successor: Encoder | None = None
         self._stopping = threading.Event()
         self._broken: str | None = None
@@ -116,7 +114,7 @@ class ConsumerLoop:
         self._output.poll()
         if self._successor is not None:
             self._hand_over(self._successor)
-        self._honour_erasures()
+        self.eraser.honour(self.partitions, self._checkpoint)
         self.tagger.restater.walk(self.partitions)
         now = time.monotonic()
         cache = self.tagger.cache
@@ -178,7 +176,7 @@ class ConsumerLoop:
         except RECOVERABLE as error:
             # The store does not say where to begin: hold everything until it does.
             self._give_up("assignment", error)
-            self.partitions.update({number: self._partition(number, None, None) for number in numbers})
+            self.partitions.update({number: self._takeover.unknown(number) for number in numbers})
         consumer.incremental_assign(starts)
         if self._broken is not None:
             consumer.pause(starts)
@@ -190,57 +188,9 @@ class ConsumerLoop:
         log.info("partitions_assigned", partitions=numbers)
 
     def _own(self, numbers: list[int]) -> None:
-        """Take partitions over as the store knows them."""
-        self._erasures.refresh()
-        owned = self._rows.owned_of(numbers)
-        self._refuse_recreated_topic({number: progress for number, (progress, _) in owned.items()})
-        for number, (written, tagged) in owned.items():
-            partition = self._partition(number, written, tagged)
-            partition.erased = self._void_rows(number)
-            self._claim(partition)
-            self.partitions[number] = partition
+        for partition in self._takeover.begin(numbers):
+            self.partitions[partition.number] = partition
         self._metrics.owned.set(len(self.partitions))
-
-    def _partition(self, number: int, written: Progress | None, tagged: Tagged | None) -> Partition:
-        return Partition.at(number, written, tagged, self.tagger.champion.takes_over(tagged))
-
-    def _claim(self, partition: Partition) -> None:
-        """Write down, before anything is said, that the partition is tagged by our codebook version.
-
-        Whoever was of another version is fenced by it, and finds here on taking over again that there is
-        something to mend (docs/adr/0017).
-        """
-        if partition.tagged != partition.tag_as:
-            change = Checkpoint(partition.progress, tagged=partition.tag_as)
-            self._rows.checkpoint(partition.number, change, partition.written)
-            partition.written, partition.tagged = change.progress, partition.tag_as
-
-    def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:
-        for number, end in end_offsets(self._kafka, self._settings.topic, list(folded_to)).items():
-            folded = folded_to[number]
-            if folded is not None and folded.next_offset > end:
-                raise ConsumerError(
-                    f"the store has folded partition {number} up to offset {folded.next_offset}, but the "
-                    f"topic {self._settings.topic} ends at {end}: it was made anew; empty the store first"
-                )
-
-    def _void_rows(self, number: int) -> list[bytes]:
-        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say).
-
-        A persona without a state is void too: if it is of a new life, reading on says it again.
-        """
-        keys = [key for key, erasure in self._erasures.by_key.items() if erasure.partition == number]
-        states = self._rows.read_states({number: keys}).get(number, [])
-        personas = self._rows.read_personas({number: keys}).get(number, [])
-        void = []
-        for key, row, persona in zip(keys, states, personas, strict=True):
-            if row is None:
-                is_void = persona is not None
-            else:
-                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(key)
-            if is_void:
-                void.append(key)
-        return void
 
     def _revoked(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
         leaving = [self.partitions[tp.partition] for tp in revoked if tp.partition in self.partitions]
@@ -342,50 +292,13 @@ class ConsumerLoop:
         for partition in self.partitions.values():
             partition.tag_as = self.tagger.champion.takes_over(partition.tagged)
             partition.walked = 0
-            self._claim(partition)
+            self._takeover.claim(partition)
 
     def _use_successor(self, encoder: Encoder) -> None:
         self._successor = None
         before = self.tagger.use(encoder)
         before.close()
         log.info("swapped", before=before.codebook_version, now=encoder.codebook_version)
-
-    # ---- erase
-
-    def request_erasure(self, key: bytes, requested_at: int) -> None:
-        """Remember that a buyer is to be erased, until the owner of their partition has done it."""
-        self._wanted[key] = max(requested_at, self._wanted.get(key, 0))
-
-    def _honour_erasures(self) -> None:
-        """Erase who was asked for and lives in a partition of ours.
-
-        A request for another's partition stays: the partition may come to us before it is honoured.
-        """
-        for key, requested_at in list(self._wanted.items()):
-            known = self._erasures.by_key.get(key)
-            if known is not None and known.requested_at >= requested_at:
-                del self._wanted[key]
-                continue
-            partition = self.partitions.get(partition_of(key, self.tagger.partition_count))
-            if partition is not None:
-                self._erase(key, requested_at, partition)
-
-    def _erase(self, key: bytes, requested_at: int, partition: Partition) -> None:
-        # First become sure that the partition is ours, up to a known offset: a zombie stops here.
-        self._checkpoint()
-        erasure = Erasure(
-            partition=partition.number,
-            before_offset=partition.next_offset,
-            requested_at=requested_at,
-            erased_at=time.time_ns() // 1_000_000,
-        )
-        self._output.send(self._settings.erasures_topic, key, encode_erasure(erasure))
-        self._output.flush()
-        self._erasures.add(key, erasure)
-        self.tagger.cache.remove([key])
-        partition.erased.append(key)
-        self._checkpoint()
-        log.info("buyer_erased", partition=partition.number, before_offset=erasure.before_offset)
 
     def _report_lag(self) -> None:
         for number, partition in self.partitions.items():
