@@ -47,6 +47,7 @@ def command_line(paths: Sequence[Path], plan: Plan, most: int | None) -> str:
     """How the report names the command that made it: files by name, wherever they lie."""
     options = [f"--base {Path(plan.base).name}"]
     options += [f"--seeds {len(plan.seeds)}", f"--few-seeds {len(plan.few_seeds)}", f"--epochs {plan.epochs}"]
+    options += [f"--held-out-epochs {plan.held_out_epochs}"]
     options += [f"--held-out {store}" for store in plan.held_out]
     options += [f"--part {part.replace('_', '-')}" for part in plan.parts if plan.parts != PARTS]
     options += [f"--most {most}"] if most else []

@@ -43,6 +43,13 @@ LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "ablation
 @click.option(
     "--epochs", default=10, show_default=True, type=click.IntRange(min=1), help="Epochs a training."
 )
+@click.option(
+    "--held-out-epochs",
+    default=6,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Epochs of models for stores held out; more lean on the stores that were trained on.",
+)
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option("--most", type=click.IntRange(min=10), help="Buyers of a store, at most; default: all.")
 @click.option(
@@ -58,6 +65,7 @@ def evaluate(
     seeds: int,
     few_seeds: int,
     epochs: int,
+    held_out_epochs: int,
     held_out: tuple[str, ...],
     most: int | None,
     parts: tuple[str, ...],
@@ -88,6 +96,7 @@ def evaluate(
         "seeds": range(seeds),
         "few_seeds": range(few_seeds),
         "epochs": epochs,
+        "held_out_epochs": held_out_epochs,
         "held_out": held_out or stores_to_hold_out(material),
         "parts": [part.replace("-", "_") for part in parts or LLM_PARTS],
     }

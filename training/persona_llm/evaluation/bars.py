@@ -17,7 +17,8 @@ LOOP_TYPE, LOOP_CODE = 0.90, 0.65
 def bars(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every bar that the report has figures for: part, what was asked, the figure, whether it is won.
 
-    A bar on a figure is won by its value, one on a difference by its whole interval.
+    A bar with a number is won by the figure's value, one that says "above" by the whole interval; "not worse"
+    is lost only if the whole interval is worse.
     """
     return [
         {"part": part, "asked": asked, "figure": figure, "won": bool(won)}
@@ -44,8 +45,14 @@ def _each(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, fl
                 found = less[chain_name]
                 asked = f"{title}, log-likelihood not worse than Markov {words}"
                 yield "a", asked, found, found["high"] >= 0
-    for action, found in report.get("spread_kept", {}).items():
-        yield "b", f"spread kept, {action}, interval above 0", found, found["low"] > 0
+    for kind, found in report.get("prediction", {}).items():
+        words = {"early": "token of three events", "before": "token of earlier sessions"}[kind]
+        for action in ("cart", "purchase"):
+            kept = found["spread_kept"][action]["model"]
+            yield "b", f"{words}: spread kept, {action}, above 0", kept, kept["low"] > 0
+        shuffled = found["model less"]["shuffled token"]
+        asked = f"{words}: log-likelihood above a shuffled token's"
+        yield "b", asked, shuffled, shuffled["low"] > 0
     if "fewer" in report.get("failed_runs", {}):
         fewer = report["failed_runs"]["fewer"]
         asked = f"{100 * FEWER_FAILED:.0f} % fewer failed runs with the token"

@@ -65,7 +65,9 @@ def expressiveness(setting: Setting, more: Mapping[str, list[Acted]]) -> dict[st
             store: estimate(m.share_of_gain(*(drawn[n][:, i] for n in ("matched", "mismatched", "replay"))))
             for i, store in enumerate(setting.judged.stores)
         },
-        "worst_store_error": {name: float(1 - np.nanmin(values[0])) for name, values in drawn.items()},
+        "worst_store_error": {
+            name: estimate(1 - np.nanmin(values, axis=1)) for name, values in drawn.items()
+        },
         "strata": _strata(setting, acted),
         "likelihood": _likelihood(setting),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -30,17 +31,16 @@ def by_goal(setting: Setting) -> dict[str, Any]:
     for goal in kinds:
         acted = setting.agents("matched", goal)
         if acted:
-            by_store = np.mean([m.ara_by_store(setting.judged, one, _once(setting)) for one in acted], axis=0)
             told[goal] = {
                 "ara": setting.estimate(_mean(setting, acted))._asdict(),
-                "worst_store_error": float(1 - np.nanmin(by_store)),
+                "worst_store_error": setting.estimate(_worst(setting, acted))._asdict(),
             }
     if wrong := setting.simulated("matched", "wrong"):
         traces = setting.judged.traces
         ended = [[outcome_of(run.actions) for run in runs] for runs in wrong]
         told["wrong"] |= {
-            "did what the session did": _share(ended, [trace.outcome for trace in traces]),
-            "did what the goal said": _share(ended, [trace.wrong_outcome for trace in traces]),
+            "did what the session did": _share(setting, ended, [trace.outcome for trace in traces]),
+            "did what the goal said": _share(setting, ended, [trace.wrong_outcome for trace in traces]),
         }
     return told
 
@@ -63,7 +63,10 @@ def failures(setting: Setting) -> dict[str, Any]:
         failed = np.mean([[run.end in FAILED for run in seed] for seed in runs], axis=0)
         shares[name] = failed
         told[name] = setting.estimate(_among(setting, asked, failed))._asdict()
-        told["ends"][name] = _ends(setting.simulated(pairing))
+        told["ends"][name] = {
+            "neutral": _ends(setting, setting.simulated(pairing)),
+            "explicit": _ends(setting, runs),
+        }
         told["tasks"][name] = {
             task: setting.estimate(
                 _among(setting, np.array([t.outcome == wanted for t in judged.traces]), 1 - failed)
@@ -95,13 +98,24 @@ def _short(setting: Setting, pairing: Pairing) -> Floats:
     )
 
 
-def _ends(runs: Sequence[Sequence[Run]]) -> dict[str, float]:
-    ends = [run.end for seed in runs for run in seed]
-    return {end: ends.count(end) / max(len(ends), 1) for end in ENDS}
+def _ends(setting: Setting, runs: Sequence[Sequence[Run]]) -> dict[str, dict[str, float]]:
+    def share(end: str) -> Floats:
+        return np.asarray(np.mean([[run.end == end for run in seed] for seed in runs], axis=0))
+
+    return {end: setting.estimate(partial(m.by_buyer, setting.judged, share(end)))._asdict() for end in ENDS}
 
 
-def _share(ended: Sequence[Sequence[str]], wanted: Sequence[str]) -> float:
-    return float(np.mean([[e == w for e, w in zip(seed, wanted, strict=True)] for seed in ended]))
+def _share(setting: Setting, ended: Sequence[Sequence[str]], wanted: Sequence[str]) -> dict[str, float]:
+    same = np.mean([[e == w for e, w in zip(seed, wanted, strict=True)] for seed in ended], axis=0)
+    return setting.estimate(lambda weights: m.by_buyer(setting.judged, same, weights))._asdict()
+
+
+def _worst(setting: Setting, acted: Sequence[Acted]) -> Callable[[Floats], Floats]:
+    def measure(weights: Floats) -> Floats:
+        by_store = np.mean([m.ara_by_store(setting.judged, one, weights) for one in acted], axis=0)
+        return np.asarray(1 - np.nanmin(by_store, axis=1))
+
+    return measure
 
 
 def _mean(setting: Setting, acted: Sequence[Acted]) -> Callable[[Floats], Floats]:
@@ -116,7 +130,3 @@ def _among(setting: Setting, asked: NDArray[np.bool_], values: Floats) -> Callab
         return np.asarray(drawn @ values / np.maximum(drawn.sum(axis=1), 1e-9))
 
     return measure
-
-
-def _once(setting: Setting) -> Floats:
-    return np.ones((1, setting.judged.buyers))

@@ -106,8 +106,12 @@ RULE: Final = (
 
 
 class Plan(BaseModel):
-    """The size of an evaluation. few_seeds: of ablations and of the settings beside the circular one;
-    sampling: pairs of temperature and guidance (agents.simulate) that validation chooses among."""
+    """The size of an evaluation.
+
+    few_seeds: of ablations and of the settings beside the circular one. held_out_epochs: of models for a
+    store that they were not trained on; longer trained ones lean on the stores that they know. sampling:
+    pairs of temperature and guidance (agents.simulate) that validation chooses among.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,12 +121,14 @@ class Plan(BaseModel):
     parts: tuple[Part, ...] = PARTS
     base: str = "small"
     epochs: int = 10
+    held_out_epochs: int = 6
     sampling: tuple[tuple[float, float], ...] = ((1.0, 1.0), (0.8, 1.0), (1.0, 1.5), (1.0, 2.0))
     encoder: dict[str, Any] = BRIEF
 
     def fit(self, **fields: Any) -> Fit:
         """A model of this size."""
-        return Fit.model_validate({"base": self.base, "epochs": self.epochs} | fields)
+        epochs = self.held_out_epochs if fields.get("held_out") else self.epochs
+        return Fit.model_validate({"base": self.base, "epochs": epochs} | fields)
 
     def candidates(self) -> list[Play]:
         """What validation chooses among; without the part "ablations" only the ways to draw from the first

@@ -120,6 +120,8 @@ def examples(setting: Setting) -> list[dict[str, Any]]:
                 "stratum": setting.judged.stratum[i],
                 "real": trace.actions,
                 "simulated": runs[i].actions,
+                "plan": runs[i].plan or "",
+                "end": runs[i].end,
             }
         )
         if len(told) == _SHOWN:

@@ -66,6 +66,7 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
         "with cart": int(judged.real.cart.sum()),
         "with purchase": int(judged.real.purchase.sum()),
         "spread_kept": {},
+        "over_shuffled": {},
     }
     for action in ("cart", "purchase"):
         groups, store_of_group = quarters(judged, getattr(forecasts, action), getattr(judged.real, action))
@@ -73,6 +74,11 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
             name: bootstrap.estimate(_slope(judged, groups, store_of_group, action, each))._asdict()
             for name, each in acted.items()
         }
+        slopes = [
+            _slope(judged, groups, store_of_group, action, acted[name])
+            for name in ("model", "shuffled token")
+        ]
+        told["over_shuffled"][action] = bootstrap.difference(*slopes)._asdict()
     said = {
         name: np.mean([runs.likelihood(Likelihood(fit=fit, pairing=pairing)) for fit in fits], axis=0)
         for name, pairing in pairings.items()

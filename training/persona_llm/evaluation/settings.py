@@ -14,7 +14,7 @@ from training.persona_llm.agents import Run
 from training.persona_llm.evaluation.measures import Acted, Judged, strata_of
 from training.persona_llm.evaluation.plan import Chosen, Fit, Likelihood, Pairing, Play
 from training.persona_llm.evaluation.runs import KIND, Runs
-from training.persona_llm.evaluation.walks import Chain, replay
+from training.persona_llm.evaluation.walks import Chain, partners, planned, replay
 from training.persona_llm.goals import OUTCOMES
 from training.persona_llm.prompts import GoalKind
 from training.persona_llm.sessions import LANDMARK
@@ -50,16 +50,22 @@ class Part:
 
     @cached_property
     def walked(self) -> dict[str, list[list[list[str]]]]:
-        """Sessions of the chains and replayed ones, DRAWS lists each."""
+        """Sessions of the chains, replayed ones, and of the chain of the code held to the replayed
+        one's plan; DRAWS lists each."""
         random, stores = np.random.default_rng(_SEED), self._runs.stores
         traces = self.judged.traces
         found = {
             name: [chain.walk(traces, stores, random) for _ in range(DRAWS)]
             for name, chain in self.chains.items()
         }
-        found["replay"] = [
-            replay(traces, self.training, self.kind, stores, random, by_store=self.in_store, given=self.given)
-            for _ in range(DRAWS)
+        beside = [
+            partners(traces, self.training, self.kind, random, by_store=self.in_store) for _ in range(DRAWS)
+        ]
+        found["replay"] = [replay(traces, each, stores, given=self.given) for each in beside]
+        chain = self.chains["markov_code"]
+        found["markov_planned"] = [
+            chain.walk(traces, stores, random, planned(traces, each, stores, given=self.given))
+            for each in beside
         ]
         return found
 

@@ -184,6 +184,12 @@ class _Figures:
                 for play in plays
                 if self.runs.done([play])
             ]
+        not_held = [self.chosen.play(self.chosen.fit(seed=s), "matched", held=False) for s in self.plan.seeds]
+        beside["not_held"] = [
+            Acted.of([run.actions for run in self.runs.play(play)])
+            for play in not_held
+            if self.runs.done([play])
+        ]
         self.tell("goals, populations and the live path's loop")
         found: dict[str, Any] = {"in_store": expressiveness(setting, beside), "goals": {}}
         for schedule in SCHEDULES:

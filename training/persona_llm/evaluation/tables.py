@@ -18,7 +18,8 @@ _CONTENDERS: Final = {
     "text_profile": "a line of words in place of a token",
     "rows_from_codes": "rows begun at the codes' vectors",
     "rows_at_random": "rows begun at random",
-    "without_plan": "without a plan",
+    "without_plan": "a model without a plan",
+    "not_held": "plan written, but not held to it",
     "never_buys": "never buys",
     "always_buys": "always buys",
     "cart_never_buys": "fills a cart, never buys",
@@ -26,6 +27,7 @@ _CONTENDERS: Final = {
     "strata_mean": "constant at the strata's mean",
     "markov_store": "Markov, a store",
     "markov_code": "Markov, a code",
+    "markov_planned": "Markov, a code, held to the plan of a training session of the code",
     "replay": "replay of a training session of the code",
     "lookup": "look-up by stratum (is told it)",
 }
@@ -79,8 +81,8 @@ def _setting(title: str, part: Figures) -> Iterator[str]:
         f"Matched less mismatched {percent(part['over_mismatched'])} points, less Markov a code "
         f"{percent(part['over_markov_code'])} points. Share of gain, (matched - random) / (replay - random): "
         f"{percent(part['share_of_gain'], factor=1.0, digits=2)}. Worst store's error: matched "
-        f"{100 * part['worst_store_error']['matched']:.1f} %, Markov a code "
-        f"{100 * part['worst_store_error']['markov_code']:.1f} %.\n"
+        f"{percent(part['worst_store_error']['matched'])} %, Markov a code "
+        f"{percent(part['worst_store_error']['markov_code'])} %.\n"
     )
     names = [n for n in ("matched", "mismatched", "no_token", "markov_code", "replay") if n in part["ara"]]
     yield header("store", *(_CONTENDERS[name] for name in names), "share of gain")
@@ -137,7 +139,11 @@ def prediction(report: Figures) -> Iterator[str]:
                 percent(of[name], factor=1.0, digits=3) if name in of else "" for of in (likelihood, less)
             ]
             yield f"| {name} | {' | '.join(cells)} |"
-        yield ""
+        over = ", ".join(
+            f"{action} {percent(figure, factor=1.0, digits=2)}"
+            for action, figure in part["over_shuffled"].items()
+        )
+        yield f"\nSpread kept, model less shuffled token: {over}.\n"
 
 
 def goals(report: Figures) -> Iterator[str]:
@@ -169,18 +175,27 @@ def goals(report: Figures) -> Iterator[str]:
             cells.append(percent(failed["short_of_the_session"][name]))
             yield f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
         yield f"\nFewer failed runs with the token: {percent(failed['fewer'])} %.\n"
+        yield (
+            "Agents that plan are held to their plan: they cannot leave while an aim that they planned is "
+            "open. That lowers both columns of failed runs; what is left is mostly a plan that misread the "
+            "goal. How runs ended, %:\n"
+        )
+        ends = failed["ends"]
+        yield header("", *ends["token"]["neutral"])
         for name in ("token", "no_token"):
-            ends = ", ".join(f"{end} {100 * share:.1f} %" for end, share in failed["ends"][name].items())
-            yield f"How neutral runs ended, {name.replace('_', ' ')}: {ends}.\n"
+            for goal in ("neutral", "explicit"):
+                shares = " | ".join(percent(share) for share in ends[name][goal].values())
+                yield f"| {name.replace('_', ' ')}, {goal} goal | {shares} |"
+        yield ""
 
 
 def _goal_cells(found: Figures) -> list[str]:
     cells = [percent(found[g]["ara"]) if g in found else "" for g in ("neutral", "explicit", "wrong")]
     wrong = found.get("wrong", {})
     for name in ("did what the session did", "did what the goal said"):
-        cells.append(f"{100 * wrong[name]:.1f}" if name in wrong else "")
+        cells.append(percent(wrong[name]) if name in wrong else "")
     for goal in ("neutral", "explicit"):
-        cells.append(f"{100 * found[goal]['worst_store_error']:.1f}" if goal in found else "")
+        cells.append(percent(found[goal]["worst_store_error"]) if goal in found else "")
     return cells
 
 
@@ -247,8 +262,9 @@ def examples(report: Figures) -> Iterator[str]:
     if not report.get("examples"):
         return
     yield "## Ten simulated sessions beside ten real ones of the same code\n"
-    yield header("store", "stratum", "code", "real", "simulated")
+    yield header("store", "stratum", "code", "real", "its plan", "simulated", "end")
     for one in report["examples"]:
-        sides = [", ".join(one[side]) for side in ("real", "simulated")]
-        yield f"| {one['store']} | {one['stratum']} | {one['code']} | {' | '.join(sides)} |"
+        real, simulated = (", ".join(one[side]) for side in ("real", "simulated"))
+        cells = [one["store"], one["stratum"], one["code"], real, one["plan"], simulated, one["end"]]
+        yield f"| {' | '.join(map(str, cells))} |"
     yield ""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.persona_llm.actions import ACTIONS, LEAVE, NUMBER
+from training.persona_llm.plans import AIMS, held_back, plan_line
 from training.persona_llm.store_model import ENTRANCE, StoreModel, page_after
 from training.persona_llm.storefront import STEP_LIMIT
 from training.persona_llm.traces import Kind, Trace
@@ -82,16 +83,21 @@ class Chain:
         return out
 
     def walk(
-        self, traces: Sequence[Trace], stores: Mapping[str, StoreModel], random: np.random.Generator
+        self,
+        traces: Sequence[Trace],
+        stores: Mapping[str, StoreModel],
+        random: np.random.Generator,
+        plans: Sequence[str] | None = None,
     ) -> list[list[str]]:
-        """One simulated session beside each, from its first `given` actions on."""
+        """One simulated session beside each, from its first `given` actions on; plans: held to one each."""
         known: dict[tuple[str, int], Floats] = {}
         out = []
-        for trace in traces:
+        for i, trace in enumerate(traces):
             key = trace.store, trace.codes[self._kind]
             if key not in known:
                 known[key] = self.probabilities(*key)
-            out.append(_walk(known[key], stores[trace.store], trace.actions[: self._given], random))
+            plan = plans[i] if plans is not None else None
+            out.append(_walk(known[key], stores[trace.store], trace.actions[: self._given], random, plan))
         return out
 
 
@@ -99,13 +105,20 @@ def _counts() -> Floats:
     return np.zeros((len(ACTIONS) + 1, len(ACTIONS)))
 
 
-def _walk(chain: Floats, store: StoreModel, begun: Sequence[str], random: np.random.Generator) -> list[str]:
+def _walk(
+    chain: Floats, store: StoreModel, begun: Sequence[str], random: np.random.Generator, plan: str | None
+) -> list[str]:
     done, page = list(begun), ENTRANCE
     for action in begun:
         page = page_after(page, action)
     while len(done) < STEP_LIMIT:
         weights = chain[NUMBER[done[-1]] if done else _START]
         weights = weights * [store.allows(page, action) for action in ACTIONS]
+        if plan is not None:
+            back = held_back(plan, done[len(begun) :])
+            weights = weights * [action not in back for action in ACTIONS]
+            if not weights.any():  # trapped on a page whose every link is held back
+                break
         action = ACTIONS[int(random.choice(len(weights), p=weights / weights.sum()))]
         done.append(action)
         if action == LEAVE:
@@ -114,20 +127,17 @@ def _walk(chain: Floats, store: StoreModel, begun: Sequence[str], random: np.ran
     return done
 
 
-def replay(
+def partners(
     traces: Sequence[Trace],
     training: Sequence[Trace],
     kind: Kind,
-    stores: Mapping[str, StoreModel],
     random: np.random.Generator,
     *,
     by_store: bool,
-    given: int = 0,
-) -> list[list[str]]:
+) -> list[Trace]:
     """Beside each session a random training session of its code; of any code where none has it.
 
-    by_store: of the same store. The first `given` actions are the session's own, the rest the replayed
-    one's; what the store has no link to is left out.
+    by_store: of the same store.
     """
     pools: dict[tuple[str, int | None], list[Trace]] = defaultdict(list)
     for trace in training:
@@ -138,9 +148,34 @@ def replay(
     for trace in traces:
         pool = trace.store if by_store else ""
         found = pools.get((pool, trace.codes[kind])) or pools[pool, None]
-        chosen = found[int(random.integers(len(found)))]
-        out.append(passable(stores[trace.store], [*trace.actions[:given], *chosen.actions[given:]]))
+        out.append(found[int(random.integers(len(found)))])
     return out
+
+
+def replay(
+    traces: Sequence[Trace], beside: Sequence[Trace], stores: Mapping[str, StoreModel], *, given: int = 0
+) -> list[list[str]]:
+    """What the session beside each did (see partners).
+
+    The first `given` actions are the session's own, the rest the replayed one's; what the store has no link
+    to is left out.
+    """
+    return [
+        passable(stores[trace.store], [*trace.actions[:given], *chosen.actions[given:]])
+        for trace, chosen in zip(traces, beside, strict=True)
+    ]
+
+
+def planned(
+    traces: Sequence[Trace], beside: Sequence[Trace], stores: Mapping[str, StoreModel], *, given: int = 0
+) -> list[str]:
+    """The plan of what the session beside each did, as far as the store can fulfil it."""
+    return [
+        plan_line(
+            [a for a in chosen.actions[given:] if a not in AIMS or stores[trace.store].offers(a)]
+        ).strip()
+        for trace, chosen in zip(traces, beside, strict=True)
+    ]
 
 
 def passable(store: StoreModel, actions: Sequence[str]) -> list[str]:

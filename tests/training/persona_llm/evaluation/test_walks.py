@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.persona_llm.evaluation.made import store_of, trace
 from training.persona_llm.actions import ADD, FIRST, HOME, LEAVE, NUMBER, PURCHASE, SAME
-from training.persona_llm.evaluation.walks import Chain, passable, replay
+from training.persona_llm.evaluation.walks import Chain, partners, passable, planned, replay
 from training.persona_llm.storefront import STEP_LIMIT
 from training.persona_llm.traces import Trace
 
@@ -74,10 +74,27 @@ def test_replay_takes_a_training_session_of_the_code_and_any_where_there_is_none
     judged = [trace(LOOKS, code=1), trace(BUYS, code=2), trace(BUYS, code=3)]
     random = np.random.default_rng(0)
     for _ in range(20):
-        first, second, third = replay(judged, TRAINING, "after", STORES, random, by_store=True)
+        beside = partners(judged, TRAINING, "after", random, by_store=True)
+        first, second, third = replay(judged, beside, STORES)
         assert first == [*BUYS, LEAVE]
         assert second == [*LOOKS, LEAVE]
         assert third in ([*BUYS, LEAVE], [*LOOKS, LEAVE])
+
+
+def test_a_chain_that_is_held_to_a_plan_does_what_it_says_and_nothing_else_of_the_funnel() -> None:
+    plans = ["plan: look in up to 4 steps", "plan: add, purchase in up to 4 steps"] * 40
+    walked = chain(by_code=True).walk(TRACES, STORES, np.random.default_rng(0), plans)
+    assert {frozenset({ADD, PURCHASE} & {*actions}) for actions in walked[::2]} == {frozenset()}
+    ended = [{ADD, PURCHASE} <= {*actions} for actions in walked[1::2] if actions[-1] == LEAVE]
+    assert ended
+    assert all(ended)
+
+
+def test_a_partners_plan_is_what_the_store_can_fulfil() -> None:
+    store = store_of([one for one in TRAINING if PURCHASE not in one.actions])
+    buyers = [one for one in TRAINING if PURCHASE in one.actions][:3]
+    assert planned(buyers, buyers, STORES) == ["plan: add, purchase in up to 4 steps"] * 3
+    assert planned(buyers, buyers, {"acme": store}) == ["plan: look in up to 4 steps"] * 3
 
 
 def test_what_a_store_has_no_link_to_is_left_out() -> None:
