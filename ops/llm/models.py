@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import getpass
 import socket
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -19,9 +18,9 @@ from training.gates import Verdict
 from training.mlflow_client import RegistrySettings
 from training.persona_llm.folder import PersonaLlm, load_llm
 from training.persona_llm.gate_settings import LlmGateSettings
-from training.persona_llm.gates import LlmFigures, gate_traces, judge, measure, with_codes
+from training.persona_llm.gates import LlmFigures, gate_traces, judge, measure, require_sides, with_codes
 from training.persona_llm.registry import LlmRegistry
-from training.persona_llm.traces import Trace
+from training.persona_llm.traces import load_traces
 from training.persona_llm.versions import translation
 from training.registry import Registry
 from training.run_state import sole_holder
@@ -58,27 +57,32 @@ class LlmModels:
         return self.registry.lay_down(version, self._home / "llm")
 
     def compare(
-        self, candidate: PersonaLlm, champion: PersonaLlm | None, traces: Sequence[Trace], seed: int
+        self, candidate: PersonaLlm, champion: PersonaLlm | None, prepared: Path, seed: int
     ) -> tuple[LlmFigures | None, LlmFigures]:
-        """Measure both on test sessions among the traces, whose tokens are the candidate's.
+        """Measure both on the same test sessions of a folder of traces, in the candidate's stores.
 
-        Where the champion speaks another codebook, its tokens are mapped through the alignment.
+        Each gets tokens of its own kind, mapped through the alignment where it speaks another codebook than
+        the traces. Sessions have a token of both kinds.
 
         Raises:
-            GateError: there is no test session.
+            DatasetError: the folder holds no traces.
+            GateError: there is no test session, or a model may have learned from one.
             CodebookError: nothing maps the tokens.
         """
-        kind = candidate.config.kind
-        chosen = gate_traces(traces, kind, LlmGateSettings(), seed)
-        stores = candidate.stores
-        ours = measure(candidate.base, stores, chosen, kind, seed)
-        if champion is None:
-            return None, ours
-        way = translation(
-            self.encoders, candidate.manifest.codebook_version, champion.manifest.codebook_version
-        )
-        theirs = measure(champion.base, stores, with_codes(chosen, kind, way.codes), kind, seed)
-        return theirs, ours
+        traces, about = load_traces(prepared)
+        models = [candidate] if champion is None else [candidate, champion]
+        for model in models:
+            require_sides(model.manifest, about["split_seed"])
+        known = [trace for trace in traces if trace.store in candidate.stores]
+        chosen = gate_traces(known, {model.config.kind for model in models}, LlmGateSettings(), seed)
+
+        def measured(model: PersonaLlm) -> LlmFigures:
+            kind = model.config.kind
+            way = translation(self.encoders, about["codebook_version"], model.manifest.codebook_version)
+            shown = with_codes(chosen, kind, way.codes)
+            return measure(model.base, candidate.stores, shown, kind, seed)
+
+        return (None if champion is None else measured(champion)), measured(candidate)
 
     def promote(self, version: Version, forced: Forced | None = None, *, over: Version | None) -> None:
         """Make a version the one in use.

@@ -27,10 +27,10 @@ from ops.snapshots import read_snapshot, snapshot_step
 from training.errors import GateError, RetrainError
 from training.gates import refusal
 from training.persona_llm.folder import load_llm, read_manifest
-from training.persona_llm.gates import LlmFigures
+from training.persona_llm.gates import LlmFigures, require_sides
 from training.persona_llm.making import asked_config, make_llm
 from training.persona_llm.prepare import prepare
-from training.persona_llm.traces import TRACES, load_traces
+from training.persona_llm.traces import SPLIT_SEED, TRACES, Kind, load_traces
 from training.run_state import Order, Run, Step, sole_holder, step_errors
 from training.snapshot import VoidBefore, snapshot_batches
 
@@ -124,6 +124,7 @@ class LlmRetrain:
         self.run.end("promoted" if self.run.state.order.promote else "candidate")
 
     def _prepare(self) -> dict[str, Any]:
+        kind = self._kind()
         folder = self.run.folder / _TRACES
         if folder.exists():  # whole: a run was killed after it and before it could say so
             _, about = load_traces(folder)
@@ -135,20 +136,32 @@ class LlmRetrain:
                 folder,
                 sources=snapshot.sources(),
                 command=_as_typed(),
-                seed=asked_config(**self.run.state.order.config).seed,
             )
         return {
             "traces_sha256": about["files"][TRACES],
             "events": about["events"],
             "codebook_version": about["codebook_version"],
+            "kind": kind,
         }
+
+    def _kind(self) -> Kind | None:
+        """That of the model in use, which cannot be judged where its buyers were parted otherwise: said
+        before the time is spent."""
+        held = self._models.champion()
+        if held is None:
+            return None
+        champion = self._models.load(held)
+        require_sides(champion.manifest, SPLIT_SEED)
+        return champion.config.kind
 
     def _train(self) -> dict[str, Any]:
         folder = self.run.folder / _MODEL
         if folder.exists():  # whole, as above
             manifest = read_manifest(folder)
         else:
-            config = asked_config(**self.run.state.order.config)
+            kind = self.run.state.done["prepare"]["kind"]
+            kept = {} if kind is None else {"kind": kind}
+            config = asked_config(**kept | self.run.state.order.config)
             manifest = make_llm(self.run.folder / _TRACES, config, folder, command=_as_typed())
         return {
             "model_version": manifest.model_version,
@@ -160,9 +173,11 @@ class LlmRetrain:
     def _evaluate(self) -> dict[str, Any]:
         candidate = load_llm(self.run.folder / _MODEL)
         held = self._models.champion()
-        traces, _ = load_traces(self.run.folder / _TRACES)
         champion, ours = self._models.compare(
-            candidate, self._models.load(held) if held else None, traces, candidate.config.seed
+            candidate,
+            self._models.load(held) if held else None,
+            self.run.folder / _TRACES,
+            candidate.config.seed,
         )
         figures = {
             "over": held.number if held else None,

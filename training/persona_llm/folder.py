@@ -36,8 +36,9 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     layout: of the folder. model_version: its name, the day and the weights' hash. codebook_version and
     encoder_sha256: whose codes its tokens are. code_counts: store -> training buyers of each of the 256
-    codes. traces_sha256 and sources: what it learned from. losses:
-    mean validation loss a written token after each epoch, nats. created_at: RFC 3339 UTC.
+    codes. traces_sha256 and sources: what it learned from. split_seed: how the
+    traces' buyers were parted (traces.SPLIT_SEED), None where it was not kept. losses: mean validation loss a
+    written token after each epoch, nats. created_at: RFC 3339 UTC.
     """
 
     layout: Literal[1] = 1
@@ -50,6 +51,7 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
     code_counts: dict[str, list[int]]
     traces_sha256: str
     traces: int
+    split_seed: int | None = None
     sources: list[str]
     command: str
     created_at: str
@@ -136,6 +138,7 @@ def save_llm(
             losses=[round(loss, 6) for loss in trained.losses],
             traces_sha256=prepared["files"][TRACES],
             traces=sum(sum(store["sessions"].values()) for store in prepared["stores"].values()),
+            split_seed=prepared["split_seed"],
             sources=prepared["sources"],
             command=command,
             created_at=now.isoformat(timespec="seconds"),

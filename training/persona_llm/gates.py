@@ -7,7 +7,7 @@ goal, where that asks for something, for failed runs. A gate bounds how much wor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from training.gates import Verdict
 from training.persona_llm.agents import Shopper, simulate
 from training.persona_llm.base import Base
 from training.persona_llm.evaluation.measures import Acted, Judged, ara
+from training.persona_llm.folder import LlmManifest
 from training.persona_llm.gate_settings import LlmGateSettings
 from training.persona_llm.goals import FULFILLED_BY
 from training.persona_llm.sessions import LANDMARK
@@ -39,15 +40,33 @@ class LlmFigures(NamedTuple):
 _GOOD_IS_HIGH: Final = {"ara": True, "failed_runs": False}
 
 
-def gate_traces(traces: Sequence[Trace], kind: Kind, settings: LlmGateSettings, seed: int) -> list[Trace]:
-    """Test sessions with a token of the kind, some of them where there are many.
+def require_sides(manifest: LlmManifest, split_seed: int) -> None:
+    """Refuse a model that may have learned from buyers who are on the test side here.
+
+    Raises:
+        GateError: its buyers were parted by another seed, or by one that it does not name.
+    """
+    if manifest.split_seed != split_seed:
+        by = "an unknown seed" if manifest.split_seed is None else f"the seed {manifest.split_seed}"
+        raise GateError(
+            f"the buyers of the persona LLM {manifest.model_version} were parted by {by}, not by "
+            f"{split_seed}: it may have learned from those whom it would be judged on. Train one by "
+            "`simpersona llm train`, promote it uncompared by `simpersona llm models promote FOLDER --force`"
+        )
+
+
+def gate_traces(
+    traces: Sequence[Trace], kinds: Collection[Kind], settings: LlmGateSettings, seed: int
+) -> list[Trace]:
+    """Test sessions with a token of every kind, some of them where there are many.
 
     Raises:
         GateError: there is none.
     """
-    found = [t for t in traces if t.split == "test" and t.codes[kind] != NO_CODE]
+    found = [t for t in traces if t.split == "test" and all(t.codes[kind] != NO_CODE for kind in kinds)]
     if not found:
-        raise GateError(f"no test session has a token of the kind {kind!r}: nothing to judge models on")
+        names = " and ".join(map(repr, sorted(kinds)))
+        raise GateError(f"no test session has a token of the kind {names}: nothing to judge models on")
     if len(found) > settings.sessions:
         chosen = np.random.default_rng(seed).choice(len(found), settings.sessions, replace=False)
         found = [found[i] for i in sorted(chosen.tolist())]

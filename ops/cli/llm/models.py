@@ -59,7 +59,6 @@ def promote(version: str, traces: Path | None, force: bool, reason: str, as_json
     from ops.models import Forced
     from training.errors import GateError
     from training.gates import refusal, verdict_table
-    from training.persona_llm.traces import load_traces
 
     installed = open_llm_models()
     champion, found = installed.champion(), installed.find(version)
@@ -69,9 +68,8 @@ def promote(version: str, traces: Path | None, force: bool, reason: str, as_json
             raise click.UsageError("name test sessions to compare on by --traces, or say --force")
         refused = "not compared"
         if traces is not None:
-            prepared, _ = load_traces(traces)
             candidate, held = installed.load(found), installed.load(champion)
-            figures = installed.compare(candidate, held, prepared, candidate.config.seed)
+            figures = installed.compare(candidate, held, traces, candidate.config.seed)
             installed.registry.measured(found, figures[1]._asdict())
             gates = verdicts_on(figures)
             click.echo(verdict_table(gates), err=True)

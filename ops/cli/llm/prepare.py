@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Same seed, same splits and goals.",
+    help="Same seed, same goals. It moves no buyer to another side.",
 )
 @click.option(
     "--rewrite-url",

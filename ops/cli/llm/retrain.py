@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from training.persona_llm.config import Schedule
+    from training.persona_llm.traces import Kind
 
 
 @click.command()
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     help="See llm train.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the traces.")
+@click.option(
+    "--kind",
+    type=click.Choice(["before", "early", "after"]),
+    help="See llm train; default: that of the model in use.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed and snapshot, same weights.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def retrain(
@@ -40,6 +46,7 @@ def retrain(
     base: str | None,
     schedule: Schedule | None,
     epochs: int | None,
+    kind: Kind | None,
     seed: int | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +65,7 @@ def retrain(
     from ops.llm.retrain import retrain_llm
     from training.run_state import Order
 
-    asked = {"base": base, "schedule": schedule, "epochs": epochs, "seed": seed}
+    asked = {"base": base, "schedule": schedule, "epochs": epochs, "kind": kind, "seed": seed}
     order = Order(
         paths=tuple(str(path.resolve()) for path in paths),
         config={name: value for name, value in asked.items() if value is not None},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,15 +13,17 @@ import pytest
 from ops.errors import ModelsError
 from ops.llm.models import LlmModels
 from tests.inference.bundles import make_bundle
-from training.errors import CodebookError, ExportError, RegistryError
-from training.persona_llm.folder import MANIFEST, PersonaLlm, load_llm, read_manifest
+from training.errors import CodebookError, ExportError, GateError, RegistryError
+from training.persona_llm.folder import MANIFEST, load_llm, read_manifest
+from training.persona_llm.gate_settings import LlmGateSettings
+from training.persona_llm.gates import gate_traces, measure
 from training.persona_llm.registry import LlmRegistry
 from training.persona_llm.traces import load_traces
 from training.registry import ALIGNMENT, Registry
 
 
-def relabelled(folder: Path, out: Path, **changes: str) -> Path:
-    """The same model under another name, or of another codebook."""
+def relabelled(folder: Path, out: Path, **changes: Any) -> Path:
+    """The same model under another name, of another codebook, of other buyers."""
     shutil.copytree(folder, out)
     manifest = msgspec.structs.replace(read_manifest(folder), **changes)
     (out / MANIFEST).write_bytes(msgspec.json.encode(manifest))
@@ -89,7 +92,7 @@ def test_a_model_of_another_codebook_is_compared_through_the_alignment_or_not_at
 ) -> None:
     candidate = load_llm(llm_folder)
     now = candidate.manifest.codebook_version
-    traces, _ = load_traces(llm_folder.with_name("traces"))
+    traces = llm_folder.with_name("traces")
     older = load_llm(relabelled(llm_folder, tmp_path / "older", codebook_version="older"))
     with pytest.raises(CodebookError, match="no alignment between them"):
         models.compare(candidate, older, traces, 0)
@@ -105,8 +108,36 @@ def test_a_model_of_another_codebook_is_compared_through_the_alignment_or_not_at
 
 
 def test_the_first_model_is_measured_alone(models: LlmModels, llm_folder: Path) -> None:
-    candidate: PersonaLlm = load_llm(llm_folder)
-    traces, _ = load_traces(llm_folder.with_name("traces"))
-    champion, ours = models.compare(candidate, None, traces, 0)
+    champion, ours = models.compare(load_llm(llm_folder), None, llm_folder.with_name("traces"), 0)
     assert champion is None
     assert 0 < ours.ara <= 1
+
+
+def test_each_is_judged_with_tokens_of_its_own_kind(models: LlmModels, llm_folder: Path) -> None:
+    prepared = llm_folder.with_name("traces")
+    candidate = load_llm(llm_folder)
+    early = msgspec.structs.replace(candidate.manifest, config=candidate.manifest.config | {"kind": "early"})
+    theirs, ours = models.compare(candidate, candidate._replace(manifest=early), prepared, 0)
+    both = gate_traces(load_traces(prepared)[0], ["early", "after"], LlmGateSettings(), 0)
+    assert ours == measure(candidate.base, candidate.stores, both, "after", 0)
+    assert theirs == measure(candidate.base, candidate.stores, both, "early", 0)
+    assert theirs != ours
+
+
+@pytest.mark.parametrize(("split_seed", "by"), [(7, "the seed 7"), (None, "an unknown seed")])
+def test_a_model_that_may_know_the_test_buyers_is_not_compared(
+    models: LlmModels, llm_folder: Path, split_seed: int | None, by: str
+) -> None:
+    here = load_llm(llm_folder)
+    other = here._replace(manifest=msgspec.structs.replace(here.manifest, split_seed=split_seed))
+    for candidate, champion in ((here, other), (other, here)):
+        with pytest.raises(GateError, match=f"were parted by {by}, not by 0"):
+            models.compare(candidate, champion, llm_folder.with_name("traces"), 0)
+
+
+def test_sessions_of_a_store_that_the_candidate_does_not_know_are_left_out(
+    models: LlmModels, llm_folder: Path
+) -> None:
+    elsewhere = load_llm(llm_folder)._replace(stores={})
+    with pytest.raises(GateError, match="nothing to judge models on"):
+        models.compare(elsewhere, None, llm_folder.with_name("traces"), 0)

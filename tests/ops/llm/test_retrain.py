@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from feature_store.writers import write_events
@@ -14,7 +16,9 @@ from ops.llm.models import LlmModels
 from ops.llm.retrain import LlmRun, retrain_llm
 from tests.training.persona_llm.models import history
 from training.errors import DatasetError, GateError, RetrainError
+from training.persona_llm.folder import MANIFEST, read_manifest
 from training.persona_llm.registry import LlmRegistry
+from training.persona_llm.traces import load_traces
 from training.registry import Registry
 from training.run_state import Order
 
@@ -58,6 +62,48 @@ def test_a_candidate_waits_where_promotion_is_not_asked_for(shop: Shop) -> None:
     assert shop.models.champion() is None
     lineage = shop.models.registry.version("candidate").tags
     assert lineage["traces_sha256"] == run.state.done["prepare"]["traces_sha256"]
+
+
+@pytest.fixture
+def _anything_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPERSONA_LLM_GATE_ARA_LOSS", "1")
+    monkeypatch.setenv("SIMPERSONA_LLM_GATE_FAILED_RISE", "1")
+
+
+@pytest.mark.usefixtures("_anything_passes")
+def test_the_seed_is_of_the_training_and_moves_no_buyer(shop: Shop) -> None:
+    runs = [shop.retrain(schedule="one-stage-mixed", epochs=1, seed=seed) for seed in (0, 5)]
+    first, second = ({(t.buyer, t.split) for t in load_traces(run.folder / "traces")[0]} for run in runs)
+    assert first == second
+    assert len(shop.models.registry.versions()) == 2, "other weights"
+
+
+@pytest.mark.usefixtures("_anything_passes")
+def test_the_kind_of_the_model_in_use_is_kept_unless_another_is_asked_for(shop: Shop) -> None:
+    again = [
+        msgspec.structs.replace(e, event_id=f"{e.event_id}-2", timestamp=e.timestamp + 86_400_000)
+        for e in history()
+    ]
+    write_events(shop.events, [history(), again])  # a second visit: what came before it is known
+    kinds = []
+    for asked in ({"kind": "before"}, {}, {"kind": "after"}):
+        run = shop.retrain(schedule="one-stage-mixed", epochs=1, seed=len(kinds), **asked)
+        kinds.append(read_manifest(run.folder / "model").config["kind"])
+    assert kinds == ["before", "before", "after"]
+
+
+def test_a_model_in_use_that_cannot_be_judged_is_said_before_the_training(
+    shop: Shop, llm_folder: Path
+) -> None:
+    shutil.copytree(llm_folder, shop.home / "other")
+    manifest = msgspec.structs.replace(read_manifest(llm_folder), split_seed=7)
+    (shop.home / "other" / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    shop.models.promote(shop.models.find(str(shop.home / "other")), over=None)
+    with pytest.raises(GateError, match="were parted by the seed 7, not by 0"):
+        shop.retrain()
+    (state,) = (json.loads(path.read_bytes()) for path in (shop.home / "llm-retrain").glob("*/state.json"))
+    assert state["outcome"] == "failed"
+    assert "train" not in state["done"]
 
 
 def test_data_that_makes_no_model_ends_the_run(shop: Shop) -> None:

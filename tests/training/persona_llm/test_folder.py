@@ -26,6 +26,7 @@ def test_a_model_comes_back_with_its_lineage(llm_folder: Path) -> None:
     assert model.manifest.traces_sha256 == prepared["files"]["traces.parquet"]
     assert model.manifest.codebook_version == load_bundle(starter_bundle_path()).codebook_version
     assert model.manifest.traces == 120
+    assert model.manifest.split_seed == prepared["split_seed"]
     assert len(model.manifest.losses) == sum(stage.epochs for stage in PLAN)
     assert model.config.stages == PLAN
     assert model.base.plans

@@ -22,7 +22,7 @@ SETTINGS = LlmGateSettings()
 
 @pytest.fixture(scope="module")
 def traces(llm_folder: Path) -> list[Trace]:
-    return gate_traces(load_traces(llm_folder.with_name("traces"))[0], "after", SETTINGS, 0)
+    return gate_traces(load_traces(llm_folder.with_name("traces"))[0], ["after"], SETTINGS, 0)
 
 
 def test_a_trained_model_fails_less_often_than_an_untrained_one(
@@ -59,11 +59,11 @@ def test_a_first_model_has_nothing_to_be_worse_than() -> None:
 
 def test_judged_are_test_sessions_with_a_token(traces: list[Trace], llm_folder: Path) -> None:
     assert {trace.split for trace in traces} == {"test"}
-    few = gate_traces(traces, "after", LlmGateSettings(sessions=5), 1)
+    few = gate_traces(traces, ["after"], LlmGateSettings(sessions=5), 1)
     assert len(few) == 5
-    assert few == gate_traces(traces, "after", LlmGateSettings(sessions=5), 1)
-    with pytest.raises(GateError, match="no test session has a token of the kind 'before'"):
-        gate_traces(traces, "before", SETTINGS, 0)
+    assert few == gate_traces(traces, ["after"], LlmGateSettings(sessions=5), 1)
+    with pytest.raises(GateError, match="no test session has a token of the kind 'after' and 'before'"):
+        gate_traces(traces, ["before", "after"], SETTINGS, 0)
 
 
 def test_tokens_of_another_codebook_are_those_that_the_map_gives(traces: list[Trace]) -> None:

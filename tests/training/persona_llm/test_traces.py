@@ -12,7 +12,7 @@ from feature_store.events import Event
 from tests.training.persona_llm.shops import event, shopping_trip
 from training.errors import DatasetError
 from training.persona_llm.goals import OUTCOMES, outcome
-from training.persona_llm.traces import NO_CODE, load_traces, make_traces, save_traces, split_of
+from training.persona_llm.traces import NO_CODE, SPLIT_SEED, load_traces, make_traces, save_traces, split_of
 
 
 def events() -> list[Event]:
@@ -28,7 +28,7 @@ def test_traces_are_written_and_read_back(tmp_path: Path) -> None:
     save_traces(traces, {"seed": 1}, tmp_path)
     read, manifest = load_traces(tmp_path)
     assert read == traces
-    assert manifest["seed"] == 1
+    assert (manifest["seed"], manifest["split_seed"]) == (1, SPLIT_SEED)
     about = manifest["stores"]["acme"]
     assert sum(about["sessions"].values()) == len(traces)
     assert about["with_token"]["after"] == len(traces)
@@ -63,7 +63,7 @@ def test_the_first_session_has_no_token_from_before() -> None:
 def test_all_sessions_of_a_buyer_are_on_one_side_and_sides_have_their_shares() -> None:
     traces = make_traces([events()], encode, min_events=3, seed=1)
     assert all(len({t.split for t in traces if t.buyer == buyer}) == 1 for buyer in {t.buyer for t in traces})
-    sides = [split_of("acme", str(i), seed=3) for i in range(4_000)]
+    sides = [split_of("acme", str(i)) for i in range(4_000)]
     for side, share in {"train": 0.5, "validation": 0.1, "test": 0.4}.items():
         assert sides.count(side) / len(sides) == pytest.approx(share, abs=0.03)
 
@@ -87,6 +87,7 @@ def test_goals_follow_the_seed_and_nobody_elses_sessions() -> None:
         assert trace == everyone[trace.buyer, trace.number]
     other_seed = make_traces([events()], encode, min_events=3, seed=2)
     assert [t.neutral for t in other_seed] != [t.neutral for t in everyone.values()]
+    assert [t.split for t in other_seed] == [t.split for t in everyone.values()], "no seed moves a buyer"
 
 
 def test_a_category_that_is_a_number_is_not_put_into_words() -> None:
