@@ -32,7 +32,7 @@ _PAD, _UNKNOWN, _END = "<|pad|>", "<|unknown|>", "<|end|>"
 
 
 class Base(NamedTuple):
-    """A model (eval mode, float32, CPU) and its tokenizer, which has a padding token; name says which.
+    """A model (eval mode, float32) and its tokenizer, which has a padding token; name says which.
 
     plans: whether it has learned to write a plan before the first action (plans.py).
     """
@@ -46,6 +46,12 @@ class Base(NamedTuple):
 def action_line(action: str) -> str:
     """An action as the text that a model reads and writes."""
     return f"{action}\n"
+
+
+def placed(base: Base) -> Base:
+    """The same base with its model on a GPU, where there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return base._replace(model=base.model.to(device))  # type: ignore[arg-type]
 
 
 def load_base(name: str, seed: int, words: Sequence[str] = ()) -> Base:

@@ -109,14 +109,14 @@ class _Run:
     ) -> None:
         self.base, self.config = base, config
         self.training, self.validation = training, validation
+        # Where the rows begin: of two runs that begin elsewhere none goes on from the other's checkpoint.
+        first = base.model.get_input_embeddings().get_parameter("weight")[token_ids]
+        self.first_rows = first.detach().cpu().numpy().tobytes()
         on_gpu = torch.cuda.is_available()
         self.accelerator = Accelerator(mixed_precision="bf16" if on_gpu else "no", cpu=not on_gpu)
         self.device = self.accelerator.device
         self.model = self.accelerator.prepare_model(_adapted(base, config, token_ids))
         self.token_ids = torch.from_numpy(token_ids).to(self.device)
-        # Where the rows begin: of two runs that begin elsewhere none goes on from the other's checkpoint.
-        first = base.model.get_input_embeddings().get_parameter("weight")[token_ids]
-        self.first_rows = first.detach().cpu().numpy().tobytes()
         self.losses: list[float] = []
         self.best, self.kept = math.inf, dict[str, Tensor]()
         self.given = LANDMARK if config.kind == "early" else 0

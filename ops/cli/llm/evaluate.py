@@ -79,6 +79,12 @@ def evaluate(
     same command goes on. Validation buyers choose the configuration, which is written to choice.json in
     the work folder before the test buyers are opened.
     """
+    if (
+        parts
+        and "in-store" not in parts
+        and (alone := [p for p in ("goals", "profile", "ablations") if p in parts])
+    ):
+        raise click.UsageError(f"--part {alone[0]} stands beside the figures in-store; add --part in-store")
     from ops.llm.evaluate import command_line, material_of, stores_to_hold_out
     from training.evaluation.cells import rounded
     from training.persona_llm.evaluation.plan import Plan

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tests.training.persona_llm.shops import event, shopping_trip
@@ -161,3 +162,40 @@ def test_schedules_take_the_same_number_of_passes() -> None:
             for schedule in ("two-stage", "one-stage-mixed", "one-stage-explicit")
         }
         assert set(passes.values()) == {epochs}
+
+
+def test_a_checkpoint_of_other_traces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from training.persona_llm import train as module
+
+    learn = module._Run._learn
+    steps = 0
+
+    def dying(run: module._Run, *arguments: object) -> None:
+        nonlocal steps
+        if steps == 2:
+            raise KeyboardInterrupt
+        steps += 1
+        learn(run, *arguments)  # type: ignore[arg-type]
+
+    checkpoint = tmp_path / "checkpoint.pt"
+    monkeypatch.setattr(module._Run, "_learn", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_llm(TRACES, config(), checkpoint=checkpoint)
+    monkeypatch.undo()
+    other = [replace(trace, codes=trace.codes | {"after": 3}) for trace in TRACES]
+    with pytest.raises(DatasetError, match="checkpoint of another run"):
+        train_llm(other, config(), checkpoint=checkpoint)
+
+
+def test_with_adapters_the_first_stage_moves_the_rows_of_tokens() -> None:
+    stage = Stage(goals="neutral", trainable="tokens", epochs=1, learning_rate=1e-2)
+    untouched = load_base("small", 0, common_words([trace for trace in TRACES if trace.split == "train"]))
+    ids = add_persona_tokens(untouched, seed=0)
+    trained = train_llm(TRACES, config(stages=(stage,), lora_rank=2)).base.model
+    before, after = weights(untouched.model), weights(trained)
+    table = "model.embed_tokens.weight"
+    moved = (before[table] != after[table]).any(dim=1).nonzero().flatten().tolist()
+    assert {int(ids[1]), int(ids[2])} <= set(moved) <= set(ids.tolist())
+    layers = [name for name in before if "layers" in name]
+    assert layers
+    assert all(torch.equal(before[name], after[name]) for name in layers)

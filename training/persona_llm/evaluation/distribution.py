@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,9 +19,10 @@ _START: Final = len(ACTIONS)
 
 
 def distribution(
-    real: Sessions, simulated: Sessions, training: Sessions, codes: Sequence[int]
+    real: Sessions, simulated: Sessions, known: Collection[tuple[str, ...]], codes: Sequence[int]
 ) -> dict[str, float]:
-    """The measures below, of simulated sessions beside the real ones; codes: of each simulated session.
+    """The measures below, of simulated sessions beside the real ones; known: the training sessions; codes: of
+    each simulated session.
 
     The measures of replayed or of other real sessions say how near one can come.
     """
@@ -30,7 +31,7 @@ def distribution(
         "length_distance": float(wasserstein_distance([len(s) for s in real], [len(s) for s in simulated])),
         "pages": pages_divergence(real, simulated),
         "transitions": transition_distance(real, simulated),
-        "novelty": novelty(simulated, training),
+        "novelty": novelty(simulated, known),
         "between_codes": between_codes(simulated, codes),
     }
 
@@ -67,9 +68,8 @@ def _moves(sessions: Sessions) -> Floats:
     return out
 
 
-def novelty(simulated: Sessions, training: Sessions) -> float:
+def novelty(simulated: Sessions, known: Collection[tuple[str, ...]]) -> float:
     """Share of simulated sessions whose actions no training session has in that order."""
-    known = {tuple(session) for session in training}
     return float(np.mean([tuple(session) not in known for session in simulated]))
 
 

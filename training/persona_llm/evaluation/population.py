@@ -2,67 +2,101 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.bootstrap import interval
 from training.persona_llm.evaluation import measures as m
-from training.persona_llm.evaluation.distribution import distribution, novelty, times_to_cart
+from training.persona_llm.evaluation.distribution import distribution, times_to_cart
 from training.persona_llm.evaluation.pairings import paired_codes
 from training.persona_llm.evaluation.plan import Pairing
 from training.persona_llm.evaluation.settings import Setting
+from training.persona_llm.evaluation.walks import partners
 
 Ints = NDArray[np.int64]
 
 _SHOWN: Final = 10
+_SAMPLES: Final = 100
+"""Of buyers, for measures that are slow."""
 _SEED: Final = 0
 
 
-def populations(setting: Setting) -> dict[str, Any]:
-    """Distribution measures of each population, means over stores: agents with the token and without, the
-    chains, replayed sessions, and the real sessions themselves (length and between_codes of their own)."""
+def populations(setting: Setting) -> dict[str, dict[str, Any]]:
+    """Distribution measures of each population with intervals, means over stores: agents with the token and
+    without, the chains, replayed sessions, and the real sessions themselves (length and between_codes of
+    their own). Samples draw buyers store by store; both sides of a distance are of the same buyers."""
     part = setting.parts[0]
     pairings: dict[str, Pairing] = {"model": "matched", "no token": "none"}
     agents = {
         name: [[run.actions for run in runs] for runs in setting.simulated(pairing)]
         for name, pairing in pairings.items()
     }
-    found = {"real": [t.actions for t in setting.judged.traces]} | {
-        name: sessions[0] for name, sessions in (agents | part.walked).items() if sessions
-    }
+    real = [trace.actions for trace in setting.judged.traces]
     codes = [trace.codes[part.kind] for trace in setting.judged.traces]
-    told = {}
-    for name, sessions in found.items():
-        each = []
-        for store in range(len(setting.judged.stores)):
-            mine = np.flatnonzero(setting.judged.store == store).tolist()
-            training = [t.actions for t in part.training if t.store == setting.judged.stores[store]]
-            each.append(
-                distribution(
-                    [setting.judged.traces[i].actions for i in mine],
-                    [sessions[i] for i in mine],
-                    training,
-                    [codes[i] for i in mine],
-                )
+    known = [
+        frozenset(tuple(t.actions) for t in part.training if t.store == store)
+        for store in setting.judged.stores
+    ]
+    samples = _samples(setting)
+
+    def measured(sessions: Sequence[Sequence[str]], sample: Sequence[list[int]]) -> dict[str, float]:
+        each = [
+            distribution(
+                [real[i] for i in mine], [sessions[i] for i in mine], known[store], [codes[i] for i in mine]
             )
-        told[name] = {key: float(np.nanmean([one[key] for one in each])) for key in each[0]}
+            for store, mine in enumerate(sample)
+        ]
+        return {key: float(np.nanmean([one[key] for one in each])) for key in each[0]}
+
+    told = {}
+    found = {name: sessions[0] for name, sessions in (agents | part.walked).items() if sessions}
+    for name, sessions in ({"real": real} | found).items():
+        each = [measured(sessions, sample) for sample in samples]
+        told[name] = {
+            key: interval(each[0][key], np.array([one[key] for one in each[1:]]))._asdict() for key in each[0]
+        }
     return told
 
 
+def _samples(setting: Setting) -> list[list[list[int]]]:
+    """The judged sessions as they are, then those of buyers drawn anew; a list of sessions a store each."""
+    judged, random = setting.judged, np.random.default_rng(_SEED)
+    of_buyer: dict[int, list[int]] = defaultdict(list)
+    for i, buyer in enumerate(judged.buyer.tolist()):
+        of_buyer[buyer].append(i)
+    buyers = [np.unique(judged.buyer[judged.store == store]) for store in range(len(judged.stores))]
+    drawn = [buyers] + [[random.choice(mine, len(mine)) for mine in buyers] for _ in range(_SAMPLES)]
+    return [[[i for buyer in mine.tolist() for i in of_buyer[buyer]] for mine in sample] for sample in drawn]
+
+
 def time_to_cart(setting: Setting) -> dict[str, Any]:
-    """Quartiles of the seconds to the first cart, of real and of simulated sessions with one."""
-    runs = setting.simulated("matched")[0]
-    both = {
-        "real": times_to_cart([trace.steps for trace in setting.judged.traces]),
-        "model": times_to_cart([run.steps for run in runs]),
+    """Quartiles of the seconds to the first cart with intervals by buyer: of real sessions with one, of
+    simulated ones, and of training sessions of the same codes (replay)."""
+    part, random = setting.parts[0], np.random.default_rng(_SEED)
+    traces = setting.judged.traces
+    beside = partners(traces, part.training, part.kind, random, by_store=part.in_store)
+    found = {
+        "real": [trace.steps for trace in traces],
+        "model": [run.steps for run in setting.simulated("matched")[0]],
+        "replay": [trace.steps for trace in beside],
     }
-    return {
-        name: {"sessions": len(times), "quartiles": np.percentile(times, (25, 50, 75)).tolist()}
-        for name, times in both.items()
-        if len(times)
-    }
+    samples = [[i for mine in sample for i in mine] for sample in _samples(setting)]
+    told: dict[str, Any] = {}
+    for name, sessions in found.items():
+        times = [times_to_cart([steps]) for steps in sessions]
+        each = [np.concatenate([times[i] for i in sample]) for sample in samples]
+        if min(map(len, each)) == 0:
+            continue
+        quartiles = np.array([np.percentile(one, (25, 50, 75)) for one in each])
+        told[name] = {
+            "sessions": len(each[0]),
+            "quartiles": [interval(values[0], values[1:])._asdict() for values in quartiles.T],
+        }
+    return told
 
 
 def loop_on_actions(setting: Setting) -> dict[str, Any]:
@@ -76,6 +110,7 @@ def loop_on_actions(setting: Setting) -> dict[str, Any]:
     sessions = {
         "model": [[run.actions for run in runs] for runs in setting.simulated("matched")],
         "markov_code": part.walked["markov_code"],
+        "markov_planned": part.walked["markov_planned"],
         "replay": part.walked["replay"],
     }
     dealt = paired_codes(judged, "after", "random", _SEED)
@@ -90,10 +125,14 @@ def loop_on_actions(setting: Setting) -> dict[str, Any]:
         "type": {
             name: _agree(setting, types[given], [types[one] for one in each]) for name, each in came.items()
         },
-        "novelty": float(
-            np.mean([novelty(one, [t.actions for t in part.training]) for one in sessions["model"]])
-        ),
+        "novelty": _novelty(setting, sessions["model"]),
     }
+
+
+def _novelty(setting: Setting, each: Sequence[Sequence[Sequence[str]]]) -> dict[str, float]:
+    known = frozenset(tuple(trace.actions) for trace in setting.parts[0].training)
+    new = np.mean([[tuple(actions) not in known for actions in sessions] for sessions in each], axis=0)
+    return setting.estimate(lambda w: m.by_buyer(setting.judged, new, w))._asdict()
 
 
 def _agree(setting: Setting, given: Ints, came: Sequence[Ints]) -> dict[str, float]:

@@ -77,14 +77,23 @@ def _head(report: Figures) -> Iterator[str]:
         yield f"| {name} | {store['buyers']} | {' | '.join(map(str, sessions))} | {' | '.join(rates)} |"
     yield "\nSources: " + "; ".join(report["sources"]) + ".\n"
     chosen = choice["chosen"]
+    plans = (
+        "The model writes a plan before the first action, and agents are held to it "
+        "([ADR 32](adr/0032-a-persona-llm-plans-before-it-acts.md))."
+        if chosen["config"]["plans"]
+        else "The model writes no plan."
+    )
+    yield f"{plans}\n"
     yield (
-        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: "
-        f"{_model(chosen)}, temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed "
-        f"{choice['fixed_at']}, test buyers first opened {choice['opened_at']}).\n"
+        f"**Validation chose, then test was read.** Rule: {choice['rule']}. Chosen: {_model(chosen)}, "
+        f"temperature {chosen['temperature']}, guidance {chosen['guidance']} (fixed {choice['fixed_at']}, "
+        f"test buyers first opened {choice['opened_at']}).\n"
     )
     yield (
-        "How agents are judged: [ADR 27](adr/0027-how-agents-are-judged.md). What was tried before, and what "
-        "of test had been seen by then: [ADR 28](adr/0028-how-the-persona-llm-is-trained.md).\n"
+        "How agents are judged: [ADR 27](adr/0027-how-agents-are-judged.md). What was tried before, and how "
+        "often test buyers of the committed evaluation had been read by then: "
+        "[ADR 28](adr/0028-how-the-persona-llm-is-trained.md) and "
+        "[ADR 32](adr/0032-a-persona-llm-plans-before-it-acts.md).\n"
     )
     yield header("model", "temperature", "guidance", "ARA % on validation", "stores held out")
     for one in choice["candidates"]:

@@ -29,7 +29,7 @@ from inference.publish import write_whole
 from training.errors import EvaluationError
 from training.evaluation.plan import NO_TYPES
 from training.persona_llm.agents import Run, Shopper, simulate
-from training.persona_llm.base import Base, load_base
+from training.persona_llm.base import Base, load_base, placed
 from training.persona_llm.config import LlmConfig, stages
 from training.persona_llm.evaluation.material import Material
 from training.persona_llm.evaluation.measures import Judged
@@ -186,7 +186,8 @@ class Runs:
             base = load_base(fit.base, fit.seed, kept["words"])
             add_persona_tokens(base, seed=fit.seed)
             base.model.load_state_dict(kept["state"])
-            self._loaded = fit, base._replace(model=base.model.eval(), plans=_config(fit).plans)
+            base = base._replace(model=base.model.eval(), plans=_config(fit).plans)
+            self._loaded = fit, placed(base)
         return self._loaded[1]
 
     def _train(self, fit: Fit, path: Path) -> None:

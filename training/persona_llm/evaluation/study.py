@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from training.errors import EvaluationError
 from training.evaluation import bootstrap
 from training.evaluation.choice import ChoiceFile
+from training.persona_llm.agents import Agent, Run, Shopper
 from training.persona_llm.evaluation import measures as m
 from training.persona_llm.evaluation.bars import bars
 from training.persona_llm.evaluation.circular import expressiveness
@@ -36,6 +37,7 @@ from training.persona_llm.evaluation.runs import Runs
 from training.persona_llm.evaluation.settings import Setting
 from training.persona_llm.loop import loop_figures
 from training.persona_llm.making import device_name
+from training.persona_llm.storefront import Goal
 from training.persona_llm.traces import describe
 
 Tell = Callable[[str], None]
@@ -199,14 +201,23 @@ class _Figures:
         found["distribution"] = populations(setting)
         found["time_to_cart"] = time_to_cart(setting)
         found["examples"] = examples(setting)
-        found["live_path"] = loop_figures(
-            setting.simulated("matched")[0],
-            setting.judged.traces,
+        looped, chain = self._looped(setting.simulated("matched")[0]), self._looped(_as_runs(setting))
+        for kind in ("code", "type"):
+            if looped[kind]:
+                looped[kind]["markov_code"] = chain[kind]["simulated"]
+        found["live_path"] = looped
+        return found
+
+    def _looped(self, runs: Sequence[Run]) -> dict[str, Any]:
+        """The loop by the fold and the encoder that serve."""
+        fit = self.chosen.fit(seed=self.plan.seeds[0])
+        return loop_figures(
+            runs,
+            self.runs.judged(fit, "test").traces,
             self.runs.bundle(None).folder,
-            first,
+            fit.seed,
             currencies={name: store.currency for name, store in self.runs.stores.items()},
         )
-        return found
 
     def _prediction(self) -> dict[str, Any]:
         self.tell("prediction")
@@ -240,6 +251,21 @@ class _Figures:
             "tasks": len(tasks),
             "tasks_left": sum(not self.runs.path(task).exists() for task in tasks),
         }
+
+
+def _as_runs(setting: Setting) -> list[Run]:
+    """The walks of the chain of the code as an agent's, so that they have items and dwells."""
+    part, runs = setting.parts[0], []
+    for i, (trace, actions) in enumerate(
+        zip(setting.judged.traces, part.walked["markov_code"][0], strict=True)
+    ):
+        shopper = Shopper(trace.store, trace.codes[part.kind], Goal(trace.neutral, None))
+        agent = Agent(shopper, setting.runs.stores[trace.store], part.fit.seed, i)
+        for action in actions:
+            if agent.end is None:
+                agent.act(action)
+        runs.append(Run(shopper, agent.end or "limit", agent.steps, agent.refused))
+    return runs
 
 
 def _fits(chosen: Chosen) -> list[Fit]:

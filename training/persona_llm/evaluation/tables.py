@@ -55,6 +55,12 @@ def circular(report: Figures) -> Iterator[str]:
         "baselines know the other stores only. The paper's figures are of other data: a bar, not a "
         "comparison.\n"
     )
+    yield (
+        "Agents that plan are held to their plan. What that is worth by itself is shown by the chain of the "
+        "code, held to the plan of a training session of the code, and by agents that write a plan and are "
+        "not held to it, as under vLLM or transformers. The line of words says the stratum itself, as the "
+        "look-up does.\n"
+    )
     settings = [name for name in _TITLES if name in report]
     yield header("", *(_TITLES[name] for name in settings), "paper, held out")
     for key, title in _CONTENDERS.items():
@@ -95,7 +101,10 @@ def _setting(title: str, part: Figures) -> Iterator[str]:
         rates = found["rates"]
         said = [" / ".join(f"{100 * rate:.0f}" for rate in rates[name]) for name in ("real", *names)]
         yield f"| {cell} | {found['sessions']} | {' | '.join(said)} |"
-    yield "\nLog-likelihood of an action, nats, neutral goals:\n"
+    yield (
+        "\nLog-likelihood of an action, nats, neutral goals; of a model that plans a lower bound (plans "
+        "with the session's own aims only):\n"
+    )
     likelihood = part["likelihood"]
     yield header("", "mean", "model less it")
     for name, figure in likelihood["an action"].items():
@@ -118,8 +127,8 @@ def prediction(report: Figures) -> Iterator[str]:
             "Strata are quarters of a forecast made before the session (gradient boosting, fitted on "
             "training buyers), within each store. Spread kept: slope of the contender's rates on the real "
             "ones over the quarters; 1 keeps all of it, 0 none. ARA says nothing here: the base rate alone "
-            "is near. The early agents also read the three actions, so a shuffled token need not fall to "
-            "0.\n"
+            "is near. Log-likelihoods of a model that plans are lower bounds. The early agents also read the "
+            "three actions, so a shuffled token need not fall to 0.\n"
         )
     for kind, part in told.items():
         seeds = ", ".join(map(str, part["seeds"]))
@@ -214,13 +223,13 @@ def populations(report: Figures) -> Iterator[str]:
     columns = list(next(iter(found.values())))
     yield header("", *columns)
     for name, row in found.items():
-        yield f"| {name} | {' | '.join(f'{row[column]:.3f}' for column in columns)} |"
-    times = report.get("time_to_cart", {})
-    told = "; ".join(
-        f"{name} {', '.join(f'{second:.0f}' for second in one['quartiles'])} s ({one['sessions']} sessions)"
-        for name, one in times.items()
-    )
-    yield f"\nTime to the first cart, quartiles: {told}.\n"
+        yield f"| {name} | {' | '.join(percent(row[c], factor=1.0, digits=3) for c in columns)} |"
+    yield "\nSeconds to the first cart, of sessions with one; replay is of training sessions of the codes:\n"
+    yield header("", "sessions", "a quarter", "half", "three quarters")
+    for name, one in report.get("time_to_cart", {}).items():
+        quartiles = " | ".join(percent(second, factor=1.0, digits=0) for second in one["quartiles"])
+        yield f"| {name} | {one['sessions']} | {quartiles} |"
+    yield ""
 
 
 def loop(report: Figures) -> Iterator[str]:
@@ -234,7 +243,7 @@ def loop(report: Figures) -> Iterator[str]:
         "A code goes into an agent; its session is encoded; is it the same code? First, by an encoder on "
         f"the session's actions alone ({on_actions['codes']} codes, eight types; seeds "
         f"{', '.join(map(str, on_actions['seeds']))}): replaying a training session of the code returns it "
-        f"by construction, so novelty stands beside: {100 * on_actions['novelty']:.1f} % of the agents' "
+        f"by construction, so novelty stands beside: {percent(on_actions['novelty'])} % of the agents' "
         "sessions equal no training session.\n"
     )
     yield header("", "code %", "type %")
@@ -246,10 +255,11 @@ def loop(report: Figures) -> Iterator[str]:
             f"\nThen by the fold and the encoder that serve: {live['runs']:,} simulated sessions as events "
             "of the contract, encoded by the encoder whose codes went in. `simpersona llm loop` sends such "
             "sessions through Kafka and workers and compares code by code. These codes know a buyer's "
-            "products and other sessions, so not even real sessions (replay) return all of them.\n"
+            "products and other sessions, so not even real sessions (replay) return all of them. The chain "
+            "of the code plays in the same storefront.\n"
         )
         yield header("", "code %", "type %")
-        for name in ("simulated", "replay"):
+        for name in ("simulated", "markov_code", "replay"):
             kinds = [percent(live[kind][name]) if live[kind] else "-" for kind in ("code", "type")]
             yield f"| {name} | {' | '.join(kinds)} |"
         chances = [f"{100 * live[kind]['chance']:.1f}" if live[kind] else "-" for kind in ("code", "type")]
