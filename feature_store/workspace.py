@@ -13,6 +13,21 @@ from filelock import FileLock, Timeout
 from feature_store.errors import OutputError
 
 
+def make_parent(out: Path) -> None:
+    """Make the folder that a result is to lie in, before the time is spent on the result.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    folder = out.absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"{out} cannot be written: {folder} is no folder") from None
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
 @contextmanager
 def workspace(out: Path) -> Iterator[Path]:
     """A folder beside `out`, empty at first, gone at the end; `publish` moves what was made there to `out`.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import getpass
 import socket
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -88,7 +89,8 @@ class LlmModels:
         """Make a version the one in use.
 
         Raises:
-            ModelsError: `over`, None for no champion, is not the champion any more.
+            ModelsError: `over`, None for no champion, is not the champion any more, or the home cannot be
+                written.
         """
         with self._moving():
             champion = self.champion()
@@ -112,7 +114,7 @@ class LlmModels:
         """Make the champion's predecessor champion again; returns (from, to).
 
         Raises:
-            ModelsError: there is no champion, or it replaced none.
+            ModelsError: there is no champion, it replaced none, or the home cannot be written.
         """
         with self._moving():
             champion = self.champion()
@@ -125,8 +127,14 @@ class LlmModels:
             self.registry.give("champion", before.number)
             return champion, self.registry.version(before.number)
 
-    def _moving(self) -> AbstractContextManager[None]:
-        return sole_holder(self._home / "llm" / ".moving", "a promotion of a persona LLM")
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        lock = self._home / "llm" / ".moving"
+        try:
+            with sole_holder(lock, "a promotion of a persona LLM"):
+                yield
+        except OSError as error:
+            raise ModelsError(f"{lock.parent} cannot be written: {error.strerror or error}") from error
 
 
 def verdicts_on(figures: tuple[LlmFigures | None, LlmFigures]) -> list[Verdict]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.errors import OutputError
-from feature_store.workspace import publish, workspace
+from feature_store.workspace import make_parent, publish, workspace
 
 _HOLD = """
 import sys, time
@@ -61,6 +61,17 @@ def test_a_killed_job_is_tidied_up_by_the_next_and_a_living_one_is_left_alone(tm
     with workspace(out) as work:
         assert [path.name for path in work.iterdir()] == [".lock"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_result_is_made_or_said_to_be_impossible(tmp_path: Path) -> None:
+    make_parent(tmp_path / "new" / "folder" / "out.parquet")
+    make_parent(tmp_path / "new" / "folder" / "out.parquet")
+    assert [path.name for path in (tmp_path / "new" / "folder").parent.iterdir()] == ["folder"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/out\.parquet cannot be written: .*file is no folder"):
+        make_parent(tmp_path / "file" / "out.parquet")
+    with pytest.raises(OutputError, match=r"cannot be written: Not a directory"):
+        make_parent(tmp_path / "file" / "folder" / "out.parquet")
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

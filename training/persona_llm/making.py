@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 import torch
 
+from feature_store.workspace import make_parent
 from inference.graph import CODES
 from training.persona_llm.base import SMALL
 from training.persona_llm.config import LlmConfig, Schedule, stages
@@ -58,7 +59,7 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
     check_absent(out)
     traces, about = load_traces(prepared)
     stores = load_stores(prepared / STORES)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    make_parent(out)
     began = time.monotonic()
     with quiet():
         trained = train_llm(

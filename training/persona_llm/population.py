@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_store.events import Event
+from feature_store.workspace import publish, workspace
 from inference.assignment import token
-from inference.publish import write_whole
 from training.errors import DatasetError
 from training.persona_llm.actions import ADD, CHECKOUT, PURCHASE
 from training.persona_llm.agents import ENDS, Run, Shopper
@@ -122,7 +122,11 @@ def describe_runs(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def save_visits(came: Sequence[Visit], about: dict[str, Any], path: Path) -> None:
-    """Write visits as parquet, one row each, whole or not at all; `about` goes into the file's metadata."""
+    """Write visits as parquet, one row each, whole or not at all; `about` goes into the file's metadata.
+
+    Raises:
+        OutputError: the disk is full, or `path` cannot be written.
+    """
     rows = [
         {
             "store": run.shopper.store,
@@ -139,11 +143,10 @@ def save_visits(came: Sequence[Visit], about: dict[str, Any], path: Path) -> Non
         }
         for run, buyer, started in came
     ]
-    table = pa.Table.from_pylist(rows)
-    sink = pa.BufferOutputStream()
-    metadata = {_ABOUT: json.dumps(about).encode()}
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
-    write_whole(path, sink.getvalue().to_pybytes())
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({_ABOUT: json.dumps(about).encode()})
+    with workspace(path) as work:
+        pq.write_table(table, work / "visits.parquet", compression="zstd")
+        publish(work / "visits.parquet", path)
 
 
 def load_visits(path: Path) -> tuple[list[Visit], dict[str, Any]]:

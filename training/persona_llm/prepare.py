@@ -15,7 +15,7 @@ import structlog
 import xxhash
 
 from feature_store.events import Event, encode_event, record_key
-from feature_store.workspace import publish, workspace
+from feature_store.workspace import make_parent, publish, workspace
 from inference.bundle import Bundle
 from inference.onnx_encoder import OnnxEncoder
 from training.errors import DatasetError
@@ -60,7 +60,7 @@ def prepare(
     """
     if out.exists():
         raise DatasetError(f"{out} is there already; remove it or name another folder")
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    make_parent(out)
     encoder = OnnxEncoder(bundle)
     with workspace(out) as work:
         parts = _Parts(work / "parts")

@@ -25,9 +25,11 @@ def export(model: str, out: Path, figures: Path | None, as_json: bool) -> None:
     Weights as safetensors, the tokenizer with the persona tokens, generation settings and a model card.
     docs/simulators.md says how to use it.
     """
+    from feature_store.workspace import make_parent
     from ops.llm.models import open_llm
     from training.persona_llm.export import export_llm, read_figures
 
+    make_parent(out)
     read = None if figures is None else read_figures(figures)
     loaded = open_llm(model)
     files = export_llm(loaded, out, read)

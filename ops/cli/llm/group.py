@@ -20,10 +20,31 @@ COMMANDS: Final[dict[str, str]] = {
     "train": "ops.cli.llm.train:train",
 }
 """Command -> module:attribute."""
+NEEDED: Final[dict[str, str]] = {
+    "accelerate": "accelerate",
+    "gguf": "gguf",
+    "gymnasium": "gymnasium",
+    "llguidance": "llguidance",
+    "matplotlib": "matplotlib",
+    "mlflow": "mlflow",
+    "onnx": "onnx",
+    "onnxscript": "onnxscript",
+    "peft": "peft",
+    "safetensors": "safetensors",
+    "scikit-learn": "sklearn",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+"""Package -> module, of the extras `training` and `llm`."""
 
 
 @click.group(cls=LazyGroup, modules=COMMANDS)
 def llm() -> None:
     """Shopping agents that behave as a store's real shoppers do, code by code."""
-    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
-        raise click.UsageError("the persona LLM needs: pip install 'simpersona[training,llm]'")
+    missing = [package for package, module in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise click.UsageError(
+            f"{', '.join(missing)} not installed; the persona LLM needs: "
+            "pip install 'simpersona[training,llm]'"
+        )

@@ -111,6 +111,7 @@ def simulate(
     the counts are shown. Tokens of a bundle with another codebook version than the model's are mapped
     through the registry's alignment, or refused.
     """
+    from feature_store.workspace import make_parent
     from feature_store.writers import write_events
     from inference.answering import answering_bundle
     from inference.bundle import load_bundle
@@ -120,6 +121,8 @@ def simulate(
     from training.persona_llm.chat import Chat, ChatSettings
     from training.persona_llm.population import save_visits
 
+    for path in filter(None, (out, events)):
+        make_parent(path)
     loaded = open_llm(model)
     encoder = load_bundle(bundle or answering_bundle())
     asked = Asked(store, n, seed, goal, source, as_store, temperature, guidance)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from feature_store.errors import SimpersonaError
+from feature_store.errors import OutputError, SimpersonaError
 from feature_store.writers import write_events
-from ops.cli.llm.group import llm
+from ops.cli.llm.group import NEEDED, llm
 from tests.training.persona_llm.models import history
+
+PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +101,43 @@ def test_what_is_wrong_is_said_in_one_line(arguments: tuple[str, ...], said: str
     with pytest.raises(SimpersonaError, match=said) as caught:
         call(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prepare", "events.ndjson", "--out"),
+        ("train", "TRACES", "--out"),
+        ("simulate", "--model", "MODEL", "--store", "acme", "-n", "1", "--out"),
+        ("simulate", "--model", "MODEL", "--store", "acme", "-n", "1", "--events"),
+        ("export", "MODEL", "--out"),
+    ],
+)
+@pytest.mark.parametrize("where", ["events.ndjson/out.ndjson", "events.ndjson/folder/out.ndjson"])
+def test_a_place_that_cannot_be_written_is_said_in_one_line(
+    llm_folder: Path, arguments: tuple[str, ...], where: str
+) -> None:
+    folders = {"MODEL": str(llm_folder), "TRACES": str(llm_folder.with_name("traces"))}
+    with pytest.raises(OutputError, match=r"out\.ndjson cannot be written: .*(no folder|Not a directory)"):
+        call(*(folders.get(argument, argument) for argument in arguments), where)
+
+
+def test_what_is_needed_is_what_the_extras_install() -> None:
+    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    named = {re.match(r"[\w-]+", line)[0] for line in [*extras["training"], *extras["llm"]]}  # type: ignore[index]
+    assert set(NEEDED) == named
+
+
+@pytest.mark.parametrize("package", sorted(NEEDED))
+def test_a_package_that_is_missing_is_named_with_what_installs_it(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    gone = NEEDED[package]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == gone else found(name))
+    result = call("simulate", "--store", "acme")
+    assert result.exit_code == 2
+    assert f"Error: {package} not installed; the persona LLM needs: pip install" in result.output
 
 
 def test_a_population_of_nobody_and_a_store_without_a_name_are_bad_usage() -> None:

@@ -80,6 +80,13 @@ def test_promotion_and_rollback(models: LlmModels, llm_folder: Path, tmp_path: P
         models.rollback()
 
 
+def test_a_home_that_cannot_be_written_is_said(models: LlmModels, llm_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    here = LlmModels(models.registry, models.encoders, tmp_path / "home")
+    with pytest.raises(ModelsError, match=r"home/llm cannot be written: Not a directory"):
+        here.promote(models.find(str(llm_folder)), over=models.champion())
+
+
 def test_what_is_no_version_or_no_model_is_named(models: LlmModels, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no version nonsense"):
         models.find("nonsense")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from feature_store.behavior import SESSION_GAP_MS
+from feature_store.errors import OutputError
 from feature_store.identity import PlainIds
 from feature_store.sources import open_events
 from feature_store.writers import write_events
@@ -20,6 +21,7 @@ from ops.cli.llm.train import train
 from ops.llm.simulate import Asked, as_events, own_agents, populate
 from ops.store_mix import mix_of
 from tests.inference.bundles import make_bundle
+from tests.training.test_registry import full_disk
 from training.errors import CodebookError, DatasetError, ExportError
 from training.persona_llm.agents import ENDS, End, Run, Shopper
 from training.persona_llm.folder import PersonaLlm, load_llm
@@ -128,6 +130,16 @@ def test_visits_are_written_and_read_back(model: PersonaLlm, tmp_path: Path) -> 
     (tmp_path / "other.parquet").write_bytes(b"")
     with pytest.raises(DatasetError, match="holds no simulated sessions"):
         load_visits(tmp_path / "other.parquet")
+
+
+def test_a_full_disk_leaves_no_sessions(model: PersonaLlm, tmp_path: Path) -> None:
+    visits, about = go(model)
+    with (
+        full_disk(1_000),
+        pytest.raises(OutputError, match=r"simulated\.parquet cannot be written"),
+    ):
+        save_visits(visits, about, tmp_path / "simulated.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_the_model_does_not_know_is_refused(model: PersonaLlm) -> None:
