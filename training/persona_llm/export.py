@@ -15,7 +15,7 @@ from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS, ADD, LEAVE, PURCHASE
 from training.persona_llm.base import SMALL, SMOLLM2, action_line
 from training.persona_llm.folder import PersonaLlm, check_absent
-from training.persona_llm.plans import plan_line
+from training.persona_llm.plans import AIMED, WITHIN, plan_line
 from training.persona_llm.prepare import STORES
 from training.persona_llm.prompts import prompt_text
 from training.persona_llm.storefront import STEP_LIMIT
@@ -103,6 +103,7 @@ def model_card(model: PersonaLlm, figures: Mapping[str, Any] | None) -> str:
         prompt=prompt_text("SHOP", "Visit the shop.", 17),
         actions=", ".join(f"`{action}`" for action in ACTIONS),
         leave=action_line(LEAVE).rstrip(),
+        pattern=answer_pattern(plans=config.plans),
         goes_on=_PLANS if config.plans else "The model goes on with",
         kind=config.kind,
         known=_KNOWN[config.kind],
@@ -119,6 +120,12 @@ def model_card(model: PersonaLlm, figures: Mapping[str, Any] | None) -> str:
     )
 
 
+def answer_pattern(*, plans: bool) -> str:
+    """A regular expression that every answer of a model fulfils, newlines written as \\n."""
+    plan = f"({'|'.join(AIMED)})({'|'.join(line.rstrip() for line in WITHIN)})\\n" if plans else ""
+    return f"{plan}(({'|'.join(ACTIONS)})\\n)+"
+
+
 def _figures(figures: Mapping[str, Any] | None) -> str:
     if figures is None:
         return "No evaluation was given to the export; `simpersona llm evaluate` makes one."
@@ -129,7 +136,10 @@ def _figures(figures: Mapping[str, Any] | None) -> str:
             rows.append(f"| {setting.replace('_', ' ')}: {name} | {value:.3f} | {low:.3f} to {high:.3f} |")
     if not rows:
         raise ExportError("the evaluation holds no figures in_store or held_out; give evaluation-llm.json")
-    return "\n".join(["| figure | value | 95 % interval |", "|---|---|---|", *rows])
+    command = figures.get("command", "simpersona llm evaluate")
+    made = f"`{command}`, on {figures.get('device', 'a device not told')}"
+    said = f"Of models that the evaluation trained itself, not of this one: {made}.\n"
+    return "\n".join([said, "| figure | value | 95 % interval |", "|---|---|---|", *rows])
 
 
 def _estimates(figures: Mapping[str, Any], path: Sequence[str]) -> list[tuple[str, Figure]]:
@@ -176,7 +186,11 @@ version is another shopper under the same name: map it first, or do not use it.
 {prompt}```
 
 The prompt ends in a newline. {goes_on} one action a line until `{leave}`. Actions: {actions}.
-Hold decoding to these lines (a grammar), and stop at `{leave}`. Add no other special tokens.
+Hold decoding to this regular expression, and stop at `{leave}`. Add no other special tokens.
+
+```
+{pattern}
+```
 
 ## Data
 

@@ -14,6 +14,7 @@ from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS
 from training.persona_llm.export import CARD, export_llm, model_card, read_figures
 from training.persona_llm.folder import load_llm
+from training.persona_llm.plans import plan_line
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "simulators.md"
 EXAMPLES = re.findall(r"(?s)```python\n(.*?)```", PAGE.read_text())
@@ -85,6 +86,12 @@ def test_the_card_names_data_codebook_licence_and_limits(exported: Path, llm_fol
     ):
         assert said in card
     assert "No evaluation was given" in card
+    pattern = re.search(r"(?m)^\(plan: .*\+$", card)
+    assert pattern
+    answer = plan_line(["home", "leave"]) + "home\nleave\n"
+    assert re.fullmatch(pattern[0], answer)
+    assert not re.fullmatch(pattern[0], answer.replace("home", "abroad"))
+    assert not re.fullmatch(pattern[0], answer.replace("look", "look, add"))
 
 
 def test_the_card_has_the_figures_of_an_evaluation(llm_folder: Path, tmp_path: Path) -> None:
@@ -93,6 +100,7 @@ def test_the_card_has_the_figures_of_an_evaluation(llm_folder: Path, tmp_path: P
     path.write_text(json.dumps({"held_out": {"ara": ara}, "device": "a CPU"}))
     card = model_card(load_llm(llm_folder), read_figures(path))
     assert "| held out: ara matched | 0.861 | 0.850 to 0.874 |" in card
+    assert "not of this one: `simpersona llm evaluate`, on a CPU." in card
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
