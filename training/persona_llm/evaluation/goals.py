@@ -57,14 +57,14 @@ def failures(setting: Setting) -> dict[str, Any]:
     told: dict[str, Any] = {"tasks": {}, "ends": {}}
     shares: dict[str, Floats] = {}
     for name, pairing in pairs.items():
-        runs = setting.simulated(pairing, "explicit")
-        if not runs:
+        runs, neutral = setting.simulated(pairing, "explicit"), setting.simulated(pairing)
+        if not runs or not neutral:
             return {}
         failed = np.mean([[run.end in FAILED for run in seed] for seed in runs], axis=0)
         shares[name] = failed
         told[name] = setting.estimate(_among(setting, asked, failed))._asdict()
         told["ends"][name] = {
-            "neutral": _ends(setting, setting.simulated(pairing)),
+            "neutral": _ends(setting, neutral),
             "explicit": _ends(setting, runs),
         }
         told["tasks"][name] = {
@@ -76,11 +76,11 @@ def failures(setting: Setting) -> dict[str, Any]:
         }
     with_token, without = (_among(setting, asked, shares[name]) for name in pairs)
     told["fewer"] = setting.estimate(lambda w: 1 - with_token(w) / np.maximum(without(w), 1e-9))._asdict()
-    told["short_of_the_session"] = {
-        name: setting.estimate(_among(setting, asked, short))._asdict()
-        for name, pairing in pairs.items()
-        if len(short := _short(setting, pairing))
-    }
+    short = {name: _among(setting, asked, _short(setting, pairing)) for name, pairing in pairs.items()}
+    told["short_of_the_session"] = {name: setting.estimate(one)._asdict() for name, one in short.items()}
+    told["fewer_short"] = setting.estimate(
+        lambda w: 1 - short["token"](w) / np.maximum(short["no_token"](w), 1e-9)
+    )._asdict()
     return told
 
 
@@ -93,8 +93,6 @@ def _short(setting: Setting, pairing: Pairing) -> Floats:
             np.mean([outcome_of(seed[i].actions) > trace.outcome for seed in runs])
             for i, trace in enumerate(traces)
         ]
-        if runs
-        else []
     )
 
 

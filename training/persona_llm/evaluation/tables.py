@@ -183,7 +183,11 @@ def goals(report: Figures) -> Iterator[str]:
             cells = [percent(failed[name]), *(percent(failed["tasks"][name][task]) for task in tasks)]
             cells.append(percent(failed["short_of_the_session"][name]))
             yield f"| {name.replace('_', ' ')} | {' | '.join(cells)} |"
-        yield f"\nFewer failed runs with the token: {percent(failed['fewer'])} %.\n"
+        yield (
+            f"\nFewer failed runs with the token: {percent(failed['fewer'])} %. With neutral goals, where "
+            f"only the token can say what is wanted, fewer that came less far than the session: "
+            f"{percent(failed['fewer_short'])} %.\n"
+        )
         yield (
             "Agents that plan are held to their plan: they cannot leave while an aim that they planned is "
             "open. That lowers both columns of failed runs; what is left is mostly a plan that misread the "
