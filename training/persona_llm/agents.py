@@ -27,6 +27,8 @@ ENDS: Final[tuple[End, ...]] = ("done", "left", "limit", "invalid", "loop")
 """done: the goal was fulfilled, then the shopper left. left: left without it. limit: still there after
 STEP_LIMIT steps. invalid: REFUSED_LIMIT actions in a row that the page did not have. loop: the last
 LOOP_STEPS actions are one or two actions, over and over."""
+GUIDANCE: Final = 2.0
+"""What validation chose for goals that say nothing (docs/evaluation-llm.md); other goals are played at 1."""
 REFUSED_LIMIT: Final = 5
 LOOP_STEPS: Final = 24
 """Of 1,000 real sessions fewer than five hold such a run."""

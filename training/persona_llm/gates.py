@@ -16,7 +16,7 @@ import numpy as np
 from training.errors import GateError
 from training.evaluation.measures import once
 from training.gates import Verdict
-from training.persona_llm.agents import Shopper, simulate
+from training.persona_llm.agents import GUIDANCE, Shopper, simulate
 from training.persona_llm.base import Base
 from training.persona_llm.evaluation.measures import Acted, Judged, ara
 from training.persona_llm.folder import LlmManifest
@@ -84,7 +84,8 @@ def measure(
     base: Base, stores: Mapping[str, StoreModel], traces: Sequence[Trace], kind: Kind, seed: int
 ) -> LlmFigures:
     """Let agents shop beside the traces (all with or without a token of the kind) and measure them."""
-    neutral = simulate(base, stores, [_shopper(t, kind, Goal(t.neutral, None)) for t in traces], seed=seed)
+    crowd = [_shopper(t, kind, Goal(t.neutral, None)) for t in traces]
+    neutral = simulate(base, stores, crowd, seed=seed, guidance=GUIDANCE)
     judged = Judged.of(traces)
     acted = Acted.of([run.actions for run in neutral])
     value = float(ara(judged, acted, once(judged.buyers))[0]) if judged.cells else math.nan

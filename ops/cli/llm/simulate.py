@@ -79,10 +79,9 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
 )
 @click.option(
     "--guidance",
-    default=1.0,
-    show_default=True,
     type=click.FloatRange(min=0),
-    help="Above 1 the token says more, as against a shopper without one; takes twice the time.",
+    help="Above 1 the token says more, as against a shopper without one; takes twice the time. Default, as "
+    "evaluated: 2 with neutral goals, else 1.",
 )
 @click.option(
     "--agent-url",
@@ -101,7 +100,7 @@ def simulate(
     events: Path | None,
     as_store: str | None,
     temperature: float,
-    guidance: float,
+    guidance: float | None,
     agent_url: str | None,
     as_json: bool,
 ) -> None:
@@ -118,6 +117,7 @@ def simulate(
     from ops.llm.models import open_llm
     from ops.llm.simulate import Asked, as_events, external_agents, own_agents, populate
     from ops.progress import progress_bars
+    from training.persona_llm.agents import GUIDANCE
     from training.persona_llm.chat import Chat, ChatSettings
     from training.persona_llm.population import save_visits
 
@@ -125,6 +125,8 @@ def simulate(
         make_parent(path)
     loaded = open_llm(model)
     encoder = load_bundle(bundle or answering_bundle())
+    if guidance is None:
+        guidance = GUIDANCE if goal == "neutral" else 1.0
     asked = Asked(store, n, seed, goal, source, as_store, temperature, guidance)
     with ExitStack() as stack:
         agents = own_agents(loaded, asked)
