@@ -68,7 +68,8 @@ def load_base(name: str, seed: int, words: Sequence[str] = ()) -> Base:
     try:
         model, tokenizer = _smollm2() if name == SMOLLM2 else _folder(Path(name))
     except (OSError, ValueError) as error:
-        raise ExportError(f"{name} holds no causal LM that transformers can load: {error}") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ExportError(f"{name} holds no causal LM that transformers can load: {why}") from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Base(name, model.eval(), tokenizer)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from transformers import GenerationConfig
 
-from feature_store.workspace import publish, workspace
+from feature_store.workspace import make_parent, publish, workspace
 from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS, ADD, LEAVE, PURCHASE
 from training.persona_llm.base import SMALL, SMOLLM2, action_line
@@ -37,7 +37,7 @@ def export_llm(model: PersonaLlm, out: Path, figures: Mapping[str, Any] | None) 
         OutputError: the disk is full, or `out` cannot be written.
     """
     check_absent(out)
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    make_parent(out)
     with workspace(out) as work:
         made = work / "model"
         made.mkdir()

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from feature_store.workspace import publish, workspace
 from inference.publish import write_whole
 from training.errors import ExportError
-from training.persona_llm.base import Base, load_base
+from training.persona_llm.base import Base, load_base, placed
 from training.persona_llm.config import LlmConfig
 from training.persona_llm.digests import changed, digests
 from training.persona_llm.prepare import STORES
@@ -61,7 +61,7 @@ class LlmManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersonaLlm(NamedTuple):
-    """A model that was saved: its folder, manifest, weights (eval mode, CPU) and stores."""
+    """A model that was saved: its folder, manifest, weights (eval mode) and stores."""
 
     folder: Path
     manifest: LlmManifest
@@ -176,7 +176,7 @@ def load_llm(folder: Path) -> PersonaLlm:
     if (path := changed(folder, manifest.files)) is not None:
         raise ExportError(f"{path} is missing or was changed; copy the model again")
     with quiet():
-        base = load_base(str(folder.resolve()), 0)
+        base = placed(load_base(str(folder.resolve()), 0))
     llm = PersonaLlm(folder, manifest, base, load_stores(folder / STORES))
     return llm._replace(base=base._replace(plans=llm.config.plans))
 

@@ -65,7 +65,7 @@ def make_llm(prepared: Path, config: LlmConfig, out: Path, *, command: str) -> L
         trained = train_llm(
             traces,
             config,
-            checkpoint=out.absolute().with_name(f".{out.name}.checkpoint"),
+            resume_from=out.absolute().with_name(f".{out.name}.checkpoint"),
             code_vectors=np.load(prepared / CODEBOOK) if config.token_rows == "codes" else None,
         )
     return save_llm(

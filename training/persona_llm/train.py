@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from feature_store.errors import OutputError
+from training import checkpoint
 from training.errors import DatasetError, DivergedError
 from training.persona_llm.base import Base, load_base
 from training.persona_llm.config import LlmConfig, Stage
@@ -61,18 +62,19 @@ def train_llm(
     traces: Sequence[Trace],
     config: LlmConfig,
     *,
-    checkpoint: Path | None = None,
+    resume_from: Path | None = None,
     code_vectors: NDArray[np.float32] | None = None,
     words: Sequence[str] = (),
 ) -> TrainedLlm:
     """Train on the traces of the split "train" that have a token of config.kind; the others choose the epoch.
 
-    checkpoint: a file to go on from after a kill; it is removed at the end. code_vectors float32 [256, d]:
+    resume_from: a file to go on from after a kill; it is removed at the end. code_vectors float32 [256, d]:
     the codebook, where token rows start from it. words: what goals often say besides common_words.
 
     Raises:
         DatasetError: no trace to train or to validate on, or the checkpoint is of another run.
         DivergedError: the loss is no longer finite.
+        OutputError: the checkpoint cannot be written.
         ExportError: the base model cannot be loaded.
     """
     training = _with_token(traces, config, "train")
@@ -81,7 +83,7 @@ def train_llm(
     vectors = code_vectors if config.token_rows == "codes" else None
     ids = add_persona_tokens(base, seed=config.seed, code_vectors=vectors)
     run = _Run(base, ids, config, training, validation)
-    return run.go(checkpoint)
+    return run.go(resume_from)
 
 
 def common_words(traces: Sequence[Trace]) -> list[str]:
@@ -123,10 +125,10 @@ class _Run:
         actions = np.mean([len(trace.steps) - self.given for trace in training])
         self.actions_a_batch = float(actions) * config.batch_size
 
-    def go(self, checkpoint: Path | None) -> TrainedLlm:
+    def go(self, resume_from: Path | None) -> TrainedLlm:
         """All steps that are still to do, then the weights of the best epoch of the last stage."""
         plan = list(self._plan())
-        done, optimiser = self._resume(checkpoint, plan)
+        done, optimiser = self._resume(resume_from, plan)
         with _progress() as bar:
             task = bar.add_task("training the persona LLM", total=len(plan), completed=done, loss=math.nan)
             for number in range(done, len(plan)):
@@ -137,11 +139,11 @@ class _Run:
                 if step.ends_epoch:
                     self._validate(step)
                 bar.update(task, completed=number + 1, loss=self.losses[-1] if self.losses else math.nan)
-                if checkpoint and (number + 1) % self.config.checkpoint_steps == 0:
-                    self._save(checkpoint, number + 1, optimiser)
+                if resume_from and (number + 1) % self.config.checkpoint_steps == 0:
+                    self._save(resume_from, number + 1, optimiser)
         self.model.load_state_dict(self.kept)
-        if checkpoint:
-            checkpoint.unlink(missing_ok=True)
+        if resume_from:
+            resume_from.unlink(missing_ok=True)
         model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).cpu().eval()
         if self.config.lora_rank:
             model = model.merge_and_unload()
@@ -257,7 +259,6 @@ class _Run:
 
     def _save(self, path: Path, done: int, optimiser: torch.optim.Optimizer) -> None:
         state: dict[str, Any] = {
-            "run": self._identity(),
             "done": done,
             "model": self.model.state_dict(),
             "optimiser": optimiser.state_dict(),
@@ -265,16 +266,15 @@ class _Run:
             "best": self.best,
             "kept": self.kept,
         }
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(state, beside)
-        beside.replace(path)
+        try:
+            checkpoint.save(path, self._identity(), state)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
     def _resume(self, path: Path | None, plan: Sequence[_Step]) -> tuple[int, torch.optim.Optimizer | None]:
-        if path is None or not path.exists():
+        state = checkpoint.load(path, self._identity())
+        if state is None:
             return 0, None
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["run"] != self._identity():
-            raise DatasetError(f"{path} is the checkpoint of another run; remove it to begin anew")
         self.model.load_state_dict(state["model"])
         self.losses, self.best, self.kept = state["losses"], state["best"], state["kept"]
         optimiser = self._optimiser(self.config.stages[plan[state["done"] - 1].stage])

@@ -85,6 +85,7 @@ def evaluate(
         and (alone := [p for p in ("goals", "profile", "ablations") if p in parts])
     ):
         raise click.UsageError(f"--part {alone[0]} stands beside the figures in-store; add --part in-store")
+    from feature_store.workspace import make_parent
     from ops.llm.evaluate import command_line, material_of, stores_to_hold_out
     from training.evaluation.cells import rounded
     from training.persona_llm.evaluation.plan import Plan
@@ -94,7 +95,7 @@ def evaluate(
     def tell(line: str) -> None:
         click.echo(line, err=True)
 
-    work.mkdir(parents=True, exist_ok=True)
+    make_parent(work / "runs")
     tell("reading the events")
     material, sources = material_of(paths, most)
     sized = {

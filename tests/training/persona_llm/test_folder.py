@@ -78,9 +78,12 @@ def test_a_model_is_not_written_over_and_a_folder_without_traces_is_named(
         make_llm(tmp_path, config, tmp_path / "model", command="test")
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_model(llm_folder: Path, tmp_path: Path) -> None:
-    config = LlmConfig(stages=PLAN[:1], batch_size=64, checkpoint_steps=1_000)
-    with full_disk(100_000), pytest.raises(OutputError, match="model cannot be written"):
+@pytest.mark.parametrize("checkpoint_steps", [1, 1_000])
+def test_a_full_disk_is_one_line_and_leaves_no_model(
+    llm_folder: Path, tmp_path: Path, checkpoint_steps: int
+) -> None:
+    config = LlmConfig(stages=PLAN[:1], batch_size=64, checkpoint_steps=checkpoint_steps)
+    with full_disk(100_000), pytest.raises(OutputError, match=r"(model|checkpoint) cannot be written"):
         make_llm(llm_folder.with_name("traces"), config, tmp_path / "model", command="test")
     assert list(tmp_path.iterdir()) == []
 

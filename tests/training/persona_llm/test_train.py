@@ -134,9 +134,9 @@ def test_a_kill_at_any_step_changes_no_weight(
     checkpoint = tmp_path / "checkpoint.pt"
     monkeypatch.setattr(module._Run, "_learn", dying)
     with pytest.raises(KeyboardInterrupt):
-        train_llm(TRACES, config(stages=plan), checkpoint=checkpoint)
+        train_llm(TRACES, config(stages=plan), resume_from=checkpoint)
     monkeypatch.setattr(module._Run, "_learn", learn)
-    resumed = weights(train_llm(TRACES, config(stages=plan), checkpoint=checkpoint).base.model)
+    resumed = weights(train_llm(TRACES, config(stages=plan), resume_from=checkpoint).base.model)
     assert all(torch.equal(unharmed[name], resumed[name]) for name in unharmed)
     assert not checkpoint.exists()
 
@@ -146,8 +146,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
     checkpoint = tmp_path / "checkpoint.pt"
     torch.save({"run": "another"}, checkpoint)
-    with pytest.raises(DatasetError, match="another run"):
-        module.train_llm(TRACES, config(), checkpoint=checkpoint)
+    with pytest.raises(DatasetError, match="other data or settings"):
+        module.train_llm(TRACES, config(), resume_from=checkpoint)
 
 
 def test_no_trace_with_a_token_is_a_clear_error() -> None:
@@ -180,11 +180,11 @@ def test_a_checkpoint_of_other_traces_is_refused(tmp_path: Path, monkeypatch: py
     checkpoint = tmp_path / "checkpoint.pt"
     monkeypatch.setattr(module._Run, "_learn", dying)
     with pytest.raises(KeyboardInterrupt):
-        train_llm(TRACES, config(), checkpoint=checkpoint)
+        train_llm(TRACES, config(), resume_from=checkpoint)
     monkeypatch.undo()
     other = [replace(trace, codes=trace.codes | {"after": 3}) for trace in TRACES]
-    with pytest.raises(DatasetError, match="checkpoint of another run"):
-        train_llm(other, config(), checkpoint=checkpoint)
+    with pytest.raises(DatasetError, match="is of other data or settings"):
+        train_llm(other, config(), resume_from=checkpoint)
 
 
 def test_with_adapters_the_first_stage_moves_the_rows_of_tokens() -> None:

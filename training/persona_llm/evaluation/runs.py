@@ -201,7 +201,7 @@ class Runs:
             config,
             words=words,
             code_vectors=vectors,
-            checkpoint=path.with_suffix(".checkpoint"),
+            resume_from=path.with_suffix(".checkpoint"),
         )
         training = [trace for trace in traces if trace.split == "train"]
         buffer = io.BytesIO()
