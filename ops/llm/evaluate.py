@@ -48,6 +48,8 @@ def command_line(paths: Sequence[Path], plan: Plan, most: int | None) -> str:
     options = [f"--base {Path(plan.base).name}"]
     options += [f"--seeds {len(plan.seeds)}", f"--few-seeds {len(plan.few_seeds)}", f"--epochs {plan.epochs}"]
     options += [f"--held-out-epochs {plan.held_out_epochs}"]
+    if plan.sampling != Plan().sampling:
+        options += [f"--sampling {temperature:g} {guidance:g}" for temperature, guidance in plan.sampling]
     options += [f"--held-out {store}" for store in plan.held_out]
     options += [f"--part {part.replace('_', '-')}" for part in plan.parts if plan.parts != PARTS]
     options += [f"--most {most}"] if most else []

