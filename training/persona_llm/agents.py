@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
+from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS, NUMBER, Step
 from training.persona_llm.base import Base, action_line
 from training.persona_llm.plans import AIMED, AIMS, WITHIN, aims_of, held_back
@@ -80,6 +81,9 @@ def simulate(
     Sanchez et al. 2023); 1 is the model as it is, more exaggerates the persona. A model that plans
     (base.plans) is held to its plan, unless held is False. The same seed, model and shoppers give the same
     runs on one machine.
+
+    Raises:
+        ExportError: the grammar cannot be written in the tokens of the base.
     """
     grammar = _Grammar(base, held=held)
     order = sorted(range(len(shoppers)), key=lambda i: len(shoppers[i].begun))  # less padding
@@ -306,7 +310,11 @@ class _Line:
 
     def take(self, token: int, base: Base) -> str | None:
         """Write a token; the text once the line is whole."""
-        self._matcher.consume_token(token)
+        if not self._matcher.consume_token(token):
+            raise ExportError(
+                f"the tokenizer of {base.name} cannot write the syntax of actions: llguidance reads its "
+                "tokens otherwise than it decodes them"
+            )
         self._written.append(token)
         text = str(base.tokenizer.decode(self._written))
         return text.strip() if text.endswith("\n") else None

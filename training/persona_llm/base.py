@@ -92,6 +92,8 @@ def _smollm2() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     folder = Path(found.origin).parent
     file = next(folder.glob("*.gguf")).name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, local_files_only=True)
+    # Read from GGUF it decodes as if it were of SentencePiece, and grammars take its " add" for "Ġadd".
+    tokenizer.backend_tokenizer.decoder = decoders.ByteLevel()
     loaded = AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=file, local_files_only=True, dtype=torch.float32
     )

