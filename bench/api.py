@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import click
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from bench.course import PARTITIONS, run, traffic
 from bench.document import machine, put, table

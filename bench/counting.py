@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from feature_store.behavior import ALLOWED_LATENESS_MS, columns
 from feature_store.describe import fold_each
 from feature_store.events import record_key
+from feature_store.online import OnlineRows
 from feature_store.products import ProductTable
 from feature_store.rows import Tagged
 from inference.assignment import confidence_bands
@@ -57,7 +58,8 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
     """Go through generated traffic once, as a worker does."""
     config = TrafficConfig(buyers=100_000, stores=stores)
     cache, products = BuyerCache(1 << 29), ProductTable()
-    counts = WindowCounts(WindowSettings(), ALLOWED_LATENESS_MS, _NothingStored(), "bench")  # type: ignore[arg-type]
+    nothing = cast(OnlineRows, _NothingStored())  # of the store only what counting asks for
+    counts = WindowCounts(WindowSettings(), ALLOWED_LATENESS_MS, nothing, "bench")
     tagged = Tagged("bench", all_of_them=True)
     owned = {number: Partition.at(number, None, tagged, tagged) for number in range(PARTITIONS)}
     spent = np.zeros(3)

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import click
 import msgspec
 
 from bench.lineup import ROOT
 from feature_store.behavior import ALLOWED_LATENESS_MS
-from feature_store.intake import Items
+from feature_store.intake import IntakeCounts, Items
 from inference.bundle import load_bundle, starter_bundle_path
 from inference.counting import Windows
 from inference.onnx_encoder import OnnxEncoder
 from inference.profile import Counts, empty_profile
 from inference.recount import Recount
 from inference.reference import SPANS_MS
-from inference.windows import StoreWindow
+from inference.windows import StoreWindow, WindowReader
 from ops.drift.alerts import AlertBook
 from ops.drift.look import look
 from ops.drift.settings import DriftSettings
@@ -97,7 +98,8 @@ def follow(
     for window, stores in counted.windows(start, start + first_day * _DAY).items():
         history.add_windows({(0, whose.store, window): counts for whose, counts in stores.items()})
     reference, settings, book = history.reference(), DriftSettings(), AlertBook(version=_VERSION)
-    sliding = SlidingWindows(counted, counted, WINDOW_MS, _VERSION)  # type: ignore[arg-type]
+    # Counted reads as both do, from generated traffic.
+    sliding = SlidingWindows(cast(WindowReader, counted), cast(IntakeCounts, counted), WINDOW_MS, _VERSION)
     for window in range(start + first_day * _DAY, start + round(end_day * _DAY)):
         sliding.read_up_to(window)
         book.note(window, look(sliding, reference, settings, window).findings, settings)
@@ -218,12 +220,13 @@ def main(quick: bool, resume: bool, seed: int) -> None:
         if any(kept[name] != result[name] for name in ("settings", "seed")):
             raise click.ClickException("the results that are there are of other settings or another seed")
         result |= {name: kept[name] for name in ("quiet", "shifted")}
-    for part, runs in (("quiet", QUIET), ("shifted", SHIFTS)):
-        for number in range(len(result[part]), len(runs)):
-            made = (
-                quiet(*runs[number], seed + number) if part == "quiet" else shifted(*runs[number], seed + 2)
-            )
-            result[part].append(made)
+    asked = {
+        "quiet": [partial(quiet, *one, seed + number) for number, one in enumerate(QUIET)],
+        "shifted": [partial(shifted, *one, seed + 2) for one in SHIFTS],
+    }
+    for part, runs in asked.items():
+        for run in runs[len(result[part]) :]:
+            result[part].append(run())
             _write(result)
     click.echo(to_markdown(result))
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import redis
 from confluent_kafka import Message
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pyarrow.parquet as pq
 
 from bench.document import table

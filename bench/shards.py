@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -76,6 +77,10 @@ def drain(shards: Shards) -> None:
         group.vectors()
 
 
+def _drain_from(folder: Path, batches: Sequence[list[Event]]) -> None:
+    drain(shard_events(batches, folder, shards=SHARDS, limits=_LIMITS))
+
+
 def main() -> None:
     """Print two Markdown tables."""
     warm_up()
@@ -92,7 +97,7 @@ def main() -> None:
         for name, form in forms.items():
             with tempfile.TemporaryDirectory() as folder:
                 steps = form(batches, Path(folder))
-                write, read = cpu(lambda steps=steps: next(steps)), cpu(lambda steps=steps: next(steps, None))
+                write, read = cpu(partial(next, steps)), cpu(partial(next, steps, None))
                 size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
                 best[name] = min(best[name], (write, read, float(size)))
         with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +106,7 @@ def main() -> None:
                 (
                     cpu(lambda: fold_history(batches).vectors()),
                     cpu(lambda: drain(shard_events(batches, None))),
-                    cpu(lambda disk=disk: drain(shard_events(batches, disk, shards=SHARDS, limits=_LIMITS))),
+                    cpu(partial(_drain_from, disk, batches)),
                 )
             )
     rows = [

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 

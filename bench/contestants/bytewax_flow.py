@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import bytewax.operators as op  # type: ignore[import-not-found]
-from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSource, KafkaSourceMessage  # type: ignore[import-not-found]
+import bytewax.operators as op
+from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSource, KafkaSourceMessage
 from bytewax.connectors.kafka import operators as kop
-from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
-from bytewax.recovery import RecoveryConfig, init_db_dir  # type: ignore[import-not-found]
-from bytewax.run import cli_main  # type: ignore[import-not-found]
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.run import cli_main
 
 from bench.contestants.buyer import (
     CHECKPOINT_S,

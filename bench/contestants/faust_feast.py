@@ -7,13 +7,13 @@ hands over what came within a moment, the model sees it in one call and Feast ge
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import faust
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig, ValueType
 from feast.types import Float64, Int64, String
 
@@ -103,14 +103,14 @@ async def tag(records: Sequence[Any]) -> None:
     store.push("personas", pd.DataFrame(rows, columns=["buyer", *FEATURES, "at"]))
 
 
-@app.agent(events)  # type: ignore[untyped-decorator]
-async def tagger(stream: AsyncIterator[bytes]) -> None:
+@app.agent(events)  # type: ignore[untyped-decorator]  # faust has no types
+async def tagger(stream: Any) -> None:
     """The agent."""
     if TAKE == 1:
-        async for record in stream.events():  # type: ignore[attr-defined]
+        async for record in stream.events():
             await tag([record])
     else:
-        async for records in stream.take_events(TAKE, within=WITHIN_S):  # type: ignore[attr-defined]
+        async for records in stream.take_events(TAKE, within=WITHIN_S):
             await tag(records)
 
 

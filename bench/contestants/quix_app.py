@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quixstreams import Application, State, message_context  # type: ignore[import-not-found]
+from quixstreams import Application, State, message_context
 
 from bench.contestants.buyer import (
     CHECKPOINT_S,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 from rich.console import Console
 
 from feature_store.settings import HomeSettings

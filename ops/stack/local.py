@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ops.stack.cache import exclusive
 from ops.stack.kafka import Kafka

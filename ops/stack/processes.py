@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ops.errors import ServerStartError, StackInUseError
 

@@ -42,6 +42,28 @@ def config(**changes: object) -> LlmConfig:
     return LlmConfig.model_validate({"stages": plan, "batch_size": 16, "checkpoint_steps": 1} | changes)
 
 
+def killed(settings: LlmConfig, after: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoint of a run that was killed after so many steps."""
+    from training.persona_llm import train as module
+
+    steps = 0
+    learn = module._Run._learn
+
+    def dying(run: module._Run, *arguments: object) -> None:
+        nonlocal steps
+        if steps == after:
+            raise KeyboardInterrupt
+        steps += 1
+        learn(run, *arguments)  # type: ignore[arg-type]
+
+    checkpoint = folder / "checkpoint.pt"
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Run, "_learn", dying)
+        with pytest.raises(KeyboardInterrupt):
+            train_llm(TRACES, settings, resume_from=checkpoint)
+    return checkpoint
+
+
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -119,35 +141,17 @@ def test_a_kill_at_any_step_changes_no_weight(
     )
     unharmed = weights(train_llm(TRACES, config(stages=plan)).base.model)
 
-    from training.persona_llm import train as module
-
-    steps = 0
-    learn = module._Run._learn
-
-    def dying(run: module._Run, *arguments: object) -> None:
-        nonlocal steps
-        if steps == kill_after:
-            raise KeyboardInterrupt
-        steps += 1
-        learn(run, *arguments)  # type: ignore[arg-type]
-
-    checkpoint = tmp_path / "checkpoint.pt"
-    monkeypatch.setattr(module._Run, "_learn", dying)
-    with pytest.raises(KeyboardInterrupt):
-        train_llm(TRACES, config(stages=plan), resume_from=checkpoint)
-    monkeypatch.setattr(module._Run, "_learn", learn)
+    checkpoint = killed(config(stages=plan), kill_after, tmp_path, monkeypatch)
     resumed = weights(train_llm(TRACES, config(stages=plan), resume_from=checkpoint).base.model)
     assert all(torch.equal(unharmed[name], resumed[name]) for name in unharmed)
     assert not checkpoint.exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    from training.persona_llm import train as module
-
     checkpoint = tmp_path / "checkpoint.pt"
     torch.save({"run": "another"}, checkpoint)
     with pytest.raises(DatasetError, match="other data or settings"):
-        module.train_llm(TRACES, config(), resume_from=checkpoint)
+        train_llm(TRACES, config(), resume_from=checkpoint)
 
 
 def test_no_trace_with_a_token_is_a_clear_error() -> None:
@@ -165,23 +169,7 @@ def test_schedules_take_the_same_number_of_passes() -> None:
 
 
 def test_a_checkpoint_of_other_traces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from training.persona_llm import train as module
-
-    learn = module._Run._learn
-    steps = 0
-
-    def dying(run: module._Run, *arguments: object) -> None:
-        nonlocal steps
-        if steps == 2:
-            raise KeyboardInterrupt
-        steps += 1
-        learn(run, *arguments)  # type: ignore[arg-type]
-
-    checkpoint = tmp_path / "checkpoint.pt"
-    monkeypatch.setattr(module._Run, "_learn", dying)
-    with pytest.raises(KeyboardInterrupt):
-        train_llm(TRACES, config(), resume_from=checkpoint)
-    monkeypatch.undo()
+    checkpoint = killed(config(), 2, tmp_path, monkeypatch)
     other = [replace(trace, codes=trace.codes | {"after": 3}) for trace in TRACES]
     with pytest.raises(DatasetError, match="is of other data or settings"):
         train_llm(other, config(), resume_from=checkpoint)
