@@ -16,7 +16,7 @@ def backoff_s(tried: int, first_s: float, most_s: float, asked_s: float = 0.0) -
     """Seconds to wait after `tried` failures in a row (from 1 on).
 
     Pauses double from `first_s` up to `most_s`. Each is drawn from its upper half, so that sinks which lost
-    the same receiver do not come back at once. asked_s: the receiver's Retry-After, which is always waited for.
+    the same receiver do not come back at once. asked_s: the receiver's Retry-After; the pause is no shorter.
     """
     own = min(most_s, first_s * 2.0 ** min(tried - 1, _DOUBLINGS)) * random.uniform(0.5, 1.0)
     return max(own, asked_s)
