@@ -22,9 +22,11 @@ import structlog
 from mode import Service
 
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.topics import partition_count
+from feature_store.log.whole_topic import WholeTopic
 from feature_store.online.feast.repo import online_rows
 from feature_store.settings import HomeSettings
 from inference.bundles.active import answering_bundle
@@ -35,7 +37,9 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
+from streams.forwarding import Forwarder
 from streams.live.loop import ConsumerLoop
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics, serve_metrics
 from streams.settings import WorkerSettings
@@ -166,12 +170,28 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     rows.claim_partition_count(partitions)
     warm_up()
     output = Output(config, settings.flush_timeout_s)
-    erasures = ErasureLog(config, settings.erasures_topic)
+
+    def folded() -> dict[int, int]:
+        stored = rows.progress_of(range(partitions))
+        return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
+
+    erasures = PendingErasures(WholeTopic(config, settings.erasures_topic), folded)
     tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings())
     loop = ConsumerLoop(settings, config, rows, output, tagger, erasures, metrics)
+    forwarder = Forwarder(
+        lambda: ErasureLog(config, settings.erasures_topic),
+        lambda: ErasureWriter(config, settings.topic, settings.erasures_topic, settings.flush_timeout_s),
+        lambda: tuple(loop.partitions),
+        partitions,
+    )
     # A candidate is encoded in process: it disturbs no server that answers for the champion.
     commander = Commander(
-        loop, load, lambda bundle: OnnxEncoder(load_bundle(Path(bundle))), metrics, standing.known
+        loop,
+        load,
+        lambda bundle: OnnxEncoder(load_bundle(Path(bundle))),
+        forwarder.request,
+        metrics,
+        standing.known,
     )
     if standing.shadow is not None:
         asyncio.run(commander.shadow(standing.shadow))

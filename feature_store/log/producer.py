@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from feature_store.errors import FatalProducerError, ProducerError
 
-_SETTINGS: Final[dict[str, Any]] = {
+PRODUCER_SETTINGS: Final[dict[str, Any]] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
     "partitioner": "murmur2_random",  # every producer of the project: a buyer stays in one partition
@@ -25,7 +25,7 @@ class Output:
 
     def __init__(self, config: Mapping[str, Any], flush_timeout_s: float) -> None:
         self._producer = Producer(
-            {**config, **_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
+            {**config, **PRODUCER_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
         )
         self._flush_timeout_s = flush_timeout_s
         self._failed: KafkaError | None = None

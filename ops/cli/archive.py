@@ -20,10 +20,18 @@ def archive(once: bool, file_events: int, file_seconds: float, as_json: bool) ->
 
     from ops.connect import connect
     from streams.archive import Archiver
+    from streams.trimming import Trimmer
 
     with connect() as live:
+        trimmer = Trimmer(live.kafka, live.erasure_writer(), live.lives(), live.rows.progress_of)
         archiver = Archiver(
-            live.kafka, live.settings.topic, live.erasures, live.home / "archive", file_events, file_seconds
+            live.kafka,
+            live.settings.topic,
+            live.erasures,
+            trimmer,
+            live.home / "archive",
+            file_events,
+            file_seconds,
         )
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: archiver.stop())

@@ -25,7 +25,6 @@ from feature_store.errors import (
     RowVersionError,
     TopicError,
 )
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
@@ -35,6 +34,7 @@ from streams.errors import ConsumerError
 from streams.live.checkpoint import Checkpointer
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.live.takeover import Takeover
 from streams.metrics import WorkerMetrics
@@ -60,13 +60,13 @@ class ConsumerLoop:
         rows: OnlineRows,
         output: Output,
         tagger: Tagger,
-        erasures: ErasureLog,
+        erasures: PendingErasures,
         metrics: WorkerMetrics,
     ) -> None:
         self.tagger, self.partitions = tagger, dict[int, Partition]()
         self._settings, self._rows, self._output = settings, rows, output
         self._metrics = metrics
-        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures)
+        self._eraser = Eraser(settings.erasures_topic, output, tagger, erasures, metrics)
         self._takeover = Takeover(settings.topic, kafka, rows, tagger, erasures)
         self._checkpointer = Checkpointer(rows, output, tagger, metrics)
         self._consumer = Consumer(consumer_config(kafka, settings))
@@ -116,17 +116,18 @@ class ConsumerLoop:
 
     def _handle(self, messages: list[Message]) -> None:
         ours = self._in_sequence(messages)
-        if ours:
-            self.tagger.tag(self.partitions, ours)
+        events = self._eraser.honour(self.partitions, ours)
+        if events:
+            self.tagger.tag(self.partitions, events)
         self._output.poll()
         if self._successor is not None:
             self._hand_over(self._successor)
-        self.eraser.honour(self.partitions, self._checkpoint)
         self.tagger.restater.walk(self.partitions)
         now = time.monotonic()
         cache = self.tagger.cache
         full = len(cache.table) > cache.capacity
         if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+            self._eraser.catch_up(self.partitions)
             self._checkpoint()
             self._metrics.evictions.inc(cache.evict())
             self._next_checkpoint = time.monotonic() + self._settings.checkpoint_ms / 1000
@@ -222,6 +223,7 @@ class ConsumerLoop:
     def _checkpoint(self) -> None:
         self._check_fence()
         self._checkpointer.run(self.partitions.values(), self._commit)
+        self._eraser.settle(self.partitions)
 
     def _check_fence(self) -> None:
         """Notice a store that was rolled back under partitions with nothing to write."""

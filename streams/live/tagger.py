@@ -20,7 +20,6 @@ from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import COUNTER, EventColumns, columns
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import Steps, fold_each
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.records import accept
 from feature_store.online.assignment import confidence_bands
@@ -34,6 +33,7 @@ from streams.live.buyers import Buyers
 from streams.live.cache import BuyerCache, Meta
 from streams.live.champion import Champion
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.reannounce import Restater
 from streams.live.shadow import Shadow
 from streams.live.window_counts import Counting, WindowCounts
@@ -82,14 +82,14 @@ class Tagger:
         rows: OnlineRows,
         output: Output,
         encoder: Encoder,
-        erasures: ErasureLog,
+        erasures: PendingErasures,
         metrics: WorkerMetrics,
         partition_count: int,
         windows: WindowSettings,
     ) -> None:
         self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
         self._settings, self._rows, self._output = settings, rows, output
-        self._erasures, self._metrics = erasures, metrics
+        self._metrics = metrics
         self.partition_count = partition_count
         self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
         self._buyers = Buyers(self.cache, rows, erasures, metrics)
@@ -153,9 +153,6 @@ class Tagger:
             except InvalidEventError as error:
                 self._refuse(message, number, offset, error)
                 refused.append((number, len(events)))
-                continue
-            if self._erasures.by_key and offset < self._erasures.void_before(key):
-                self._metrics.erased.inc()
                 continue
             slot = known.get(key)
             if slot is None:
