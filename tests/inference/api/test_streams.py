@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from feature_store.events import record_key
-from inference.client import Assigned, PersonaClient
+from simpersona_client import Assigned, PersonaClient
 from streams.output import Output
 from tests.api_process import Api, event
 from tests.inference.api.test_live_api import Lines, path, wait_for_persona
