@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from inference import assignment, catalogue
-from inference.api import collector, erasing, personas, populations
-from inference.bundle import load_bundle, starter_bundle_path
+from inference.api.routes import collector, erasing, personas, populations
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from simpersona_client import _answers as answers
 from simpersona_client import _catalogue as cards
 from simpersona_client import _stream as stream
