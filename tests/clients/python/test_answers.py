@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from inference import assignment, catalogue
+from feature_store.online import assignment
 from inference.api.routes import collector, erasing, personas, populations
+from inference.bundles import catalogue
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from simpersona_client import _answers as answers
 from simpersona_client import _catalogue as cards
