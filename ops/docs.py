@@ -14,10 +14,10 @@ from typing import Final
 
 import click
 
-from feature_store.events import json_schema
-from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.contract.events import json_schema
+from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
 from inference.api.settings import ApiSettings
-from inference.bundle import load_bundle, starter_bundle_path
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
 from ops.personas import personas_page

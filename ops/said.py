@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from feature_store.history import BuyerKey
-from inference.assignment import Assignment
+from feature_store.history.offline_fold import BuyerKey
+from feature_store.online.assignment import Assignment
 
 _EVENT_REASONS: Final = frozenset({"code", "type", "confidence"})
 """Said at the offset of the event just folded; swap and session_end may look back."""

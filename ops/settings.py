@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from typing import Final
 
-import feature_store.identity
+import feature_store.contract.identity
+import feature_store.log.config
 import inference.api.settings
-import inference.settings
-import inference.windows
+import inference.counts.windows
+import inference.encoders.settings
 import ops.dashboards.settings
 import ops.drift.settings
 import ops.retrain_settings
-import streams.kafka_config
 import streams.settings
 import streams.webhook.settings
-import training.gates
-import training.mlflow_client
-import training.persona_llm.chat
-import training.persona_llm.gate_settings
+import training.lifecycle.gates
+import training.lifecycle.mlflow_client
+import training.persona_llm.agents.chat
+import training.persona_llm.lifecycle.gate_settings
 from feature_store.settings import Settings
 
 SETTINGS: Final = tuple(sorted(Settings.registered, key=lambda settings: settings.__name__))

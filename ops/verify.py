@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.archive import archive_files, base_batches, read_archive_file
-from feature_store.behavior import ALLOWED_LATENESS_MS
+from feature_store.contract.events import Event, record_key
 from feature_store.errors import InvalidEventError
-from feature_store.events import Event, record_key
-from feature_store.history import BuyerKey, History
-from feature_store.online import OnlineRows
-from feature_store.rows import unpack_row
-from inference.assignment import decode_assignment
-from inference.encoder import Encoder
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS
+from feature_store.history.archive import archive_files, base_batches, read_archive_file
+from feature_store.history.offline_fold import BuyerKey, History
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.records import LogReader, accept
+from feature_store.log.topics import partition_count
+from feature_store.online.assignment import decode_assignment
+from feature_store.online.encoding import unpack_row
+from feature_store.online.rows import OnlineRows
+from inference.encoders.encoder import Encoder
 from ops.said import Persona, Said
-from streams.erasures import ErasureLog
-from streams.records import LogReader, accept
-from streams.topics import partition_count
 
 
 @dataclass

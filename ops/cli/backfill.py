@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from feature_store.log.topics import partition_count
 from ops.backfill import backfill as load
 from ops.cli.options import json_option
 from ops.connect import connect
 from ops.history_files import history_batches
-from streams.topics import partition_count
 
 
 @click.command()

@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from feature_store.intake import IntakeCounts
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
-from inference.reference import load_reference
-from inference.windows import WindowReader, WindowSettings
+from feature_store.online.intake import IntakeCounts
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.bundles.reference import load_reference
+from inference.counts.windows import WindowReader, WindowSettings
 from ops.connect import Connection, connect
 from ops.drift.exporter import DriftMetrics, serve
 from ops.drift.look import Look, Watcher

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from feature_store.shards import fold_shards, shard_events
+from feature_store.history.shards import fold_shards, shard_events
 from feature_store.workspace import publish, workspace
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
-from inference.onnx_encoder import OnnxEncoder
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.encoders.onnx import OnnxEncoder
 from ops.cli.options import json_option
 from ops.encode import encode_buyers, write_codes
 from ops.progress import progress_bars, read_with_bar

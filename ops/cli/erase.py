@@ -6,7 +6,7 @@ import json
 
 import click
 
-from feature_store.identity import BuyerHasher, load_id_key
+from feature_store.contract.identity import BuyerHasher, load_id_key
 from ops.cli.options import json_option
 from ops.connect import connect
 from ops.erase import request_erasure

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from inference.bundle import load_bundle
+from inference.bundles.bundle import load_bundle
 from ops.cli.extras import require_extras
 from ops.cli.options import histories_argument, json_option
 from ops.progress import progress_bars, read_with_bar
-from training.config import TrainConfig
-from training.dataset import training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
 
 
 @click.command()

@@ -10,13 +10,13 @@ from typing import Any
 import click
 import msgspec
 
+from feature_store.contract.events import json_schema
+from feature_store.contract.identity import LazyBuyerHasher, PlainIds
 from feature_store.errors import EventSourceError
-from feature_store.events import json_schema
-from feature_store.identity import LazyBuyerHasher, PlainIds
-from feature_store.repeats import RepeatCounter
 from feature_store.settings import HomeSettings
-from feature_store.sources import SourceReport
-from feature_store.writers import write_events
+from feature_store.sources.reader import SourceReport
+from feature_store.sources.repeats import RepeatCounter
+from feature_store.sources.writer import write_events
 from ops.cli.options import json_option
 from ops.cli.source_options import SourceOptions, source_options
 from ops.cli.traffic import generate, replay

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER
-from feature_store.shards import Folded, fold_shards, shard_events
-from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
+from feature_store.fold.behavior import COUNTER
+from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
+from feature_store.history.shards import Folded, fold_shards, shard_events
 from feature_store.workspace import publish, workspace
 from ops.cli.options import json_option
 from ops.progress import progress_bars, read_with_bar

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import click
 
-from feature_store.buyer_reads import open_store
-from feature_store.events import STORE_PATTERN
+from feature_store.contract.events import STORE_PATTERN
+from feature_store.online.reads import open_store
 from feature_store.settings import HomeSettings
-from inference.api.audit import AuditLine, write_audit
-from inference.api.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
+from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
 from inference.api.settings import ApiSettings
 from inference.errors import ApiKeyError
 from ops.cli.options import json_option

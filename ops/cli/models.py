@@ -17,12 +17,12 @@ from ops.cli.options import json_option, no_announce_option
 from ops.errors import ModelsError
 from ops.history_files import history_batches
 from ops.models import Forced, Models, open_models
-from training.config import TrainConfig
-from training.dataset import training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
 from training.errors import GateError
-from training.gate_figures import GateRows, measure
-from training.gates import GateSettings, Verdict, judge, refusal, verdict_table
-from training.versions import Version
+from training.lifecycle.gate_figures import GateRows, measure
+from training.lifecycle.gates import GateSettings, Verdict, judge, refusal, verdict_table
+from training.lifecycle.versions import Version
 
 
 @click.group()

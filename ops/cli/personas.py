@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
 from ops.cli.options import bundle_option
 from ops.personas import as_json as entry
 from ops.personas import page

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
-from inference.sampling import draw_codes, only_codes, tokens
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.population import draw_codes, only_codes, tokens
 from ops.cli.options import bundle_option, json_option
 from ops.store_mix import Source, mix_of
 

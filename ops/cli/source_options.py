@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from feature_store.identity import Identity
-from feature_store.sources import EventSource, Format, open_events
+from feature_store.contract.identity import Identity
+from feature_store.sources.reader import EventSource, Format, open_events
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from feature_store.feast_repo import apply
-from feature_store.identity import load_id_key
+from feature_store.contract.identity import load_id_key
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.online.feast.repo import apply
 from feature_store.settings import HomeSettings
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
-from inference.triton_repository import Variant, build_repository
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.encoders.triton_repository import Variant, build_repository
 from ops.cli.options import json_option
 from ops.stack.local import LocalStack, ServerStatus, StackInfo
 from ops.stack.topics import create_topics
-from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
 from streams.settings import WorkerSettings
 
 

@@ -13,11 +13,13 @@ import click
 import msgspec
 import structlog
 
-from feature_store.events import Event
-from feature_store.identity import LazyBuyerHasher
+from feature_store.contract.events import Event
+from feature_store.contract.identity import LazyBuyerHasher
+from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.log.producer import Output
 from feature_store.settings import HomeSettings
-from feature_store.sources import SourceReport
-from feature_store.writers import write_events
+from feature_store.sources.reader import SourceReport
+from feature_store.sources.writer import write_events
 from ops import traffic
 from ops.cli.options import json_option
 from ops.cli.source_options import SourceOptions, source_options
@@ -25,8 +27,6 @@ from ops.dead_letter_replay import replay_dead_letters
 from ops.replay import AsFastAsPossible, EventTime, Pace, Rate, ReplayReport, first_events, replay_events
 from ops.traffic import TrafficConfig
 from ops.traffic.writers import write_truth
-from streams.kafka_config import KafkaSettings, librdkafka_config
-from streams.output import Output
 from streams.settings import WorkerSettings
 
 _LIVE_BATCH = 500  # made while the last ones are on their way: small, so that sending hardly pauses

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from feature_store.workspace import workspace
 from ops.cli.extras import require_extras
 from ops.cli.options import histories_argument, json_option
 from ops.progress import progress_bars, read_with_bar
-from training.config import TrainConfig
-from training.dataset import describe_source, training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import describe_source, training_rows
 
 
 @click.command()
@@ -39,8 +39,8 @@ def train(
     least 256 buyers. A run that was killed goes on where it was when the same command is given again.
     """
     require_extras("training")
-    from training.publish import check_absent, publish
-    from training.train import train as train_model
+    from training.encoder.train import train as train_model
+    from training.publishing.publish import check_absent, publish
 
     check_absent(out)
     config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from inference.settings import EncoderSettings
+from feature_store.log.config import KafkaSettings
+from inference.encoders.settings import EncoderSettings
 from streams.app import run_worker
-from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
 
 

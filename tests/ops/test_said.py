@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.assignment import Assignment
+from feature_store.online.assignment import Assignment
 from ops.said import Persona, Said
 
 WORD = Assignment(

@@ -11,8 +11,8 @@ import click
 from ops.cli.options import json_option
 from ops.models import Forced
 from training.errors import GateError
-from training.gates import refusal, verdict_table
-from training.versions import Version
+from training.lifecycle.gates import refusal, verdict_table
+from training.lifecycle.versions import Version
 
 
 @click.group()

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 
-from feature_store.events import Event
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
+from feature_store.contract.events import Event
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
 from ops.cli.options import histories_argument, json_option
 from ops.erasures import void_before
 from ops.progress import progress_bars
-from training.snapshot import snapshot_batches, take_archive, take_files
+from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
 
 
 @click.command()
@@ -68,9 +68,9 @@ def prepare(
     store, persona tokens, goals, and the actions in their order. OUT holds traces.parquet, stores.json and
     manifest.json.
     """
-    from training.persona_llm.chat import Chat, ChatSettings
-    from training.persona_llm.prepare import prepare as make
-    from training.persona_llm.rewriting import chat_rewriter
+    from training.persona_llm.agents.chat import Chat, ChatSettings
+    from training.persona_llm.traces.prepare import prepare as make
+    from training.persona_llm.traces.rewriting import chat_rewriter
 
     encoder = load_bundle(bundle or answering_bundle())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from feature_store.events import STORE_PATTERN
+from feature_store.contract.events import STORE_PATTERN
+from feature_store.sources.writer import write_events
 from feature_store.workspace import make_parent
-from feature_store.writers import write_events
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
 from ops.cli.options import json_option
 from ops.progress import progress_bars
 
 if TYPE_CHECKING:
     from ops.llm.simulate import MixSource
-    from training.persona_llm.population import GoalName
+    from training.persona_llm.agents.population import GoalName
 
 
 def _store_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
@@ -118,9 +118,9 @@ def simulate(
     """
     from ops.llm.models import open_llm
     from ops.llm.simulate import Asked, as_events, external_agents, own_agents, populate
-    from training.persona_llm.agents import GUIDANCE
-    from training.persona_llm.chat import Chat, ChatSettings
-    from training.persona_llm.population import save_visits
+    from training.persona_llm.agents.agents import GUIDANCE
+    from training.persona_llm.agents.chat import Chat, ChatSettings
+    from training.persona_llm.agents.population import save_visits
 
     for path in filter(None, (out, events)):
         make_parent(path)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from feature_store.events import decode_event
+from feature_store.contract.events import decode_event
 from ops.cli.traffic import generate, replay
 from ops.traffic import TrafficError
 
