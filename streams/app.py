@@ -14,18 +14,20 @@ import os
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import faust
 import structlog
+from confluent_kafka import Consumer
 from mode import Service
 
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
-from feature_store.log.topics import partition_count
+from feature_store.log.topics import end_offsets, partition_count
 from feature_store.log.whole_topic import WholeTopic
 from feature_store.online.feast.repo import online_rows
 from feature_store.settings import HomeSettings
@@ -37,7 +39,9 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
+from streams.consumer_config import consumer_config
 from streams.forwarding import Forwarder
+from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
@@ -169,15 +173,16 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     partitions = partition_count(config, settings.topic)
     rows.claim_partition_count(partitions)
     warm_up()
-    output = Output(config, settings.flush_timeout_s)
+    output, clock = Output(config, settings.flush_timeout_s), SystemClock()
 
     def folded() -> dict[int, int]:
         stored = rows.progress_of(range(partitions))
         return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
 
     erasures = PendingErasures(WholeTopic(config, settings.erasures_topic), folded)
-    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings())
-    loop = ConsumerLoop(settings, config, rows, output, tagger, erasures, metrics)
+    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings(), clock)
+    consumer, ends = Consumer(consumer_config(config, settings)), partial(end_offsets, config, settings.topic)
+    loop = ConsumerLoop(settings, consumer, ends, rows, output, tagger, erasures, metrics, clock)
     forwarder = Forwarder(
         lambda: ErasureLog(config, settings.erasures_topic),
         lambda: ErasureWriter(config, settings.topic, settings.erasures_topic, settings.flush_timeout_s),

@@ -1,4 +1,4 @@
-"""What is left of an erased buyer, and until when: one line for each place; a new place adds its line here."""
+"""What is left of an erased buyer, and until when: a line per place; a new place adds its line here."""
 
 from __future__ import annotations
 

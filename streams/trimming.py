@@ -14,6 +14,7 @@ import structlog
 
 from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import record_key
+from feature_store.errors import LogError, OnlineStoreError
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.records import LogReader
@@ -45,12 +46,18 @@ class Trimmer:
         """Trim if it is time; returns how many. archived: how far the files go, a next offset per partition;
         of `erasures`, which were read to their end just now, nothing void may be left in them.
 
-        Raises:
-            TopicError, ProducerError, OnlineStoreError: a server does not answer.
+        A server that does not answer does no harm: there is another time.
         """
         if time.monotonic() < self._next:
             return 0
         self._next = time.monotonic() + _EVERY_S
+        try:
+            return self._trim(erasures, archived)
+        except (LogError, OnlineStoreError) as error:
+            log.warning("not_trimmed", error=str(error))
+            return 0
+
+    def _trim(self, erasures: ErasureLog, archived: Mapping[int, int]) -> int:
         self._writer.write(erasures.overwritten)
         patience_ms = self._lives.patience_ms()
         if patience_ms is None:
@@ -69,7 +76,7 @@ class Trimmer:
         return len(ended)
 
     def _readable_from(self, archived: Mapping[int, int]) -> dict[int, int]:
-        """Of each partition the offset below which nothing can be read or is left: in topic, store, archive."""
+        """Of each partition the offset below which nothing is left: in the topic, the store, the archive."""
         numbers = list(archived)
         begins = begin_offsets(self._kafka, self._lives.events, numbers)
         stored = self._progress_of(numbers)
@@ -77,7 +84,7 @@ class Trimmer:
         return {number: min(begins[number], folded[number], archived[number]) for number in numbers}
 
     def _commanded(self) -> set[bytes]:
-        """Buyers whom a command on the control topic asks to erase: every worker that starts hears it again."""
+        """Buyers whom a command on the control topic asks to erase: a worker that starts hears it again."""
         keys = set()
         with LogReader(dict(self._kafka)) as reader:
             for messages in reader.read(self._lives.control, 0):

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import click
+
+from ops.cli.options import json_option
+from ops.connect import connect
+from streams.archive import Archiver
+from streams.trimming import Trimmer
 
 
 @click.command()
@@ -13,15 +19,9 @@ import click
     "--file-events", default=200_000, show_default=True, help="Finish a file after so many offsets."
 )
 @click.option("--file-seconds", default=300.0, show_default=True, help="Finish a file after so many seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@json_option
 def archive(once: bool, file_events: int, file_seconds: float, as_json: bool) -> None:
     """Write the topic to partitioned parquet files named by offsets: each event once, after any kill."""
-    import signal
-
-    from ops.connect import connect
-    from streams.archive import Archiver
-    from streams.trimming import Trimmer
-
     with connect() as live:
         trimmer = Trimmer(live.kafka, live.erasure_writer(), live.lives(), live.rows.progress_of)
         archiver = Archiver(

@@ -7,7 +7,6 @@ waits in the log, is obeyed at once: rows go, and what lies before the request i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -17,6 +16,7 @@ from confluent_kafka import Message
 from feature_store.contract.erasure import Erasure, encode_erasure, request_of
 from feature_store.contract.partitions import partition_of
 from feature_store.log.producer import Output
+from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
@@ -29,11 +29,17 @@ class Eraser:
     """Takes requests and void records out of what the tagger is to fold. Of the loop's thread."""
 
     def __init__(
-        self, topic: str, output: Output, tagger: Tagger, pending: PendingErasures, metrics: WorkerMetrics
+        self,
+        topic: str,
+        output: Output,
+        tagger: Tagger,
+        pending: PendingErasures,
+        metrics: WorkerMetrics,
+        clock: Clock,
     ) -> None:
         """`topic` is that of the erasures."""
         self._topic, self._output, self._metrics = topic, output, metrics
-        self._tagger, self._pending = tagger, pending
+        self._tagger, self._pending, self._clock = tagger, pending, clock
 
     def honour(self, partitions: Mapping[int, Partition], messages: Sequence[Message]) -> list[Message]:
         """Obey the requests among records of owned partitions; returns the records that are to be folded.
@@ -88,7 +94,7 @@ class Eraser:
         if request is None or not key or partition_of(key, self._tagger.partition_count) != number:
             return None
         found = request.at(number, message.offset())
-        return msgspec.structs.replace(found, erased_at=time.time_ns() // 1_000_000)
+        return msgspec.structs.replace(found, erased_at=self._clock.now_ms())
 
     def _is_void(self, message: Message) -> bool:
         return bool(message.offset() < self._pending.void_before(message.partition(), message.key()))
