@@ -78,12 +78,15 @@ class _Channel(NamedTuple):
 
 def _channels() -> tuple[_Channel, ...]:
     live, webhook = WorkerSettings.model_construct(), WebhookSettings.model_construct()
-    refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{")
-    unwanted = dead_letter("webhook_refused", "422 unknown customer", live.assignments_topic, 3, 40, b"{}")
+    refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{", 1763900000123)
+    answer, said_on = "422 unknown customer", live.assignments_topic
+    unwanted = dead_letter("webhook_refused", answer, said_on, 3, 40, b"{}", 1763900000123)
     return (
         _Channel(
             live.topic,
-            "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing.",
+            "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing. "
+            "One without a value and with the header simpersona-erase asks to erase its key's buyer: all of the "
+            "key before it is void.",
             (_EVENT,),
             "The collector and the converters write events.",
             "Workers fold events into buyers.",
@@ -113,9 +116,11 @@ def _channels() -> tuple[_Channel, ...]:
         _Channel(
             live.erasures_topic,
             "Erased buyers, compacted: events and assignments before the offset are void. Every reader that "
-            "keeps data of buyers has to honour it.",
+            "keeps data of buyers has to honour it. erased_at is null until workers have come to the "
+            "request. A tombstone ends an erasure when nothing of before it can be read any more.",
             (Erasure(partition=3, before_offset=1843, requested_at=1763900000123, erased_at=1763900000456),),
-            "The worker that owns the buyer's partition records an erasure.",
+            "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "
+            "ends it.",
             "Workers, archive, API and sinks leave erased buyers out.",
         ),
         _Channel(
@@ -126,7 +131,7 @@ def _channels() -> tuple[_Channel, ...]:
                 Shadow(bundle="/data/models/v3"),
                 Erase(store="acme", buyer=_BUYER, requested_at=1763900000123),
             ),
-            "The command line and the API send commands.",
+            "The command line sends commands. Erasures are not asked for here any more, but may be.",
             "Workers and the API follow commands.",
         ),
     )

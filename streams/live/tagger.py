@@ -168,9 +168,8 @@ class Tagger:
         return Batch(events, np.array(slots, np.int64), offsets_, created_, refused)
 
     def _refuse(self, message: Message, number: int, offset: int, error: InvalidEventError) -> None:
-        letter = dead_letter(
-            error.reason, error.detail, self._settings.topic, number, offset, message.value() or b""
-        )
+        raw, created = message.value() or b"", message.timestamp()[1]
+        letter = dead_letter(error.reason, error.detail, self._settings.topic, number, offset, raw, created)
         key = message.key()
         # A key as large as the record would make the dead letter as large as the poison.
         small_key = key if key is not None and len(key) <= 1_024 else None

@@ -127,7 +127,8 @@ async def erase(
 
 
 async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord) -> None:
-    line = AuditLine(at=asked.requested_at, action="erase", store=store, key=key.id, request=asked.request)
+    at, named = asked.requested_at, asked.request or ""
+    line = AuditLine(at=at, action="erase", store=store, key=key.id, request=named)
     try:
         await asyncio.to_thread(write_audit, state.installation.home, line)
     except OSError as error:
