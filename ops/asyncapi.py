@@ -85,8 +85,8 @@ def _channels() -> tuple[_Channel, ...]:
         _Channel(
             live.topic,
             "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing. "
-            "One without a value and with the header simpersona-erase asks to erase its key's buyer: all of the "
-            "key before it is void.",
+            "One without a value and with the header simpersona-erase asks to erase its key's buyer: all of "
+            "the key before it is void.",
             (_EVENT,),
             "The collector and the converters write events.",
             "Workers fold events into buyers.",
