@@ -76,7 +76,6 @@ def ended(code: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
     )
 
 
