@@ -17,7 +17,7 @@ from inference.encoder import Encoder
 from inference.errors import BundleError
 from inference.onnx_encoder import OnnxEncoder
 from inference.settings import EncoderSettings, make_encoder
-from ops.verify import Verifier
+from ops.verify.installation import Verifier
 from streams.commands import read_standing
 from streams.erasures import ErasureLog
 from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config

@@ -24,7 +24,8 @@ from inference.onnx_encoder import OnnxEncoder
 from ops.connect import swapped_encoders
 from ops.stack.kafka import Kafka
 from ops.stack.valkey import Valkey
-from ops.verify import Verifier, VerifyReport
+from ops.verify.installation import Verifier
+from ops.verify.report import VerifyReport
 from streams.erasures import ErasureLog
 from streams.errors import ProducerError
 from streams.output import Output

@@ -17,7 +17,7 @@ from inference.triton_live import put_live
 from inference.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 from streams.control import Erase, Shadow, Swap, encode_command
 from streams.records import LogReader
 from tests.inference.bundles import make_bundle
