@@ -33,17 +33,17 @@ from bench.document import machine, put, table
 from bench.errors import LoadError
 from bench.lineup import ROOT
 from bench.load import Client, Load, get, http, load, valkey
-from feature_store.buyer_reads import open_store
+from feature_store.contract.events import record_key
+from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError
-from feature_store.events import record_key
-from feature_store.online import OnlineRows
-from feature_store.partitions import partition_of
-from inference.api.keys import ALL_STORES, KeyStore, Scope
+from feature_store.log.topics import end_offsets
+from feature_store.online.reads import open_store
+from feature_store.online.rows import OnlineRows
+from inference.api.access.keys import ALL_STORES, KeyStore, Scope
 from ops.demo.api import DemoApi
 from ops.demo.worker import DemoWorker
 from ops.replay import AsFastAsPossible, Rate
 from ops.stack.local import LocalStack, StackInfo
-from streams.topics import end_offsets
 
 RESULTS: Final = ROOT / "bench" / "results" / "api.json"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.counting [EVENTS]
 
-Timed is what streams.worker.Tagger adds to a batch: noting the buyers before the fold, stores' numbers,
+Timed is what streams.live.tagger.Tagger adds to a batch: noting the buyers before the fold, stores' numbers,
 watermarks, the counts, and packing the rows for a checkpoint every 10 batches. The fastest of ROUNDS counts.
 """
 
@@ -15,23 +15,23 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.behavior import ALLOWED_LATENESS_MS, columns
-from feature_store.describe import fold_each
-from feature_store.events import record_key
-from feature_store.online import OnlineRows
-from feature_store.products import ProductTable
-from feature_store.rows import Tagged
-from inference.assignment import confidence_bands
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.counting import Arrivals
-from inference.encoder import Encoder
-from inference.onnx_encoder import OnnxEncoder
-from inference.windows import WindowSettings
+from feature_store.contract.events import record_key
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS, columns
+from feature_store.fold.products import ProductTable
+from feature_store.fold.vectors import fold_each
+from feature_store.online.assignment import confidence_bands
+from feature_store.online.encoding import Tagged
+from feature_store.online.rows import OnlineRows
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.counts.counting import Arrivals
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+from inference.encoders.onnx import OnnxEncoder
 from ops.replay import first_events
 from ops.traffic import TrafficConfig, generate
-from streams.cache import BuyerCache
-from streams.partition import Partition
-from streams.windows import WindowCounts
+from streams.live.cache import BuyerCache
+from streams.live.partition import Partition
+from streams.live.window_counts import WindowCounts
 
 ROUNDS: Final = 5
 PARTITIONS: Final = 8

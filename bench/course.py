@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from feature_store.events import SCHEMA_VERSION, Event, encode_event, record_key
-from feature_store.history import fold_history
-from feature_store.partitions import partition_of
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.contract.events import SCHEMA_VERSION, Event, encode_event, record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.history.offline_fold import fold_history
+from feature_store.log.producer import Output
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.onnx import OnnxEncoder
 from ops.replay import AsFastAsPossible, Pace, first_events, replay_events
 from ops.traffic import TrafficConfig, generate
-from streams.output import Output
 
 PARTITIONS: Final = 8
 _TRAFFIC: Final = TrafficConfig(buyers=100_000)

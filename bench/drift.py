@@ -20,21 +20,21 @@ import click
 import msgspec
 
 from bench.lineup import ROOT
-from feature_store.behavior import ALLOWED_LATENESS_MS
-from feature_store.intake import IntakeCounts, Items
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.counting import Windows
-from inference.onnx_encoder import OnnxEncoder
-from inference.profile import Counts, empty_profile
-from inference.recount import Recount
-from inference.reference import SPANS_MS
-from inference.windows import StoreWindow, WindowReader
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS
+from feature_store.online.intake import IntakeCounts, Items
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.bundles.reference import SPANS_MS
+from inference.counts.counting import Windows
+from inference.counts.history import Recount
+from inference.counts.profile import Counts, empty_profile
+from inference.counts.windows import StoreWindow, WindowReader
+from inference.encoders.onnx import OnnxEncoder
 from ops.drift.alerts import AlertBook
 from ops.drift.look import look
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
 from ops.traffic import TrafficConfig, generate
-from training.reference import WINDOW_MS, ReferenceCounter
+from training.publishing.reference import WINDOW_MS, ReferenceCounter
 
 RESULTS: Final = ROOT / "bench" / "results" / "drift.json"
 DOCUMENT: Final = ROOT / "docs" / "drift.md"

@@ -30,12 +30,12 @@ import onnx
 import onnxruntime as ort
 
 from bench.document import machine, put, table
-from feature_store.history import warm_up
-from feature_store.shards import Folded, Shard, fold_shards, shard_events
-from feature_store.writers import write_events
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.graph import MAX_ROWS
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.history.offline_fold import warm_up
+from feature_store.history.shards import Folded, Shard, fold_shards, shard_events
+from feature_store.sources.writer import write_events
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.graph import MAX_ROWS
+from inference.encoders.onnx import OnnxEncoder
 from ops.encode import encode_buyers, write_codes
 from ops.history_files import history_batches
 from ops.traffic import TrafficConfig, generate

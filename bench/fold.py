@@ -17,10 +17,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER, N_COUNTERS, EventColumns, StateArrays, columns, empty_states, fold
-from feature_store.describe import fold_each
-from feature_store.events import TYPE_CODE, Event, decode_event, encode_event
-from feature_store.products import ProductTable
+from feature_store.contract.events import TYPE_CODE, Event, decode_event, encode_event
+from feature_store.fold.behavior import (
+    COUNTER,
+    N_COUNTERS,
+    EventColumns,
+    StateArrays,
+    columns,
+    empty_states,
+    fold,
+)
+from feature_store.fold.products import ProductTable
+from feature_store.fold.vectors import fold_each
 from ops.replay import first_events
 from ops.traffic import TrafficConfig, generate
 

@@ -22,7 +22,7 @@ import psutil
 import pyarrow.parquet as pq
 
 from bench.document import table
-from feature_store.writers import EVENT_SCHEMA, write_events
+from feature_store.sources.writer import EVENT_SCHEMA, write_events
 from ops.traffic import TrafficConfig, generate
 
 BUYERS: Final = 50_000

@@ -19,10 +19,10 @@ import msgspec
 import pyarrow as pa
 
 from bench.document import table
-from feature_store.events import Event, encode_event
-from feature_store.history import fold_history, warm_up
-from feature_store.shards import Limits, Shards, fold_shards, shard_events
-from feature_store.writers import EVENT_SCHEMA
+from feature_store.contract.events import Event, encode_event
+from feature_store.history.offline_fold import fold_history, warm_up
+from feature_store.history.shards import Limits, Shards, fold_shards, shard_events
+from feature_store.sources.writer import EVENT_SCHEMA
 from ops.traffic import TrafficConfig, generate
 
 SHARDS: Final = 64
@@ -89,7 +89,7 @@ def main() -> None:
     forms = {
         "NDJSON, one file a shard": ndjson,
         "Arrow IPC, lz4": arrow,
-        "records (feature_store.shards)": records,
+        "records (feature_store.history.shards)": records,
     }
     best = dict.fromkeys(forms, (9.0, 9.0, 0.0))
     folds: list[tuple[float, float, float]] = []

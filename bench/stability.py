@@ -19,15 +19,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from feature_store.events import Event
-from inference.bundle import load_bundle
+from feature_store.contract.events import Event
+from inference.bundles.bundle import load_bundle
 from ops.history_files import history_batches
 from ops.traffic import TrafficConfig, generate
-from training.config import TrainConfig
-from training.dataset import BuyerVectors, training_rows
-from training.publish import publish
-from training.successor import follow, load_weights, save_weights
-from training.train import train
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import BuyerVectors, training_rows
+from training.encoder.train import train
+from training.lifecycle.successor import follow, load_weights, save_weights
+from training.publishing.publish import publish
 
 RESULT: Final = Path(__file__).parent / "results" / "stability.json"
 REAL: Final = ("rees46_multicategory.parquet", "puffy.parquet")

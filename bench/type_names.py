@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from feature_store.history import fold_history
-from feature_store.vector import EMBEDDINGS, N_SCALARS
-from inference.catalogue import Catalogue
-from inference.graph import CODES, LATENT_SIZE
+from feature_store.fold.vector import EMBEDDINGS, N_SCALARS
+from feature_store.history.offline_fold import fold_history
+from inference.bundles.catalogue import Catalogue
+from inference.encoders.graph import CODES, LATENT_SIZE
 from ops.traffic import TrafficConfig, generate, truth
-from training.dataset import EVENTS_COLUMN
-from training.types import TypeGroups, group_codes
+from training.encoder.dataset import EVENTS_COLUMN
+from training.types.types import TypeGroups, group_codes
 
 SEED = 11
 SHARE = 0.7
@@ -82,8 +82,8 @@ def against_latent(
     vectors: NDArray[np.float32], stores: NDArray[np.str_], latent: NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
     """Adjusted mutual information of the starter bundle's codes and types with the latent types."""
-    from inference.bundle import load_bundle, starter_bundle_path
-    from inference.onnx_encoder import OnnxEncoder
+    from inference.bundles.bundle import load_bundle, starter_bundle_path
+    from inference.encoders.onnx import OnnxEncoder
 
     bundle = load_bundle(starter_bundle_path())
     codes = OnnxEncoder(bundle).encode(vectors).code

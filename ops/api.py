@@ -7,17 +7,17 @@ from pathlib import Path
 
 import msgspec
 
+from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.settings import HomeSettings
-from inference.answering import answering_bundle
 from inference.api.installation import Installation
-from inference.windows import WindowSettings
+from inference.bundles.active import answering_bundle
+from inference.counts.windows import WindowSettings
 from ops.dashboards.drift import drift_router
 from ops.dashboards.operation import operation_router
 from ops.dashboards.page import page_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from streams.control import Erase, Swap, decode_command, encode_command
-from streams.kafka_config import KafkaSettings, librdkafka_config
 from streams.settings import WorkerSettings
 
 

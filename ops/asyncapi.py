@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import yaml  # type: ignore[import-untyped]
 
-from feature_store.erasures import Erasure
-from feature_store.events import SCHEMA_VERSION, Event, json_schema
-from inference.assignment import Assignment, token
+from feature_store.contract.erasure import Erasure
+from feature_store.contract.events import SCHEMA_VERSION, Event, json_schema
+from feature_store.online.assignment import Assignment, token
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from feature_store.archive import write_base
-from feature_store.behavior import ALLOWED_LATENESS_MS, COUNTER
+from feature_store.contract.events import Event, record_key
+from feature_store.contract.partitions import partition_of
 from feature_store.errors import OnlineStoreError
-from feature_store.events import Event, record_key
-from feature_store.history import fold_history
-from feature_store.online import Checkpoint, OnlineRows
-from feature_store.partitions import partition_of
-from feature_store.rows import Progress, RowHeader, pack_row
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS, COUNTER
+from feature_store.history.archive import write_base
+from feature_store.history.offline_fold import fold_history
+from feature_store.online.encoding import Progress, RowHeader, pack_row
+from feature_store.online.rows import Checkpoint, OnlineRows
 
 _NOTHING_SAID = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feature_store.feast_repo import online_rows
-from feature_store.online import OnlineRows
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.erasures import ErasureLog
+from feature_store.online.feast.repo import online_rows
+from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
-from inference.bundle import load_bundle
-from inference.encoder import Encoder
+from inference.bundles.bundle import load_bundle
+from inference.encoders.encoder import Encoder
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
-from inference.onnx_encoder import OnnxEncoder
-from inference.settings import EncoderSettings, make_encoder
 from ops.verify.installation import Verifier
 from streams.commands import read_standing
-from streams.erasures import ErasureLog
-from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
 from streams.settings import WorkerSettings
 
 

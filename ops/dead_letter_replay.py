@@ -20,12 +20,12 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from feature_store.contract.events import check_clock, check_record_size, decode_event, record_key
 from feature_store.errors import InvalidEventError
-from feature_store.events import check_clock, check_record_size, decode_event, record_key
+from feature_store.log.topics import partition_count
 from ops.replay import EventProducer
 from streams.dead_letters import DeadLetter, decode_dead_letter
 from streams.errors import ConsumerError
-from streams.topics import partition_count
 
 GROUP: Final = "simpersona-dead-letter-replay"
 _BATCH: Final = 1_000

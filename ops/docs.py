@@ -15,27 +15,27 @@ from typing import Final
 import click
 from pydantic_settings import BaseSettings
 
-from feature_store.events import json_schema
-from feature_store.identity import IdentitySettings
+from feature_store.contract.events import json_schema
+from feature_store.contract.identity import IdentitySettings
+from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.log.config import KafkaSettings
 from feature_store.settings import HomeSettings
-from feature_store.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
 from inference.api.settings import ApiSettings
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.settings import EncoderSettings
-from inference.windows import WindowSettings
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.counts.windows import WindowSettings
+from inference.encoders.settings import EncoderSettings
 from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from ops.personas import personas_page
 from ops.retrain_settings import RetrainSettings
-from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
 from streams.webhook.settings import WebhookSettings
-from training.gates import GateSettings
-from training.mlflow_client import RegistrySettings
-from training.persona_llm.chat import ChatSettings
-from training.persona_llm.gate_settings import LlmGateSettings
+from training.lifecycle.gates import GateSettings
+from training.lifecycle.mlflow_client import RegistrySettings
+from training.persona_llm.agents.chat import ChatSettings
+from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 SETTINGS: Final[tuple[type[BaseSettings], ...]] = (

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from feature_store.shards import Folded
-from inference.assignment import token
-from inference.encoder import Encoder
-from inference.graph import CODES
+from feature_store.history.shards import Folded
+from feature_store.online.assignment import token
+from inference.encoders.encoder import Encoder
+from inference.encoders.graph import CODES
 from ops.tables import write_tables
 
 CODES_SCHEMA = pa.schema(

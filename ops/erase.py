@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from feature_store.erasures import Erasure
-from feature_store.events import record_key
+from feature_store.contract.erasure import Erasure
+from feature_store.contract.events import record_key
+from feature_store.log.producer import Output
 from ops.connect import Connection
 from ops.errors import ErasureError
 from streams.control import Erase, encode_command
-from streams.output import Output
 
 _POLL_S = 0.2
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER
-from feature_store.shards import Folded
-from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
+from feature_store.fold.behavior import COUNTER
+from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
+from feature_store.history.shards import Folded
 from ops.tables import write_tables
 
 _ROWS_A_GROUP = 20_000  # 30 MB in memory

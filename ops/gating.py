@@ -10,11 +10,11 @@ from pathlib import Path
 from ops.errors import ModelsError
 from ops.history_files import history_batches
 from ops.models import Models
-from training.config import TrainConfig
-from training.dataset import training_rows
-from training.gate_figures import GateRows, measure
-from training.gates import GateSettings, Verdict, judge
-from training.versions import Version
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
+from training.lifecycle.gate_figures import GateRows, measure
+from training.lifecycle.gates import GateSettings, Verdict, judge
+from training.lifecycle.versions import Version
 
 
 def compare(models: Models, candidate: Version, champion: Version, paths: Sequence[Path]) -> list[Verdict]:

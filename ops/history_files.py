@@ -7,11 +7,11 @@ from pathlib import Path
 
 import structlog
 
-from feature_store.archive import archive_files, base_batches, read_archive_file
+from feature_store.contract.events import Event
+from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
-from feature_store.events import Event
-from feature_store.identity import PlainIds
-from feature_store.sources import open_events
+from feature_store.history.archive import archive_files, base_batches, read_archive_file
+from feature_store.sources.reader import open_events
 
 log = structlog.get_logger(__name__)
 

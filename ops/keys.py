@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.api.audit import AuditLine, write_audit
-from inference.api.keys import KeyRecord, KeyStore, NewKey, Scope
+from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.keys import KeyRecord, KeyStore, NewKey, Scope
 from inference.errors import ApiKeyError
 
 

@@ -16,21 +16,21 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.producer import Output
 from feature_store.settings import HomeSettings
-from inference.answering import answering_bundle, note_promoted
-from inference.bundle import Bundle, load_bundle
-from inference.settings import EncoderSettings
-from inference.triton_live import put_live
-from inference.triton_repository import MODEL_NAME, build_repository
+from inference.bundles.active import answering_bundle, note_promoted
+from inference.bundles.bundle import Bundle, load_bundle
+from inference.encoders.settings import EncoderSettings
+from inference.encoders.triton_live import put_live
+from inference.encoders.triton_repository import MODEL_NAME, build_repository
 from ops.errors import ModelsError
 from streams.control import Shadow, Swap, encode_command
-from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
-from streams.output import Output
 from streams.settings import WorkerSettings
-from training.mlflow_client import RegistrySettings
-from training.registry import Registry
-from training.run_state import sole_holder
-from training.versions import Version
+from training.lifecycle.mlflow_client import RegistrySettings
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import sole_holder
+from training.lifecycle.versions import Version
 
 log = structlog.get_logger()
 

@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inference.bundle import Bundle
-from inference.catalogue import Catalogue, CodeCard, Estimate, PersonaType, SessionShape
+from inference.bundles.bundle import Bundle
+from inference.bundles.catalogue import Catalogue, CodeCard, Estimate, PersonaType, SessionShape
 from inference.errors import CatalogueError
-from inference.sampling import Mix
+from inference.population import Mix
 
 STRATUM_WORDS: Final = {"A": "buy", "B": "reach checkout", "C": "fill a cart", "D": "only look"}
 _BAR: Final = 10

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from feature_store.events import Event, encode_event, record_key
+from feature_store.contract.events import Event, encode_event, record_key
 
 _PROGRESS_S: Final = 1.0
 _SHORTEST_WAIT_S: Final = 0.001
@@ -24,7 +24,7 @@ _POLL_EVENTS: Final = 1_000
 
 
 class EventProducer(Protocol):
-    """What sends: `streams.output.Output`, or a fake in unit tests."""
+    """What sends: `feature_store.log.producer.Output`, or a fake in unit tests."""
 
     def send(self, topic: str, key: bytes | None, value: bytes) -> None:
         """Queue a message; blocks while the queue is full."""

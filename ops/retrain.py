@@ -1,7 +1,7 @@
 """Retrain: snapshot, train, align, evaluate, gate, publish, shadow, promote; killed anywhere, it goes on.
 
 The champion changes in the last step alone. Each step leaves its result in the run's folder and is then
-marked done (training.run_state), so a rerun repeats at most the step in which the last one died.
+marked done (training.lifecycle.run_state), so a rerun repeats at most the step in which the last one died.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import msgspec
 import structlog
 from torch import Tensor
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from feature_store.workspace import workspace
-from inference.bundle import Bundle, load_bundle
+from inference.bundles.bundle import Bundle, load_bundle
 from ops.errors import ModelsError
 from ops.models import Models
 from ops.retrain_settings import RetrainSettings
 from ops.shadowing import wait_for_agreement
 from ops.snapshots import read_snapshot, snapshot_step
-from training import retrain as steps
-from training.config import TrainConfig
-from training.dataset import BuyerVectors, training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import BuyerVectors, training_rows
 from training.errors import GateError, RetrainError
-from training.gates import GateSettings
-from training.registry import ALIGNMENT, STATE
-from training.run_state import Order, Run, Step, sole_holder, step_errors
-from training.snapshot import VoidBefore, snapshot_batches
-from training.successor import load_weights
-from training.versions import Version
+from training.lifecycle import steps
+from training.lifecycle.gates import GateSettings
+from training.lifecycle.registry import ALIGNMENT, STATE
+from training.lifecycle.run_state import Order, Run, Step, sole_holder, step_errors
+from training.lifecycle.snapshot import VoidBefore, snapshot_batches
+from training.lifecycle.successor import load_weights
+from training.lifecycle.versions import Version
 
 log = structlog.get_logger()
 

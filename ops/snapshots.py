@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from inference.publish import write_whole
-from training.run_state import Run
-from training.snapshot import Snapshot, take_archive, take_files
+from inference.bundles.publish import write_whole
+from training.lifecycle.run_state import Run
+from training.lifecycle.snapshot import Snapshot, take_archive, take_files
 
 _SNAPSHOT: Final = "snapshot.json"
 

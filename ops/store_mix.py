@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from inference.bundle import Bundle
-from inference.profile import FEATURE, Counts, empty_profile
-from inference.reference import load_reference
-from inference.sampling import Mix, store_mix
+from inference.bundles.bundle import Bundle
+from inference.bundles.reference import load_reference
+from inference.counts.profile import FEATURE, Counts, empty_profile
+from inference.population import Mix, store_mix
 
 Source = Literal["reference", "live"]
 HOUR_MS: Final = 3_600_000
@@ -35,9 +35,9 @@ def _codes(counts: Counts | None) -> Counts:
 
 
 def _live(version: str) -> dict[str, Counts]:
-    from feature_store.feast_repo import online_rows
+    from feature_store.online.feast.repo import online_rows
     from feature_store.settings import HomeSettings
-    from inference.windows import WindowReader, WindowSettings
+    from inference.counts.windows import WindowReader, WindowSettings
     from streams.settings import WorkerSettings
 
     settings, worker = WindowSettings(), WorkerSettings()

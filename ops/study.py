@@ -11,14 +11,14 @@ from typing import Final
 
 import numpy as np
 
-from feature_store.events import Event
-from feature_store.funnel import STRATA, strata
+from feature_store.contract.events import Event
+from feature_store.fold.funnel import STRATA, strata
 from ops.history_files import history_batches
 from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.oracle import posterior, true_types
-from training.config import TrainConfig
-from training.dataset import describe_source, training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import describe_source, training_rows
 from training.evaluation.cache import load_points, save_points
 from training.evaluation.generated import Truth
 from training.evaluation.plan import PARTS, Plan

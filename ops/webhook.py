@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from streams.erasures import ErasureLog
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
 from streams.errors import WebhookError
-from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
 from streams.metrics import serve_metrics
-from streams.output import Output
 from streams.settings import WorkerSettings
 from streams.webhook.letters import make_form
 from streams.webhook.post import Post

@@ -21,24 +21,24 @@ import faust
 import structlog
 from mode import Service
 
-from feature_store.feast_repo import online_rows
+from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.log.topics import partition_count
+from feature_store.online.feast.repo import online_rows
 from feature_store.settings import HomeSettings
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle
-from inference.encoder import Encoder
-from inference.onnx_encoder import OnnxEncoder
-from inference.recount import warm_up
-from inference.settings import EncoderSettings, make_encoder
-from inference.windows import WindowSettings
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.counts.history import warm_up
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
-from streams.consumer import ConsumerLoop
-from streams.erasures import ErasureLog
-from streams.kafka_config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
+from streams.live.loop import ConsumerLoop
+from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics, serve_metrics
-from streams.output import Output
 from streams.settings import WorkerSettings
-from streams.topics import partition_count
-from streams.worker import Tagger
 
 log = structlog.get_logger(__name__)
 

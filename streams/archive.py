@@ -17,12 +17,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from filelock import FileLock, Timeout
 
-from feature_store.archive import ArchivedEvent, archive_files, purge, write_archive_file
-from feature_store.errors import InvalidEventError
-from streams.erasures import ErasureLog
-from streams.errors import TopicError
-from streams.records import accept
-from streams.topics import partition_count
+from feature_store.errors import InvalidEventError, TopicError
+from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.records import accept
+from feature_store.log.topics import partition_count
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from feature_store.events import record_key
-from inference.encoder import Encoder
+from feature_store.contract.events import record_key
+from feature_store.log.records import LogReader
+from inference.encoders.encoder import Encoder
 from inference.errors import BundleError, InferenceError
-from streams.consumer import ConsumerLoop
 from streams.control import Erase, Shadow, Swap, decode_command
+from streams.live.loop import ConsumerLoop
 from streams.metrics import WorkerMetrics
-from streams.records import LogReader
 
 log = structlog.get_logger(__name__)
 

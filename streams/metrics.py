@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from feature_store.events import DeadLetterReason
+from feature_store.contract.events import DeadLetterReason
 from streams.errors import MetricsPortError
 from streams.histogram import BatchHistogram
 

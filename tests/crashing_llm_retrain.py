@@ -10,13 +10,13 @@ from typing import Any, Final
 
 import torch
 
-from inference.bundle import load_bundle, starter_bundle_path
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.llm.models import LlmModels
 from ops.llm.retrain import LlmRun, retrain_llm
-from training.persona_llm import train
-from training.persona_llm.registry import LlmRegistry
-from training.registry import Registry
-from training.run_state import Order, Step
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import Order, Step
+from training.persona_llm.lifecycle.registry import LlmRegistry
+from training.persona_llm.model import train
 
 CONFIG: Final = {"epochs": 6, "schedule": "one-stage-mixed"}
 MIDWAY: Final[dict[str, tuple[Any, str]]] = {

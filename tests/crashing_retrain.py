@@ -15,9 +15,9 @@ import torch
 from ops.models import Models
 from ops.retrain import retrain
 from streams.control import Shadow, Swap, encode_command
-from training import checkpoint
-from training.registry import Registry
-from training.run_state import Order, Run, Step
+from training.encoder import checkpoint
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import Order, Run, Step
 
 CONFIG: Final = {
     "epochs": 2,

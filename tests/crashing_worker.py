@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from feature_store.online import OnlineRows
-from inference.onnx_encoder import OnnxEncoder
-from streams.output import Output
+from feature_store.log.producer import Output
+from feature_store.online.rows import OnlineRows
+from inference.encoders.onnx import OnnxEncoder
 
 POINTS = {
     "before-fold": (OnlineRows, "read_states", "after"),

@@ -17,18 +17,18 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from feature_store.events import EVENT_TYPES, Event, encode_event, record_key
-from feature_store.online import OnlineRows
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
+from feature_store.errors import ProducerError
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.online.rows import OnlineRows
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.onnx import OnnxEncoder
 from ops.connect import swapped_encoders
 from ops.stack.kafka import Kafka
 from ops.stack.valkey import Valkey
 from ops.verify.installation import Verifier
 from ops.verify.report import VerifyReport
-from streams.erasures import ErasureLog
-from streams.errors import ProducerError
-from streams.output import Output
 from streams.settings import WorkerSettings
 
 PARTITIONS = 4
@@ -156,7 +156,7 @@ class Rig:
 
     def stored(self) -> int:
         """Sum of the topic's end offsets: what Kafka holds."""
-        from streams.topics import end_offsets
+        from feature_store.log.topics import end_offsets
 
         return sum(end_offsets(self.client_config(), self.settings.topic, list(range(PARTITIONS))).values())
 

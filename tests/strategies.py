@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from feature_store.events import EVENT_TYPES, Event
+from feature_store.contract.events import EVENT_TYPES, Event
 
 MINUTE = 60_000
 START = 1_763_900_000_000

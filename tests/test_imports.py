@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVING = ("streams.app", "inference.settings", "feature_store.feast_repo")
+SERVING = ("streams.app", "inference.encoders.settings", "feature_store.online.feast.repo")
 BLOCKED = ("torch", "transformers", "mlflow")
 
 _IMPORT_WITHOUT = """
@@ -40,7 +40,7 @@ def test_the_rooms_import_in_one_direction() -> None:
 
 def test_serving_imports_without_the_training_packages() -> None:
     # Feast is imported when a feature store is opened, not before: import it the same way.
-    then = "import feature_store.light_feast"
+    then = "import feature_store.online.feast.light_import"
     run(_IMPORT_WITHOUT.format(blocked=BLOCKED, modules=SERVING, then=then))
 
 

@@ -17,14 +17,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER, StateArrays, columns, empty_states, fold
-from feature_store.describe import vectors
-from feature_store.events import Event
-from feature_store.products import ProductTable
-from inference.assignment import Assignment, Reason, confidence_band, encode_assignment, token
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.encoder import Encoding
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.contract.events import Event
+from feature_store.fold.behavior import COUNTER, StateArrays, columns, empty_states, fold
+from feature_store.fold.products import ProductTable
+from feature_store.fold.vectors import vectors
+from feature_store.online.assignment import Assignment, Reason, confidence_band, encode_assignment, token
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.encoder import Encoding
+from inference.encoders.onnx import OnnxEncoder
 
 CHECKPOINT_S: Final = 1.0
 """How often state is made durable: our worker's default, and so everyone's."""

@@ -24,7 +24,7 @@ from bench.contestants.buyer import (
     Said,
     surroundings,
 )
-from feature_store.events import Event, decode_event
+from feature_store.contract.events import Event, decode_event
 
 BATCH = 1_000  # the source's own default
 

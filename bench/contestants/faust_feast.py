@@ -18,7 +18,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSour
 from feast.types import Float64, Int64, String
 
 from bench.contestants.buyer import CHECKPOINT_S, BuyerEncoder, BuyerFold, pack, surroundings, unpack
-from feature_store.events import Event, decode_event
+from feature_store.contract.events import Event, decode_event
 
 PARTITIONS: Final = 8
 TAKE: Final = int(os.environ.get("RACE_TAKE", "1"))

@@ -13,7 +13,7 @@ from bench.contestants.buyer import (
     surroundings,
     unpack,
 )
-from feature_store.events import decode_event
+from feature_store.contract.events import decode_event
 
 fold, encoder = BuyerFold(), BuyerEncoder()
 

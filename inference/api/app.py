@@ -16,10 +16,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feature_store.errors import OnlineStoreError
-from inference.api import collector, erasing, personas, populations, problems, stream
+from inference.api import problems
 from inference.api.bodies import too_large
 from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
+from inference.api.routes import collector, erasing, personas, populations, stream
 from inference.api.settings import ApiSettings
 from inference.api.state import State, open_state, state_of
 

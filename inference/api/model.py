@@ -10,12 +10,12 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from inference.bundle import load_bundle
-from inference.catalogue import Catalogue
+from inference.bundles.bundle import load_bundle
+from inference.bundles.catalogue import Catalogue
+from inference.bundles.reference import Reference, load_reference
+from inference.counts.profile import FEATURE, Counts
 from inference.errors import BundleError, ProfileError, SamplingError
-from inference.profile import FEATURE, Counts
-from inference.reference import Reference, load_reference
-from inference.sampling import Mix, store_mix
+from inference.population import Mix, store_mix
 
 log = structlog.get_logger(__name__)
 

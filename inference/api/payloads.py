@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from feature_store.adapters import ga4, segment, shopify
-from feature_store.adapters.common import Adapted
+from feature_store.contract.events import SCHEMA_VERSION, Event, check_clock
+from feature_store.contract.identity import Identity
 from feature_store.errors import InvalidEventError
-from feature_store.events import SCHEMA_VERSION, Event, check_clock
-from feature_store.identity import Identity
+from feature_store.sources.adapters import ga4, segment, shopify
+from feature_store.sources.adapters.common import Adapted
 from inference.api.problems import ProblemError
 
 Json = Any

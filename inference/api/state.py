@@ -11,22 +11,22 @@ import structlog
 from confluent_kafka import Message
 from fastapi import Request
 
-from feature_store.buyer_reads import AsyncStore, BuyerReader, open_store
-from feature_store.erasures import Erasure, decode_erasure
-from feature_store.identity import BuyerHasher, load_id_key
-from feature_store.online import OnlineRows
-from inference.api.hub import Hub
+from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.contract.identity import BuyerHasher, load_id_key
+from feature_store.online.reads import AsyncStore, BuyerReader, open_store
+from feature_store.online.rows import OnlineRows
+from inference.api.access.keys import KeyStore
 from inference.api.installation import Installation
-from inference.api.keys import KeyStore
+from inference.api.live.hub import Hub
+from inference.api.live.open_streams import OpenStreams
+from inference.api.live.producer import AckedProducer
+from inference.api.live.resume import Replays
+from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
 from inference.api.model import ModelKeeper
-from inference.api.producer import AckedProducer
-from inference.api.resume import Replays
 from inference.api.settings import ApiSettings
-from inference.api.streams import OpenStreams
-from inference.api.tail import LogTail
-from inference.profile import Counts
-from inference.windows import WindowReader, WindowSettings
+from inference.counts.profile import Counts
+from inference.counts.windows import WindowReader, WindowSettings
 
 log = structlog.get_logger(__name__)
 

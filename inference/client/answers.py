@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from inference.catalogue import CodeCard, PersonaType
+from inference.bundles.catalogue import CodeCard, PersonaType
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):

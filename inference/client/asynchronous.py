@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from inference.catalogue import CodeCard
+from inference.bundles.catalogue import CodeCard
 from inference.client import calls
 from inference.client.answers import (
     Absent,

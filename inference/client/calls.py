@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from inference.catalogue import CodeCard
+from inference.bundles.catalogue import CodeCard
 from inference.client.answers import (
     Catalogue,
     Distribution,

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import structlog
 
-from inference.assignment import Assignment, decode_assignment
+from feature_store.online.assignment import Assignment, decode_assignment
 from inference.client.errors import AnswerError, BusyError, ClientError, UnreachableError, unreachable
 from inference.client.retries import Retries
 from inference.client.sse import SseReader

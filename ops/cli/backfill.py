@@ -13,10 +13,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 def backfill(path: Path, as_json: bool) -> None:
     """Load the history of PATH (a file or an archive folder) into the store, before a first start."""
+    from feature_store.log.topics import partition_count
     from ops.backfill import backfill as load
     from ops.connect import connect
     from ops.history_files import history_batches
-    from streams.topics import partition_count
 
     with connect() as live:
         count = partition_count(live.kafka, live.settings.topic)

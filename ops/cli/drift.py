@@ -62,10 +62,10 @@ def drift(
 
 @contextmanager
 def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
-    from feature_store.intake import IntakeCounts
-    from inference.bundle import load_bundle
-    from inference.reference import load_reference
-    from inference.windows import WindowReader, WindowSettings
+    from feature_store.online.intake import IntakeCounts
+    from inference.bundles.bundle import load_bundle
+    from inference.bundles.reference import load_reference
+    from inference.counts.windows import WindowReader, WindowSettings
     from ops.connect import connect
     from ops.drift.look import Watcher
     from ops.drift.settings import DriftSettings
@@ -85,7 +85,7 @@ def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
 
 def _served(live: Connection) -> Path:
     """The bundle that the workers answer with: the last swap's, else this installation's."""
-    from inference.answering import answering_bundle
+    from inference.bundles.active import answering_bundle
     from streams.commands import read_standing
 
     swaps = read_standing(live.kafka, live.settings.control_topic).swaps

@@ -27,11 +27,11 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
     """
-    from feature_store.shards import fold_shards, shard_events
+    from feature_store.history.shards import fold_shards, shard_events
     from feature_store.workspace import publish, workspace
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
-    from inference.onnx_encoder import OnnxEncoder
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
+    from inference.encoders.onnx import OnnxEncoder
     from ops.encode import encode_buyers, write_codes
     from ops.progress import progress_bars, read_with_bar
 

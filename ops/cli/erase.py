@@ -18,7 +18,7 @@ def erase(store: str, buyer: str, pseudonym: bool, timeout: float, as_json: bool
 
     What the topic itself still holds goes with its retention.
     """
-    from feature_store.identity import BuyerHasher, load_id_key
+    from feature_store.contract.identity import BuyerHasher, load_id_key
     from ops.connect import connect
     from ops.erase import request_erasure
 

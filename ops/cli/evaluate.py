@@ -31,10 +31,10 @@ def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None,
         raise click.UsageError(
             f"{error.name} is not installed; evaluating needs: pip install 'simpersona[training]'"
         ) from error
-    from inference.bundle import load_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.progress import progress_bars, read_with_bar
-    from training.config import TrainConfig
-    from training.dataset import training_rows
+    from training.encoder.config import TrainConfig
+    from training.encoder.dataset import training_rows
     from training.evaluation.cells import TITLES, cell, rounded
 
     loaded = load_bundle(bundle)

@@ -15,7 +15,7 @@ from ops.cli.traffic import FORMATS, generate, replay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from feature_store.sources import SourceReport
+    from feature_store.sources.reader import SourceReport
 
 _FILE = click.Path(path_type=Path)
 
@@ -50,10 +50,10 @@ def check(path: Path, kind: str | None, mapping: Path | None, store: str | None,
     Repeated: events that carry the buyer and event_id of one among the 100,000 before them, and would change
     nothing.
     """
+    from feature_store.contract.identity import PlainIds
     from feature_store.errors import EventSourceError
-    from feature_store.identity import PlainIds
-    from feature_store.repeats import RepeatCounter
-    from feature_store.sources import Format, open_events
+    from feature_store.sources.reader import Format, open_events
+    from feature_store.sources.repeats import RepeatCounter
 
     source = open_events(
         path,
@@ -81,10 +81,10 @@ def convert(
 
     Buyer ids of vendor payloads and mapped pixels become pseudonyms under the key of buyer ids.
     """
-    from feature_store.identity import LazyBuyerHasher
+    from feature_store.contract.identity import LazyBuyerHasher
     from feature_store.settings import HomeSettings
-    from feature_store.sources import Format, open_events
-    from feature_store.writers import write_events
+    from feature_store.sources.reader import Format, open_events
+    from feature_store.sources.writer import write_events
 
     source = open_events(
         path,
@@ -101,7 +101,7 @@ def convert(
 @events.command()
 def schema() -> None:
     """Print the JSON Schema of an event (docs/event.schema.json)."""
-    from feature_store.events import json_schema
+    from feature_store.contract.events import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 

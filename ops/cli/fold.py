@@ -21,7 +21,7 @@ def fold(path: Path, out: Path, prefix: int | None, as_json: bool) -> None:
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
     """
-    from feature_store.shards import fold_shards, shard_events
+    from feature_store.history.shards import fold_shards, shard_events
     from feature_store.workspace import publish, workspace
     from ops.fold import write_features
     from ops.progress import progress_bars, read_with_bar

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inference.api.keys import KeyRecord, KeyStore
+    from inference.api.access.keys import KeyRecord, KeyStore
 
 T = TypeVar("T")
 _USUAL = ("events:write", "personas:read", "stream:read")
@@ -48,8 +48,8 @@ def create(
     """Make a key and print it; it is shown once and kept nowhere."""
     import re
 
-    from feature_store.events import STORE_PATTERN
-    from inference.api.keys import ALL_STORES, Scope
+    from feature_store.contract.events import STORE_PATTERN
+    from inference.api.access.keys import ALL_STORES, Scope
     from inference.api.settings import ApiSettings
     from ops.keys import create_key
 
@@ -102,9 +102,9 @@ def revoke(key_id: str, as_json: bool) -> None:
 
 
 def _with_keys(use: Callable[[KeyStore, Path], Awaitable[T]]) -> T:
-    from feature_store.buyer_reads import open_store
+    from feature_store.online.reads import open_store
     from feature_store.settings import HomeSettings
-    from inference.api.keys import KeyStore
+    from inference.api.access.keys import KeyStore
     from streams.settings import WorkerSettings
 
     async def run() -> T:

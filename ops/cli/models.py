@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from training.versions import Version
+    from training.lifecycle.versions import Version
 
 _no_announce = click.option(
     "--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then."
@@ -94,7 +94,7 @@ def promote(
     from ops.gating import compare
     from ops.models import Forced, open_models
     from training.errors import GateError
-    from training.gates import refusal, verdict_table
+    from training.lifecycle.gates import refusal, verdict_table
 
     with open_models(announce=not no_announce) as installed:
         champion = installed.champion()

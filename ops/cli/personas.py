@@ -31,8 +31,8 @@ def personas(
 
     from rich.console import Console
 
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.personas import as_json as entry
     from ops.personas import page
     from ops.store_mix import mix_of

@@ -43,7 +43,7 @@ def retrain(
     from ops.models import open_models
     from ops.retrain import read_request
     from ops.retrain import retrain as run_retrain
-    from training.run_state import Order
+    from training.lifecycle.run_state import Order
 
     home = HomeSettings().home
     request = read_request(home)

@@ -57,9 +57,9 @@ def sample(
     A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
     the mix rests on is said on stderr.
     """
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
-    from inference.sampling import draw_codes, only_codes, tokens
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
+    from inference.population import draw_codes, only_codes, tokens
     from ops.store_mix import mix_of
 
     loaded = load_bundle(bundle or answering_bundle())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from inference.triton_repository import Variant
+    from inference.encoders.triton_repository import Variant
     from ops.stack.local import LocalStack, ServerStatus, StackInfo
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
@@ -28,7 +28,7 @@ def stack() -> None:
 @json_option
 def up(triton: bool, as_json: bool) -> None:
     """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
-    from feature_store.identity import load_id_key
+    from feature_store.contract.identity import load_id_key
 
     load_id_key(_home(), create=True)
     started = _stack(_lay_out_encoder(_home() / "triton" / "models") if triton else None)
@@ -56,9 +56,9 @@ def init(partitions: int, triton_models: Path | None, triton_backend: Variant, a
 
     What is there already stays as it is, so that it may run before every start.
     """
-    from feature_store.feast_repo import apply
+    from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+    from feature_store.online.feast.repo import apply
     from ops.stack.topics import create_topics
-    from streams.kafka_config import KafkaSettings, check_connection, librdkafka_config
     from streams.settings import WorkerSettings
 
     kafka, settings = librdkafka_config(KafkaSettings()), WorkerSettings()
@@ -105,16 +105,16 @@ def _stack(model_repository: Path | None = None) -> LocalStack:
 
 def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:
     """Lay the encoder's bundle out as a model repository in a folder; returns the folder."""
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
-    from inference.triton_repository import build_repository
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
+    from inference.encoders.triton_repository import build_repository
 
     bundle = load_bundle(answering_bundle())
     return build_repository(bundle, folder, backend)
 
 
 def _apply_feature_definitions(info: StackInfo) -> None:
-    from feature_store.feast_repo import apply
+    from feature_store.online.feast.repo import apply
     from streams.settings import WorkerSettings
 
     _say("applying the Feast definitions")

@@ -15,15 +15,15 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from feature_store.events import Event
-    from feature_store.sources import SourceReport
+    from feature_store.contract.events import Event
+    from feature_store.sources.reader import SourceReport
     from ops.replay import Pace, ReplayReport
     from ops.traffic import TrafficConfig
 
 _LIVE_BATCH = 500  # made while the last ones are on their way: small, so that sending hardly pauses
 
 FORMATS = ("contract", "normalised", "shopify", "segment", "ga4", "mapping")
-"""feature_store.sources.Format, spelt out so that --help need not import the adapters."""
+"""feature_store.sources.reader.Format, spelt out so that --help need not import the adapters."""
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ def generate(
         return
 
     import ops.traffic
-    from feature_store.writers import write_events
+    from feature_store.sources.writer import write_events
     from ops.traffic.writers import write_truth
 
     started = time.perf_counter()
@@ -151,9 +151,9 @@ def replay(
     if rate is not None and speed is not None:
         raise click.UsageError("give --rate or --speed, not both")
 
-    from feature_store.identity import LazyBuyerHasher
+    from feature_store.contract.identity import LazyBuyerHasher
     from feature_store.settings import HomeSettings
-    from feature_store.sources import Format, open_events
+    from feature_store.sources.reader import Format, open_events
     from ops.replay import AsFastAsPossible, EventTime, Rate
 
     pace: Pace = AsFastAsPossible()
@@ -174,9 +174,9 @@ def replay(
 
 def _send(batches: Iterable[list[Event]], pace: Pace) -> ReplayReport:
     """Send to the topic of the settings; Ctrl-C and SIGTERM end early with all sent acknowledged."""
+    from feature_store.log.config import KafkaSettings, librdkafka_config
+    from feature_store.log.producer import Output
     from ops.replay import replay_events
-    from streams.kafka_config import KafkaSettings, librdkafka_config
-    from streams.output import Output
     from streams.settings import WorkerSettings
 
     settings = WorkerSettings()
@@ -195,9 +195,9 @@ def _send(batches: Iterable[list[Event]], pace: Pace) -> ReplayReport:
 
 
 def _replay_dead_letters(reason: str | None, dry_run: bool, as_json: bool) -> None:
+    from feature_store.log.config import KafkaSettings, librdkafka_config
+    from feature_store.log.producer import Output
     from ops.dead_letter_replay import replay_dead_letters
-    from streams.kafka_config import KafkaSettings, librdkafka_config
-    from streams.output import Output
     from streams.settings import WorkerSettings
 
     settings = WorkerSettings()

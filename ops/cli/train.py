@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from feature_store.events import Event
+    from feature_store.contract.events import Event
 
 
 @click.command()
@@ -37,16 +37,16 @@ def train(
     least 256 buyers. A run that was killed goes on where it was when the same command is given again.
     """
     try:
-        from training.config import TrainConfig
-        from training.train import train as train_model
+        from training.encoder.config import TrainConfig
+        from training.encoder.train import train as train_model
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"{error.name} is not installed; training needs: pip install 'simpersona[training]'"
         ) from error
     from feature_store.workspace import workspace
     from ops.progress import progress_bars, read_with_bar
-    from training.dataset import describe_source, training_rows
-    from training.publish import check_absent, publish
+    from training.encoder.dataset import describe_source, training_rows
+    from training.publishing.publish import check_absent, publish
 
     check_absent(out)
     config = TrainConfig(seed=seed) if epochs is None else TrainConfig(seed=seed, epochs=epochs)

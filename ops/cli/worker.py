@@ -12,9 +12,9 @@ def worker() -> None:
     Settings come from the environment (docs/settings.md). SIGTERM finishes the checkpoint and leaves
     the group.
     """
-    from inference.settings import EncoderSettings
+    from feature_store.log.config import KafkaSettings
+    from inference.encoders.settings import EncoderSettings
     from streams.app import run_worker
-    from streams.kafka_config import KafkaSettings
     from streams.settings import WorkerSettings
 
     run_worker(WorkerSettings(), KafkaSettings(), EncoderSettings())

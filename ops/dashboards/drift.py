@@ -14,16 +14,16 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field
 
-from feature_store.intake import IntakeCounts
-from inference.api.access import ReadsPersonas
+from feature_store.online.intake import IntakeCounts
+from inference.api.access.keys import ALL_STORES
+from inference.api.access.permissions import ReadsPersonas
 from inference.api.ids import Store
-from inference.api.keys import ALL_STORES
 from inference.api.model import ServedModel
 from inference.api.problems import documented
 from inference.api.state import State, state_of
-from inference.profile import Counts, buyers
-from inference.reference import SPANS_MS, Reference
-from inference.windows import WindowReader, WindowSettings
+from inference.bundles.reference import SPANS_MS, Reference
+from inference.counts.profile import Counts, buyers
+from inference.counts.windows import WindowReader, WindowSettings
 from ops.drift.alerts import ALL_STORES as EVERY_STORE
 from ops.drift.alerts import BOOK, Alert, AlertBook
 from ops.drift.measures import Shift, compare, health

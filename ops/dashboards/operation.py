@@ -12,7 +12,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field
 
-from inference.api.access import ReadsOperation
+from inference.api.access.permissions import ReadsOperation
 from inference.api.problems import documented
 from inference.api.state import now_ms
 from ops.dashboards.settings import DashboardSettings

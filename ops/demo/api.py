@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from feature_store.buyer_reads import open_store
-from feature_store.identity import load_id_key
-from inference.api.keys import ALL_STORES, KeyStore, Scope
+from feature_store.contract.identity import load_id_key
+from feature_store.online.reads import open_store
+from inference.api.access.keys import ALL_STORES, KeyStore, Scope
 from inference.api.settings import ApiSettings
 from ops.demo.worker import DemoWorker
 from ops.stack.local import StackInfo

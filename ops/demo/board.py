@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from inference.assignment import Assignment
+from feature_store.online.assignment import Assignment
 
 _READABLE_S: Final = 3.0
 """A row keeps its shopper at least so long: at hundreds of tags a second a plain tail cannot be read."""

@@ -44,7 +44,7 @@ class FunnelReader:
             self._thread.join()
 
     def _run(self) -> None:
-        from feature_store.feast_repo import apply, open_feature_store
+        from feature_store.online.feast.repo import apply, open_feature_store
 
         apply(*self._store)
         store = open_feature_store(*self._store)

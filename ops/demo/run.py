@@ -13,11 +13,12 @@ import msgspec
 import psutil
 from rich.console import Console
 
+from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.settings import HomeSettings
-from inference.bundle import Bundle, load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
-from inference.settings import EncoderSettings
-from inference.triton_repository import build_repository
+from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings
+from inference.encoders.triton_repository import build_repository
 from ops.demo.api import DemoApi, Invitation
 from ops.demo.folder import fresh_folder
 from ops.demo.funnel import FunnelReader
@@ -31,7 +32,6 @@ from ops.errors import DemoError
 from ops.stack.local import LocalStack, StackInfo
 from ops.stack.processes import Say
 from ops.verify.report import VerifyReport
-from streams.kafka_config import KafkaSettings, librdkafka_config
 from streams.settings import WorkerSettings
 
 _FRAME_S: Final = 0.25

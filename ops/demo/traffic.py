@@ -12,15 +12,15 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
+from feature_store.contract.events import Event
+from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.errors import EventSourceError
-from feature_store.events import Event
-from feature_store.files import is_lines, read_lines
-from feature_store.identity import BuyerHasher, load_id_key
-from feature_store.sources import EventSource, open_events
+from feature_store.log.producer import Output
+from feature_store.sources.reader import EventSource, open_events
+from feature_store.sources.records import is_lines, read_lines
 from ops.errors import DemoError
 from ops.replay import Rate, ReplayReport, first_events, replay_events
 from ops.traffic import TrafficConfig, generate, live_config
-from streams.output import Output
 
 SEED: Final = 7
 """Generated traffic is the same each time but for its start, which is now."""

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from feature_store.online import OnlineRows
-from inference.assignment import decode_assignment
+from feature_store.log.records import LogReader
+from feature_store.online.assignment import decode_assignment
+from feature_store.online.rows import OnlineRows
 from ops.demo.board import Board, Key
 from ops.demo.scrapes import Scrapes
 from ops.demo.view import ROWS, Snapshot
 from ops.demo.worker import DemoWorker
 from streams.dead_letters import decode_dead_letter
-from streams.records import LogReader
 from streams.settings import WorkerSettings
 
 _TAKEN_AT_ONCE: Final = 5_000

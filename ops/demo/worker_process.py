@@ -29,9 +29,9 @@ def main() -> None:
         time.sleep(_LOOK_EVERY_S)
     os.environ.update(stack.environment())
 
-    from inference.settings import EncoderSettings
+    from feature_store.log.config import KafkaSettings
+    from inference.encoders.settings import EncoderSettings
     from streams.app import run_worker
-    from streams.kafka_config import KafkaSettings
     from streams.settings import WorkerSettings
 
     run_worker(WorkerSettings(), KafkaSettings(), EncoderSettings())
@@ -40,8 +40,8 @@ def main() -> None:
 def _warm_up(home: Path) -> None:
     """Import what the worker needs, and load its compiled loops."""
     import streams.app  # noqa: F401
-    from feature_store.feast_repo import open_feature_store
-    from inference.recount import warm_up
+    from feature_store.online.feast.repo import open_feature_store
+    from inference.counts.history import warm_up
     from streams.settings import WorkerSettings
 
     settings = WorkerSettings()

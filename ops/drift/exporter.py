@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from inference.reference import SPANS_MS
+from inference.bundles.reference import SPANS_MS
 from ops.drift.alerts import ALL_STORES, AlertBook
 from ops.drift.look import SPAN_NAMES, Look
 from ops.errors import DriftError

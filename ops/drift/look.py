@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from inference.reference import SPANS_MS, Reference
+from inference.bundles.reference import SPANS_MS, Reference
 from ops.drift.alerts import BOOK, Alert, AlertBook, Finding, request_retrain
 from ops.drift.measures import Health, Shift, compare, health
 from ops.drift.settings import DriftSettings

@@ -4,7 +4,7 @@ For each feature: the population stability index and the Jensen-Shannon divergen
 is, a test of homogeneity says whether votes of one population could differ so much. Small stores do
 not cry wolf and large ones not about trifles, because an alert needs both. Source of PSI's sampling
 bias: Yurdakul and Naranjo, "Statistical properties of the population stability index" (Journal of Risk
-Model Validation 14, 2020). The statistic is divided by the feature's dispersion (training/reference.py).
+Model Validation 14, 2020). The statistic is divided by the feature's dispersion (training/publishing/reference.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.profile import AGE_EDGES_MS, FEATURE, FEATURES, TALLY, Counts, buyers
-from inference.reference import Reference
+from inference.bundles.reference import Reference
+from inference.counts.profile import AGE_EDGES_MS, FEATURE, FEATURES, TALLY, Counts, buyers
 
 _SMOOTHING: Final = 0.5
 """Added to every cell that either side has met: Krichevsky and Trofimov's estimator (1981)."""

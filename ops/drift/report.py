@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from inference.reference import SPANS_MS
+from inference.bundles.reference import SPANS_MS
 from ops.drift.alerts import ALL_STORES, AlertBook
 from ops.drift.look import SPAN_NAMES, Look
 from ops.drift.measures import Shift

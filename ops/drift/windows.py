@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from feature_store.intake import IntakeCounts
-from inference.profile import TALLY, Counts, empty_profile
-from inference.reference import SPANS_MS
-from inference.windows import OTHERS, StoreWindow, WindowReader
+from feature_store.online.intake import IntakeCounts
+from inference.bundles.reference import SPANS_MS
+from inference.counts.profile import TALLY, Counts, empty_profile
+from inference.counts.windows import OTHERS, StoreWindow, WindowReader
 
 _STILL_OPEN_MS: Final = 45 * 60_000
 """Late events may still change windows so young: these are read again. More than the allowed lateness."""

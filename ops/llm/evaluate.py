@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from ops.history_files import history_batches
-from training.dataset import describe_source
+from training.encoder.dataset import describe_source
 from training.persona_llm.evaluation.material import Material
 from training.persona_llm.evaluation.plan import PARTS, Plan
 

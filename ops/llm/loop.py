@@ -13,17 +13,17 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from feature_store.events import Event, record_key
-from feature_store.partitions import partition_of
-from inference.assignment import decode_assignment
-from inference.bundle import Bundle
+from feature_store.contract.events import Event, record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.log.producer import Output
+from feature_store.log.topics import end_offsets, partition_count
+from feature_store.online.assignment import decode_assignment
+from inference.bundles.bundle import Bundle
 from ops.connect import Connection
 from ops.errors import LoopError
 from ops.replay import AsFastAsPossible, replay_events
-from streams.output import Output
-from streams.topics import end_offsets, partition_count
-from training.persona_llm.loop import codes_of
-from training.persona_llm.traces import NO_CODE
+from training.persona_llm.agents.loop import codes_of
+from training.persona_llm.traces.traces import NO_CODE
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ _LOOK_S: Final = 0.2
 
 
 class LivePath:
-    """Encodes sessions by sending them; see training.persona_llm.loop.Encode.
+    """Encodes sessions by sending them; see training.persona_llm.agents.loop.Encode.
 
     Buyers get names of this loop's own and shop in `store`, so that no real buyer or store is touched.
     sessions and events: how many were sent. as_offline: sessions whose code is that of the offline fold.

@@ -15,17 +15,24 @@ import structlog
 from feature_store.settings import HomeSettings
 from ops.errors import ModelsError
 from ops.models import Forced
-from training.gates import Verdict
-from training.mlflow_client import RegistrySettings
-from training.persona_llm.folder import PersonaLlm, load_llm
-from training.persona_llm.gate_settings import LlmGateSettings
-from training.persona_llm.gates import LlmFigures, gate_traces, judge, measure, require_sides, with_codes
-from training.persona_llm.registry import LlmRegistry
-from training.persona_llm.traces import load_traces
-from training.persona_llm.versions import translation
-from training.registry import Registry
-from training.run_state import sole_holder
-from training.versions import Version
+from training.lifecycle.gates import Verdict
+from training.lifecycle.mlflow_client import RegistrySettings
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import sole_holder
+from training.lifecycle.versions import Version
+from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
+from training.persona_llm.lifecycle.gates import (
+    LlmFigures,
+    gate_traces,
+    judge,
+    measure,
+    require_sides,
+    with_codes,
+)
+from training.persona_llm.lifecycle.registry import LlmRegistry
+from training.persona_llm.lifecycle.versions import translation
+from training.persona_llm.model.folder import PersonaLlm, load_llm
+from training.persona_llm.traces.traces import load_traces
 
 log = structlog.get_logger()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from feature_store.settings import HomeSettings
-from training.mlflow_client import RegistrySettings
-from training.persona_llm.registry import LlmRegistry
+from training.lifecycle.mlflow_client import RegistrySettings
+from training.persona_llm.lifecycle.registry import LlmRegistry
 
 
 def open_llm_registry() -> LlmRegistry:

@@ -1,6 +1,6 @@
 """Retrain the persona LLM: snapshot, prepare, train, evaluate, gate, publish, promote; killed, it goes on.
 
-The model in use changes in the last step alone. Steps are kept as the encoder's are (training.run_state):
+The model in use changes in the last step alone. Steps are kept as the encoder's are (training.lifecycle.run_state):
 
     snapshot.json   snapshot   what it learns from
     traces/         prepare    by the encoder that answers
@@ -19,20 +19,20 @@ from typing import Any, ClassVar, Final
 
 import structlog
 
-from inference.bundle import Bundle
-from inference.publish import write_whole
+from inference.bundles.bundle import Bundle
+from inference.bundles.publish import write_whole
 from ops.errors import ModelsError
 from ops.llm.models import LlmModels, verdicts_on
 from ops.snapshots import read_snapshot, snapshot_step
 from training.errors import GateError, RetrainError
-from training.gates import refusal
-from training.persona_llm.folder import load_llm, read_manifest
-from training.persona_llm.gates import LlmFigures, require_sides
-from training.persona_llm.making import asked_config, make_llm
-from training.persona_llm.prepare import prepare
-from training.persona_llm.traces import SPLIT_SEED, TRACES, Kind, load_traces
-from training.run_state import Order, Run, Step, sole_holder, step_errors
-from training.snapshot import VoidBefore, snapshot_batches
+from training.lifecycle.gates import refusal
+from training.lifecycle.run_state import Order, Run, Step, sole_holder, step_errors
+from training.lifecycle.snapshot import VoidBefore, snapshot_batches
+from training.persona_llm.lifecycle.gates import LlmFigures, require_sides
+from training.persona_llm.model.folder import load_llm, read_manifest
+from training.persona_llm.model.from_traces import asked_config, make_llm
+from training.persona_llm.traces.prepare import prepare
+from training.persona_llm.traces.traces import SPLIT_SEED, TRACES, Kind, load_traces
 
 log = structlog.get_logger()
 

@@ -9,19 +9,19 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from feature_store.settings import HomeSettings
-from inference.bundle import Bundle
-from inference.catalogue import Catalogue
-from inference.sampling import Mix, draw_codes, store_mix
+from inference.bundles.bundle import Bundle
+from inference.bundles.catalogue import Catalogue
+from inference.population import Mix, draw_codes, store_mix
 from ops.store_mix import mix_of
 from training.errors import ExportError
-from training.mlflow_client import RegistrySettings
-from training.persona_llm.agents import Run, Shopper, simulate
-from training.persona_llm.chat import Chat
-from training.persona_llm.chat_agent import play_by_chat, profiles_of
-from training.persona_llm.folder import PersonaLlm
-from training.persona_llm.population import (
+from training.lifecycle.mlflow_client import RegistrySettings
+from training.lifecycle.registry import Registry
+from training.persona_llm.agents.agents import Run, Shopper, simulate
+from training.persona_llm.agents.chat import Chat
+from training.persona_llm.agents.chat_agent import play_by_chat, profiles_of
+from training.persona_llm.agents.population import (
     DAY_MS,
     GoalName,
     Visit,
@@ -31,9 +31,9 @@ from training.persona_llm.population import (
     shoppers,
     visits,
 )
-from training.persona_llm.store_model import StoreModel
-from training.persona_llm.versions import translation
-from training.registry import Registry
+from training.persona_llm.lifecycle.versions import translation
+from training.persona_llm.model.folder import PersonaLlm
+from training.persona_llm.storefront.store_model import StoreModel
 
 MixSource = Literal["traces", "reference", "live"]
 """Where p_s(k) is from: the model's training buyers; a bundle's training buyers; what workers counted."""

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from feature_store.events import EVENT_TYPES, TYPE_CODE
+from feature_store.contract.events import EVENT_TYPES, TYPE_CODE
 
 EXIT: Final = len(EVENT_TYPES)
 """The absorbing state: the session is over."""

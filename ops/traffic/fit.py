@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from feature_store.events import EVENT_TYPES
+from feature_store.contract.events import EVENT_TYPES
 from ops.traffic.buyer_types import BUYER_TYPES
 from ops.traffic.catalogue import build_catalogue
 from ops.traffic.config import Figures, StoreProfile

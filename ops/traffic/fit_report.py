@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.config import Figures, StoreProfile, TrafficConfig, figures
 from ops.traffic.generator import generate

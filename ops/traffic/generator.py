@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from feature_store.events import EVENT_TYPES, Event, EventType
+from feature_store.contract.events import EVENT_TYPES, Event, EventType
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.catalogue import Catalogue, build_catalogue
 from ops.traffic.config import TrafficConfig

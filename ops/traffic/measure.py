@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from feature_store.adapters.normalised import EVENT_TYPES
-from feature_store.events import Event
+from feature_store.contract.events import Event
+from feature_store.sources.adapters.normalised import EVENT_TYPES
 
 MIN_ZIPF_COUNT: Final = 5
 """Products seen less often sit in the flat tail that a finite sample makes, and would bend the fit."""

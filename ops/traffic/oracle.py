@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from feature_store.events import EVENT_TYPES, TYPE_CODE, Event
-from feature_store.history import BuyerKey
+from feature_store.contract.events import EVENT_TYPES, TYPE_CODE, Event
+from feature_store.history.offline_fold import BuyerKey
 from ops.traffic.buyer_types import BUYER_TYPES, EXIT, TYPE_NAMES, start_distribution, transition_matrix
 from ops.traffic.catalogue import build_catalogue
 from ops.traffic.config import StoreProfile, TrafficConfig

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from feature_store.events import EVENT_TYPES, TYPE_CODE
+from feature_store.contract.events import EVENT_TYPES, TYPE_CODE
 from ops.traffic.buyer_types import BUYER_TYPES, EXIT, start_distribution, transition_matrix
 from ops.traffic.catalogue import QUERIES_PER_CATEGORY, Catalogue
 from ops.traffic.config import MAX_DWELL_MS, MAX_SESSION_MS
@@ -43,7 +43,7 @@ class Walk:
     """Events as columns, int64 [events] each; -1 where an event has none.
 
     session: row of the batch. step: number within the session. offset: ms since the session's start.
-    type: code of feature_store.events.TYPE_CODE. product, category, query: rows of the Catalogue.
+    type: code of feature_store.contract.events.TYPE_CODE. product, category, query: rows of the Catalogue.
     price: the product, where the event names its price. minor: value of the event in minor units.
     """
 

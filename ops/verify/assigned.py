@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.assignment import Assignment
+from feature_store.online.assignment import Assignment
 
 _EVENT_REASONS: Final = frozenset({"code", "type", "confidence"})
 """Assigned at the offset of the event just folded; swap and session_end may look back."""

@@ -8,7 +8,7 @@
     check.found.fixes                                         # what would put it right
 
 Whatever is served has a line in `compare`; a new kind of row adds its own there, and its name to
-feature_store.stored: a key that nobody expects is a difference.
+feature_store.online.stored: a key that nobody expects is a difference.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from feature_store.events import record_key
-from feature_store.stored import StoredPartition
-from inference.assignment import decode_assignment
+from feature_store.contract.events import record_key
+from feature_store.online.assignment import decode_assignment
+from feature_store.online.stored import StoredPartition
 from ops.verify.assigned import Assigned
 from ops.verify.findings import Findings
 from ops.verify.fold import PartitionFold

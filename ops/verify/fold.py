@@ -14,13 +14,13 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER, columns
-from feature_store.describe import Steps, fold_each
-from feature_store.events import Event, record_key
-from feature_store.products import ProductTable
-from feature_store.table import StateTable
-from inference.assignment import confidence_band, confidence_bands
-from inference.encoder import Encoder, Encoding
+from feature_store.contract.events import Event, record_key
+from feature_store.fold.behavior import COUNTER, columns
+from feature_store.fold.products import ProductTable
+from feature_store.fold.table import StateTable
+from feature_store.fold.vectors import Steps, fold_each
+from feature_store.online.assignment import confidence_band, confidence_bands
+from inference.encoders.encoder import Encoder, Encoding
 from ops.verify.assigned import Assigned, Word
 from ops.verify.log import Batch, Rules
 from ops.verify.recount import Recount, Votes

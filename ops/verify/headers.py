@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xxhash
 
-from feature_store.rows import RowHeader
-from inference.assignment import confidence_band
+from feature_store.online.assignment import confidence_band
+from feature_store.online.encoding import RowHeader
 from ops.verify.assigned import Assigned, Last, Word
 from ops.verify.fold import PartitionFold
 from ops.verify.ties import is_tie
@@ -103,7 +103,7 @@ class Headers:
         return _unlike(header, wanted, ("code", "type", "band"))
 
     def _counted(self, key: bytes, slot: int, version: str, last: Last) -> set[bool]:
-        """What `counted` may read: False after a walk (see streams.restate), True after an event."""
+        """What `counted` may read: False after a walk (see streams.live.reannounce), True after an event."""
         at = int(self._fold.last[slot])
         in_force = self._assigned.in_force(at)
         if at < self._assigned.judged_from or not in_force:

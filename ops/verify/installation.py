@@ -14,20 +14,20 @@ from typing import Any
 
 import xxhash
 
-from feature_store.archive import archive_files, base_batches, read_archive_file
-from feature_store.behavior import ALLOWED_LATENESS_MS
+from feature_store.contract.events import record_key
 from feature_store.errors import InvalidEventError
-from feature_store.events import record_key
-from feature_store.online import OnlineRows
-from inference.encoder import Encoder
-from inference.windows import WindowSettings
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS
+from feature_store.history.archive import archive_files, base_batches, read_archive_file
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.records import LogReader, accept
+from feature_store.log.topics import partition_count
+from feature_store.online.rows import OnlineRows
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
 from ops.verify.findings import Findings
 from ops.verify.log import Record, Rules
 from ops.verify.report import VerifyReport
-from streams.erasures import ErasureLog
-from streams.records import LogReader, accept
-from streams.topics import partition_count
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from feature_store.behavior import ALLOWED_LATENESS_MS
-from feature_store.events import Event
-from inference.encoder import Encoder
-from inference.windows import WindowSettings
+from feature_store.contract.events import Event
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
 
 
 class Record(NamedTuple):

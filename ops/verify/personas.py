@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from feature_store.behavior import COUNTER
-from feature_store.events import record_key
-from feature_store.persona_rows import OFFSET_DIGITS
-from inference.assignment import Assignment, decode_assignment, token
+from feature_store.contract.events import record_key
+from feature_store.fold.behavior import COUNTER
+from feature_store.online.assignment import Assignment, decode_assignment, token
+from feature_store.online.persona_rows import OFFSET_DIGITS
 from ops.verify.assigned import Assigned, Last, Word
 from ops.verify.findings import Findings, Fix
 from ops.verify.fold import PartitionFold

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from feature_store.errors import RowVersionError
-from feature_store.rows import Progress, Tagged
+from feature_store.online.encoding import Progress, Tagged
 from ops.verify.assigned import Assigned
 from ops.verify.findings import Findings, Fix
 

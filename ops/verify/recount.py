@@ -15,14 +15,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.behavior import COUNTER, EventColumns
-from feature_store.describe import Steps
-from feature_store.events import Event
-from feature_store.table import StateTable
-from inference.counting import Arrivals, Before, ProfileTable, Windows, before, count
-from inference.encoder import Encoding
-from inference.profile import LATENT_EDGES, TALLY, Counts
-from inference.windows import OTHERS
+from feature_store.contract.events import Event
+from feature_store.fold.behavior import COUNTER, EventColumns
+from feature_store.fold.table import StateTable
+from feature_store.fold.vectors import Steps
+from inference.counts.counting import Arrivals, Before, ProfileTable, Windows, before, count
+from inference.counts.profile import LATENT_EDGES, TALLY, Counts
+from inference.counts.windows import OTHERS
+from inference.encoders.encoder import Encoding
 from ops.verify.ties import TIE
 
 UNKNOWN: Final = None

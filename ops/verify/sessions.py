@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from feature_store.behavior import SESSION_GAP_MS
+from feature_store.fold.behavior import SESSION_GAP_MS
 from ops.verify.assigned import Assigned
 from ops.verify.findings import Findings, Fix
 from ops.verify.fold import PartitionFold

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
-from feature_store.rows import RowHeader, pack_row, unpack_row
-from feature_store.state import pack_states
+from feature_store.fold.state import pack_states
+from feature_store.online.encoding import RowHeader, pack_row, unpack_row
 from ops.verify.findings import Findings, Fix
 from ops.verify.fold import PartitionFold
 from ops.verify.headers import Headers

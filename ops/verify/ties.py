@@ -13,13 +13,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.assignment import BANDS
-from inference.encoder import Encoding
+from feature_store.online.assignment import BANDS
+from inference.encoders.encoder import Encoding
 from ops.verify.assigned import Word
 
 TIE: Final = 1e-4
 """Two codes tie where the second nearest is no farther than this share of the distance (and 1): the same
-tolerance as an export's (training.export)."""
+tolerance as an export's (training.publishing.export)."""
 CONFIDENCE_TIE: Final = 1e-3
 """How far the confidence of two runtimes may be apart: the same as an export's."""
 

@@ -8,9 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from feature_store.stored import StoredWindow
-from inference.errors import ProfileError
-from inference.profile import (
+from feature_store.online.stored import StoredWindow
+from inference.counts.profile import (
     FEATURES,
     TALLIES,
     TALLY,
@@ -19,7 +18,8 @@ from inference.profile import (
     pack_profile,
     unpack_profile,
 )
-from inference.windows import OTHERS, StoreWindow, WindowSettings
+from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
+from inference.errors import ProfileError
 from ops.verify.findings import Findings, Fix
 from ops.verify.recount import TYING, Whose, Window
 

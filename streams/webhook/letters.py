@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from confluent_kafka import Message
 
-from inference.assignment import Assignment
+from feature_store.online.assignment import Assignment
 from streams.errors import WebhookError
 from streams.webhook.settings import WebhookSettings
 

@@ -15,13 +15,14 @@ import msgspec
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from inference.assignment import decode_assignment
+from feature_store.errors import TopicError
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.log.topics import partition_count
+from feature_store.online.assignment import decode_assignment
 from inference.client.retries import Retries
 from streams.dead_letters import dead_letter, encode_dead_letter
-from streams.erasures import ErasureLog
-from streams.errors import ConsumerError, TopicError
-from streams.output import Output
-from streams.topics import partition_count
+from streams.errors import ConsumerError
 from streams.webhook.letters import Form, Item
 from streams.webhook.metrics import Delivered, WebhookMetrics
 from streams.webhook.post import Answer, Busy, Post, Refused, Taken

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.encode import HEADER, Product, limit, markdown, measure, products_of
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.graph import CODES, LATENT_SIZE
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.graph import CODES, LATENT_SIZE
 
 
 def test_the_products_are_those_of_the_graph() -> None:

@@ -11,9 +11,9 @@ from bench.course import fill, traffic
 from bench.heat import Lap, Latency, Track, lap
 from bench.lineup import OURS
 from bench.report import BEGIN, END, HEADER, Entry, Race, markdown, rows, write
-from feature_store.history import fold_history
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.history.offline_fold import fold_history
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.onnx import OnnxEncoder
 from ops.stack.local import LocalStack
 
 

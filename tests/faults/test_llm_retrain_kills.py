@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.writers import write_events
+from feature_store.sources.writer import write_events
 from tests.crashing_llm_retrain import MIDWAY, run_llm_retrain
 from tests.training.persona_llm.models import history
-from training.persona_llm.registry import LlmRegistry
-from training.run_state import Step
+from training.lifecycle.run_state import Step
+from training.persona_llm.lifecycle.registry import LlmRegistry
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]  # a dozen retrains, on a machine that is busy
 

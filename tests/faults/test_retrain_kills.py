@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.archive import ArchivedEvent, write_archive_file
-from feature_store.events import record_key
-from feature_store.partitions import partition_of
-from inference.bundle import load_bundle, starter_bundle_path
+from feature_store.contract.events import record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.history.archive import ArchivedEvent, write_archive_file
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.traffic import TrafficConfig, generate
 from tests.crashing_retrain import MIDWAY, run_retrain
-from training.registry import Registry
-from training.run_state import STEPS, Run, Step
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import STEPS, Run, Step
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]  # sixteen retrains, on a machine that is busy
 

@@ -11,11 +11,11 @@ import time
 import msgspec
 import pytest
 
-from feature_store.events import encode_event, record_key
+from feature_store.contract.events import encode_event, record_key
+from feature_store.log.producer import Output
+from feature_store.log.records import LogReader
 from ops.history_files import history_batches
 from streams.control import Erase, encode_command
-from streams.output import Output
-from streams.records import LogReader
 from tests.rig import PARTITIONS, Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
@@ -139,8 +139,8 @@ def test_duplicated_and_reordered_delivery(rig: Rig) -> None:
 def _events_of(row: bytes) -> int:
     import numpy as np
 
-    from feature_store.behavior import COUNTER
-    from feature_store.rows import unpack_row
+    from feature_store.fold.behavior import COUNTER
+    from feature_store.online.encoding import unpack_row
 
     return int(np.frombuffer(unpack_row(row)[1], "<i8", len(COUNTER))[COUNTER["events"]])
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from feature_store.contract.events import record_key
+from feature_store.contract.partitions import partition_of
 from feature_store.errors import OnlineStoreError
-from feature_store.events import record_key
-from feature_store.feast_repo import apply, online_rows, open_feature_store
-from feature_store.history import fold_history
-from feature_store.online import Checkpoint
-from feature_store.partitions import partition_of
-from feature_store.rows import Progress, RowHeader, pack_row
-from feature_store.vector import SCALARS
+from feature_store.fold.vector import SCALARS
+from feature_store.history.offline_fold import fold_history
+from feature_store.online.encoding import Progress, RowHeader, pack_row
+from feature_store.online.feast.repo import apply, online_rows, open_feature_store
+from feature_store.online.rows import Checkpoint
 from ops.stack.valkey import Valkey
 from tests.strategies import event
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundle import Bundle, load_bundle, starter_bundle_path
-from inference.triton_repository import build_repository
+from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.encoders.triton_repository import build_repository
 from ops.stack.triton import Triton
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError, EncoderUnavailableError
-from inference.onnx_encoder import OnnxEncoder
-from inference.settings import EncoderSettings, make_encoder
-from tests.inference.bundles import make_bundle, random_vectors
+from tests.inference.made_bundles import make_bundle, random_vectors
 
 NOBODY = "127.0.0.1:1"
 

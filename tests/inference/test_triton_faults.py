@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc as client
 
-from inference.bundle import Bundle, load_bundle
-from inference.encoder import Encoder
+from inference.bundles.bundle import Bundle, load_bundle
+from inference.encoders.encoder import Encoder
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings, make_encoder
+from inference.encoders.triton_repository import build_repository
 from inference.errors import EncoderUnavailableError
-from inference.onnx_encoder import OnnxEncoder
-from inference.settings import EncoderSettings, make_encoder
-from inference.triton_repository import build_repository
 from ops.stack.triton import Triton
-from tests.inference.bundles import make_bundle, random_vectors
+from tests.inference.made_bundles import make_bundle, random_vectors
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 

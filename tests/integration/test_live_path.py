@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from feature_store.events import encode_event, record_key
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.triton_repository import build_repository
+from feature_store.contract.events import encode_event, record_key
+from feature_store.log.producer import Output
+from feature_store.log.records import LogReader
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.triton_repository import build_repository
 from ops.backfill import backfill
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
-from streams.output import Output
-from streams.records import LogReader
 from tests.rig import PARTITIONS, Rig
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from feature_store.archive import ArchivedEvent, write_archive_file
-from feature_store.erasures import Erasure, encode_erasure
-from feature_store.events import record_key
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
+from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.events import record_key
+from feature_store.history.archive import ArchivedEvent, write_archive_file
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.onnx import OnnxEncoder
 from ops.cli.llm.group import llm
 from ops.connect import Connection
 from ops.errors import LoopError
 from ops.llm.loop import LivePath
-from streams.erasures import ErasureLog
-from streams.output import Output
-from tests.inference.bundles import make_bundle
+from tests.inference.made_bundles import make_bundle
 from tests.rig import Rig
 from tests.training.persona_llm.models import history
-from training.persona_llm.agents import Shopper, simulate
-from training.persona_llm.folder import load_llm
-from training.persona_llm.loop import loop_figures
-from training.persona_llm.storefront import Goal
-from training.persona_llm.traces import load_traces, make_traces
+from training.persona_llm.agents.agents import Shopper, simulate
+from training.persona_llm.agents.loop import loop_figures
+from training.persona_llm.model.folder import load_llm
+from training.persona_llm.storefront.storefront import Goal
+from training.persona_llm.traces.traces import load_traces, make_traces
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from inference.assignment import Assignment, decode_assignment
-from inference.bundle import Bundle, load_bundle, starter_bundle_path
-from inference.triton_live import put_live
-from inference.triton_repository import build_repository, model_version
+from feature_store.log.records import LogReader
+from feature_store.online.assignment import Assignment, decode_assignment
+from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.encoders.triton_live import put_live
+from inference.encoders.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
 from ops.verify.report import VerifyReport
 from streams.control import Erase, Shadow, Swap, encode_command
-from streams.records import LogReader
-from tests.inference.bundles import make_bundle
+from tests.inference.made_bundles import make_bundle
 from tests.rig import PARTITIONS, SESSION_TIMEOUT_MS, Rig, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from feature_store.errors import InvalidEventError
-from feature_store.intake import IntakeCounts, Items
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.counting import Windows
-from inference.onnx_encoder import OnnxEncoder
-from inference.profile import FEATURE, TALLY, Counts, empty_profile
-from inference.recount import Recount
-from inference.windows import WindowReader, WindowSettings
-from streams.records import LogReader, accept
+from feature_store.log.records import LogReader, accept
+from feature_store.online.intake import IntakeCounts, Items
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.counts.counting import Windows
+from inference.counts.history import Recount
+from inference.counts.profile import FEATURE, TALLY, Counts, empty_profile
+from inference.counts.windows import WindowReader, WindowSettings
+from inference.encoders.onnx import OnnxEncoder
 from tests.rig import PARTITIONS, Rig
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -120,7 +120,7 @@ def test_drift_reports_the_stores_that_the_workers_counted(rig: Rig) -> None:
 
 
 def test_refused_records_are_counted_where_event_time_is(rig: Rig) -> None:
-    from streams.output import Output
+    from feature_store.log.producer import Output
 
     rig.worker(environment=ENVIRONMENT).wait_assigned()
     rig.send(50)

@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
-from feature_store.erasures import decode_erasure
-from feature_store.events import decode_event
-from inference.assignment import decode_assignment
+from feature_store.contract.erasure import decode_erasure
+from feature_store.contract.events import decode_event
+from feature_store.online.assignment import decode_assignment
 from ops.docs import DOCS
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import decode_command

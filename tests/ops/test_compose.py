@@ -16,10 +16,10 @@ import click
 import pytest
 import yaml
 
+from feature_store.log.config import KafkaSettings, librdkafka_config
 from ops.cli.main import simpersona
 from ops.stack.kafka import Kafka
 from ops.stack.topics import create_topics, topics
-from streams.kafka_config import KafkaSettings, librdkafka_config
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from feature_store.archive import ArchivedEvent, write_archive_file
-from feature_store.events import Event, record_key
-from feature_store.feast_repo import open_feature_store
-from feature_store.writers import write_events
+from feature_store.contract.events import Event, record_key
+from feature_store.history.archive import ArchivedEvent, write_archive_file
+from feature_store.online.feast.repo import open_feature_store
+from feature_store.sources.writer import write_events
 from ops.cli.fold import fold
 from ops.cli.train import train
 from ops.traffic import TrafficConfig, generate
@@ -31,7 +31,7 @@ def offline_store(events: list[Event], tmp_path: Path) -> Path:
     open_feature_store("redis://unused", TOPIC, tmp_path)  # imports feast the light way
     from feast import FeatureView
 
-    from feature_store.views import definitions
+    from feature_store.online.feast.views import definitions
 
     for number in range(PARTITIONS):
         mine = [e for e in events if sum(record_key(e.store, e.buyer)) % PARTITIONS == number]

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from feature_store.archive import ArchivedEvent, write_archive_file, write_base
+from feature_store.contract.events import Event
 from feature_store.errors import EventSourceError
-from feature_store.events import Event
-from feature_store.history import fold_history
-from feature_store.vector import SCALARS
-from feature_store.writers import write_events
+from feature_store.fold.vector import SCALARS
+from feature_store.history.archive import ArchivedEvent, write_archive_file, write_base
+from feature_store.history.offline_fold import fold_history
+from feature_store.sources.writer import write_events
 from ops.cli.fold import fold
 from tests.strategies import START, event
 

@@ -13,9 +13,9 @@ import pytest
 from click import Command
 from click.testing import CliRunner
 
-from feature_store import shards
 from feature_store.errors import SimpersonaError
-from feature_store.writers import write_events
+from feature_store.history import shards
+from feature_store.sources.writer import write_events
 from ops.cli.encode import encode
 from ops.cli.fold import fold
 from ops.traffic import TrafficConfig, generate

@@ -12,21 +12,21 @@ import pytest
 from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
-from feature_store.writers import write_events
-from inference.answering import answering_bundle
-from inference.bundle import load_bundle, starter_bundle_path
+from feature_store.log.config import check_connection
+from feature_store.sources.writer import write_events
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.encoders.triton_repository import build_repository, model_version
 from inference.errors import BundleError
-from inference.triton_repository import build_repository, model_version
 from ops.cli.models import models
 from ops.errors import ModelsError
 from ops.models import Models
 from ops.traffic import TrafficConfig, generate
 from streams.control import Shadow, Swap
-from streams.kafka_config import check_connection
-from tests.inference.bundles import make_bundle
-from tests.training.test_registry import one_byte_changed
+from tests.inference.made_bundles import make_bundle
+from tests.training.lifecycle.test_registry import one_byte_changed
 from training.errors import GateError
-from training.registry import Registry
+from training.lifecycle.registry import Registry
 
 STARTER = load_bundle(starter_bundle_path())
 

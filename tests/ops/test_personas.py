@@ -11,24 +11,24 @@ import pytest
 from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
-from feature_store.online import Checkpoint, OnlineRows, Windows
-from feature_store.rows import Progress
-from inference.bundle import Bundle
-from inference.catalogue import Catalogue, encode_catalogue
+from feature_store.online.encoding import Progress
+from feature_store.online.rows import Checkpoint, OnlineRows, Windows
+from inference.bundles.bundle import Bundle
+from inference.bundles.catalogue import Catalogue, encode_catalogue
+from inference.bundles.publish import seal_bundle
+from inference.bundles.reference import Reference, reference_to_json
+from inference.counts.profile import FEATURE, Counts, empty_profile, pack_profile
+from inference.counts.windows import StoreWindow, WindowSettings
 from inference.errors import CatalogueError, ProfileError, SamplingError
-from inference.profile import FEATURE, Counts, empty_profile, pack_profile
-from inference.publish import seal_bundle
-from inference.reference import Reference, reference_to_json
-from inference.windows import StoreWindow, WindowSettings
 from ops.cli.personas import personas
 from ops.cli.sample import sample
 from ops.personas import personas_page
 from ops.stack.valkey import Valkey
-from tests.inference.bundles import make_bundle, model_bytes, stage_bundle
+from tests.inference.made_bundles import make_bundle, model_bytes, stage_bundle
 from tests.strategies import START, event
-from tests.training.test_types import codebook, planted
-from training.catalogue import make_catalogue
-from training.types import group_codes
+from tests.training.types.test_types import codebook, planted
+from training.publishing.catalogue import make_catalogue
+from training.types.types import group_codes
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.events import Event, decode_event, record_key
+from feature_store.contract.events import Event, decode_event, record_key
 from ops.replay import AsFastAsPossible, EventTime, Pace, Rate, ReplayReport, first_events, replay_events
 from tests.strategies import START, event
 

@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from feature_store.events import Event, encode_event, record_key
+from feature_store.contract.events import Event, encode_event, record_key
+from feature_store.log.producer import Output
 from ops.dead_letter_replay import DeadLetterReport, replay_dead_letters
 from ops.replay import AsFastAsPossible, Rate, replay_events
 from ops.traffic import TrafficConfig, generate
 from streams.dead_letters import DeadLetter, dead_letter, encode_dead_letter
-from streams.output import Output
 from tests.strategies import START, event
 
 pytestmark = pytest.mark.integration

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from feature_store.errors import EventSourceError
-from feature_store.writers import write_events
+from feature_store.sources.writer import write_events
 from ops.cli.retrain import retrain as command
 from ops.models import Models
 from ops.retrain import REQUEST, read_request, retrain
 from ops.traffic import TrafficConfig, generate
 from training.errors import DatasetError, RetrainError
-from training.registry import Registry
-from training.run_state import Order, Run
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import Order, Run
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError, SimpersonaError
-from feature_store.history import fold_history
-from feature_store.identity import PlainIds
-from feature_store.sources import open_events
-from feature_store.writers import write_events
-from inference.bundle import load_bundle, starter_bundle_path
-from inference.onnx_encoder import OnnxEncoder
-from inference.reference import load_reference
+from feature_store.history.offline_fold import fold_history
+from feature_store.sources.reader import open_events
+from feature_store.sources.writer import write_events
+from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.bundles.reference import load_reference
+from inference.encoders.onnx import OnnxEncoder
 from ops.cli.encode import encode
 from ops.cli.train import train
 from ops.traffic import TrafficConfig, generate

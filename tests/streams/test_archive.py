@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.archive import archive_files, read_archive_file, write_archive_file
-from feature_store.erasures import Erasure, encode_erasure
+from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.events import Event, encode_event, record_key
+from feature_store.contract.partitions import partition_of
 from feature_store.errors import EventSourceError
-from feature_store.events import Event, encode_event, record_key
-from feature_store.partitions import partition_of
+from feature_store.history.archive import archive_files, read_archive_file, write_archive_file
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
 from ops.history_files import history_batches
 from ops.stack.kafka import Kafka
 from streams.archive import Archiver
-from streams.erasures import ErasureLog
-from streams.output import Output
 from tests.strategies import START, event
 
 pytestmark = pytest.mark.integration

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
-from training.config import TrainConfig
-from training.dataset import BuyerVectors
-from training.train import Trained, train
+from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import BuyerVectors
+from training.encoder.train import Trained, train
 
 SMALL = TrainConfig(epochs=3, warmup_epochs=2, batch_size=256, epoch_rows=1500, forecast_epochs=2)
 

@@ -2,7 +2,7 @@
 
 Every coder is fitted on raw vectors float32 [n, 403] of training buyers and gives codes int64 [n] in
 [0, CODES). Spaces: `standard` is the paper's own setting (its k-means saw all 403 columns standard-scaled);
-`balanced` is training.scaling.Scaling, in which the three embeddings together vary half as much as the 16
+`balanced` is training.encoder.scaling.Scaling, in which the three embeddings together vary half as much as the 16
 scalars together.
 """
 
@@ -24,11 +24,11 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import nn
 
-from feature_store.funnel import STRATA, strata
-from feature_store.vector import MASKS, N_SCALARS, VECTOR_SIZE
-from inference.graph import CODES, LATENT_SIZE
-from training.axes import EVENTS, FUNNEL_COLUMNS, Axes
-from training.scaling import Scaling
+from feature_store.fold.funnel import STRATA, strata
+from feature_store.fold.vector import MASKS, N_SCALARS, VECTOR_SIZE
+from inference.encoders.graph import CODES, LATENT_SIZE
+from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, Axes
+from training.encoder.scaling import Scaling
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]

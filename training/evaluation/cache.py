@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.publish import write_whole
-from training.dataset import BuyerVectors
+from inference.bundles.publish import write_whole
+from training.encoder.dataset import BuyerVectors
 from training.evaluation.points import Points
 
 

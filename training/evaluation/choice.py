@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.publish import write_whole
+from inference.bundles.publish import write_whole
 from training.errors import EvaluationError
 from training.evaluation.points import TEST, Points, select
 

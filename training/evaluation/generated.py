@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score
 
-from inference.graph import CODES
+from inference.encoders.graph import CODES
 from training.evaluation import measures as m
 from training.evaluation.points import TEST, TRAIN, Points
 from training.evaluation.runs import Coded

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from inference.bundle import Bundle
-from inference.graph import CODES
-from inference.onnx_encoder import OnnxEncoder
-from training.dataset import BuyerVectors
+from inference.bundles.bundle import Bundle
+from inference.encoders.graph import CODES
+from inference.encoders.onnx import OnnxEncoder
+from training.encoder.dataset import BuyerVectors
 from training.errors import EvaluationError
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import Landmark, calibration, type_agreement

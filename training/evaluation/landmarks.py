@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from feature_store.funnel import STRATA, strata
-from feature_store.vector import SCALARS
-from inference.graph import CODES
-from training.axes import FUNNEL_COLUMNS
+from feature_store.fold.funnel import STRATA, strata
+from feature_store.fold.vector import SCALARS
+from inference.encoders.graph import CODES
+from training.encoder.axes import FUNNEL_COLUMNS
 from training.evaluation import measures as m
 from training.evaluation.baselines import gradient_boosting
 from training.evaluation.bootstrap import Bootstrap

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.funnel import STRATA, strata
-from feature_store.vector import N_SCALARS
-from inference.graph import CODES
-from training.axes import HIGH, LOW, MID, Axes
+from feature_store.fold.funnel import STRATA, strata
+from feature_store.fold.vector import N_SCALARS
+from inference.encoders.graph import CODES
+from training.encoder.axes import HIGH, LOW, MID, Axes
 from training.evaluation import measures as m
 from training.evaluation.baselines import balanced_space, standard_space
 from training.evaluation.bootstrap import Bootstrap, Estimate, Measure, interval

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from training.config import TrainConfig
+from training.encoder.config import TrainConfig
 from training.evaluation import measures as m
 from training.evaluation.choice import Sealed
 from training.evaluation.panel import AXES, Judged, panel

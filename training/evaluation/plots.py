@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import matplotlib
 
-from inference.publish import write_whole
+from inference.bundles.publish import write_whole
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt

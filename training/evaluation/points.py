@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.events import Event
-from feature_store.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, SCALARS
-from training.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
-from training.dataset import BuyerVectors, training_rows
+from feature_store.contract.events import Event
+from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, SCALARS
+from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
+from training.encoder.dataset import BuyerVectors, training_rows
 
 Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from inference.publish import write_whole
+from inference.bundles.publish import write_whole
 from training.evaluation import measures
 from training.evaluation.cells import TITLES, Figures, cell, header, rounded, seeds_cell, table
 from training.evaluation.plots import worst, write_plots
@@ -288,7 +288,7 @@ def _how(report: Figures) -> Iterator[str]:
     yield (
         f"MIXED = {setup['mixed']}, MIXED_BUYERS = {setup['mixed_buyers']}, codes with "
         f"{setup['least_buyers']} buyers or more. The paper does not say where it draws the line; the "
-        f"columns `a fifth` show another. Axes and their terciles: training/axes.py, fitted on training "
+        f"columns `a fifth` show another. Axes and their terciles: training/encoder/axes.py, fitted on training "
         f"buyers of all stores; purity's majority and the strata of codes are fixed on training buyers.\n"
     )
     yield "## What this does not say\n"

@@ -19,16 +19,16 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from feature_store.vector import N_SCALARS, SCALARS
-from inference.graph import CODES
-from inference.publish import write_whole
-from training.axes import FUNNEL_COLUMNS, Axes
-from training.config import TrainConfig
-from training.dataset import BuyerVectors
+from feature_store.fold.vector import N_SCALARS, SCALARS
+from inference.bundles.publish import write_whole
+from inference.encoders.graph import CODES
+from training.encoder.axes import FUNNEL_COLUMNS, Axes
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import BuyerVectors
+from training.encoder.train import Trained, train
 from training.evaluation import baselines
 from training.evaluation.baselines import Coder
 from training.evaluation.points import VALIDATION, Points, Vectors
-from training.train import Trained, train
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

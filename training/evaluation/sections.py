@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.funnel import STRATA, strata
+from feature_store.fold.funnel import STRATA, strata
 from training.evaluation.baselines import (
     everyone_looks,
     gradient_boosting,

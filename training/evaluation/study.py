@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from feature_store.funnel import STRATA, strata
+from feature_store.fold.funnel import STRATA, strata
 from training.errors import EvaluationError
 from training.evaluation import bootstrap, measures
 from training.evaluation.choice import Sealed

@@ -27,7 +27,7 @@ def export(model: str, out: Path, figures: Path | None, as_json: bool) -> None:
     """
     from feature_store.workspace import make_parent
     from ops.llm.models import open_llm
-    from training.persona_llm.export import export_llm, read_figures
+    from training.persona_llm.model.export import export_llm, read_figures
 
     make_parent(out)
     read = None if figures is None else read_figures(figures)

@@ -52,16 +52,16 @@ def loop(
     SIMULATED is what `simpersona llm simulate --out` wrote. Beside the share stand chance, the code of a
     random other agent, and real sessions tagged again.
     """
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.connect import connect
     from ops.llm.loop import LivePath
-    from training.persona_llm.loop import loop_figures
-    from training.persona_llm.population import load_visits
-    from training.persona_llm.prepare import STORES
-    from training.persona_llm.store_model import load_stores
-    from training.persona_llm.traces import load_traces
-    from training.persona_llm.versions import require_codebook
+    from training.persona_llm.agents.loop import loop_figures
+    from training.persona_llm.agents.population import load_visits
+    from training.persona_llm.lifecycle.versions import require_codebook
+    from training.persona_llm.storefront.store_model import load_stores
+    from training.persona_llm.traces.prepare import STORES
+    from training.persona_llm.traces.traces import load_traces
 
     visits, about = load_visits(simulated)
     prepared, manifest = load_traces(traces)

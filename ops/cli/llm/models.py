@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from training.versions import Version
+    from training.lifecycle.versions import Version
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 
@@ -58,7 +58,7 @@ def promote(version: str, traces: Path | None, force: bool, reason: str, as_json
     from ops.llm.models import open_llm_models, verdicts_on
     from ops.models import Forced
     from training.errors import GateError
-    from training.gates import refusal, verdict_table
+    from training.lifecycle.gates import refusal, verdict_table
 
     installed = open_llm_models()
     champion, found = installed.champion(), installed.find(version)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from feature_store.events import Event
+    from feature_store.contract.events import Event
 
 
 @click.command()
@@ -66,14 +66,14 @@ def prepare(
     store, persona tokens, goals, and the actions in their order. OUT holds traces.parquet, stores.json and
     manifest.json.
     """
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.erasures import void_before
     from ops.progress import progress_bars
-    from training.persona_llm.chat import Chat, ChatSettings
-    from training.persona_llm.prepare import prepare as make
-    from training.persona_llm.rewriting import chat_rewriter
-    from training.snapshot import snapshot_batches, take_archive, take_files
+    from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
+    from training.persona_llm.agents.chat import Chat, ChatSettings
+    from training.persona_llm.traces.prepare import prepare as make
+    from training.persona_llm.traces.rewriting import chat_rewriter
 
     encoder = load_bundle(bundle or answering_bundle())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from training.persona_llm.config import Schedule
-    from training.persona_llm.traces import Kind
+    from training.persona_llm.model.config import Schedule
+    from training.persona_llm.traces.traces import Kind
 
 
 @click.command()
@@ -58,12 +58,12 @@ def retrain(
     archive.
     """
     from feature_store.settings import HomeSettings
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.erasures import void_before
     from ops.llm.models import open_llm_models
     from ops.llm.retrain import retrain_llm
-    from training.run_state import Order
+    from training.lifecycle.run_state import Order
 
     asked = {"base": base, "schedule": schedule, "epochs": epochs, "kind": kind, "seed": seed}
     order = Order(

@@ -12,11 +12,11 @@ import click
 
 if TYPE_CHECKING:
     from ops.llm.simulate import MixSource
-    from training.persona_llm.population import GoalName
+    from training.persona_llm.agents.population import GoalName
 
 
 def _store_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
-    from feature_store.events import STORE_PATTERN
+    from feature_store.contract.events import STORE_PATTERN
 
     if name is not None and not re.match(STORE_PATTERN, name):
         raise click.BadParameter(f"{name!r} is no store's name: 1 to 64 of A-Z a-z 0-9 . _ -")
@@ -110,16 +110,16 @@ def simulate(
     the counts are shown. Tokens of a bundle with another codebook version than the model's are mapped
     through the registry's alignment, or refused.
     """
+    from feature_store.sources.writer import write_events
     from feature_store.workspace import make_parent
-    from feature_store.writers import write_events
-    from inference.answering import answering_bundle
-    from inference.bundle import load_bundle
+    from inference.bundles.active import answering_bundle
+    from inference.bundles.bundle import load_bundle
     from ops.llm.models import open_llm
     from ops.llm.simulate import Asked, as_events, external_agents, own_agents, populate
     from ops.progress import progress_bars
-    from training.persona_llm.agents import GUIDANCE
-    from training.persona_llm.chat import Chat, ChatSettings
-    from training.persona_llm.population import save_visits
+    from training.persona_llm.agents.agents import GUIDANCE
+    from training.persona_llm.agents.chat import Chat, ChatSettings
+    from training.persona_llm.agents.population import save_visits
 
     for path in filter(None, (out, events)):
         make_parent(path)

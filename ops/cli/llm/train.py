@@ -12,9 +12,9 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
-    from training.persona_llm.config import Schedule
-    from training.persona_llm.making import TokenRows
-    from training.persona_llm.traces import Kind
+    from training.persona_llm.model.config import Schedule
+    from training.persona_llm.model.from_traces import TokenRows
+    from training.persona_llm.traces.traces import Kind
 
 
 @click.command()
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epochs",
-    default=10,  # training.persona_llm.making.EPOCHS
+    default=10,  # training.persona_llm.model.from_traces.EPOCHS
     show_default=True,
     type=click.IntRange(min=1),
     help="Passes over the traces, of all stages together.",
@@ -96,8 +96,8 @@ def train(
     """
     from ops.llm.registry import open_llm_registry
     from training.errors import RegistryError
-    from training.persona_llm.folder import check_absent
-    from training.persona_llm.making import asked_config, make_llm
+    from training.persona_llm.model.folder import check_absent
+    from training.persona_llm.model.from_traces import asked_config, make_llm
 
     check_absent(out)
     registry = open_llm_registry()  # before the time is spent: a registry that is away is said now

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from feature_store.identity import BuyerHasher
+from feature_store.contract.identity import BuyerHasher
 from ops.docs import DOCS
 from ops.stack.processes import free_ports
 from tests.api_process import Api, event

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from feature_store.log.records import LogReader
 from ops.stack.kafka import Kafka
-from streams.records import LogReader
 from tests.api_process import Api, event
 from tests.rig import PARTITIONS, Rig
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from feature_store.identity import BuyerHasher
+from feature_store.contract.identity import BuyerHasher
 from tests.api_process import Api, event
 from tests.rig import Rig
 

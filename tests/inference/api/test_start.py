@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from feature_store.errors import IdentityKeyError
-from inference.answering import answering_bundle
 from inference.api.installation import Installation
 from inference.api.server import run_api
 from inference.api.settings import ApiSettings
+from inference.bundles.active import answering_bundle
 from inference.errors import ApiStartError, BundleError
 from ops.cli.api import api
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from inference.api import collector, erasing, personas, populations
+from inference.api.routes import collector, erasing, personas, populations
 from inference.client import answers
 
 

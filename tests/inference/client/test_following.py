@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from inference.assignment import Assignment, token
+from feature_store.online.assignment import Assignment, token
 from inference.client import (
     AnswerError,
     Assigned,

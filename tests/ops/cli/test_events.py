@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from feature_store.events import decode_event, encode_event, json_schema
-from feature_store.identity import BuyerHasher
-from tests.feature_store.adapters import payloads
+from feature_store.contract.events import decode_event, encode_event, json_schema
+from feature_store.contract.identity import BuyerHasher
+from tests.feature_store.sources.adapters import payloads
 from tests.strategies import event
 
 KEY = bytes(range(32))

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from feature_store.events import decode_event
-from feature_store.sources import Format
+from feature_store.contract.events import decode_event
+from feature_store.sources.reader import Format
 from ops.cli.traffic import FORMATS, generate, replay
 from ops.traffic import TrafficError
 

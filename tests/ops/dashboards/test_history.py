@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from inference.profile import FEATURE
-from inference.reference import SPANS_MS, Reference
+from inference.bundles.reference import SPANS_MS, Reference
+from inference.counts.profile import FEATURE
 from ops.dashboards.drift import History
 from ops.drift import measures
 from ops.drift.settings import DriftSettings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from feature_store.identity import BuyerHasher
+from feature_store.contract.identity import BuyerHasher
 from ops.dashboards.page import PAGE, policy
 from tests.api_process import SCOPES, Api
 from tests.ops.dashboards.accessibility import broken_rules, weak_text

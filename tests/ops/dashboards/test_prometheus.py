@@ -16,10 +16,10 @@ import msgspec
 import pytest
 import yaml
 
-from feature_store.events import encode_event, record_key
+from feature_store.contract.events import encode_event, record_key
+from feature_store.log.producer import Output
 from ops.drift.alerts import BOOK
 from ops.stack.processes import free_ports
-from streams.output import Output
 from tests.api_process import Api
 from tests.ops.dashboards.test_rules import RULES, rules
 from tests.ops.test_compose import PROMETHEUS

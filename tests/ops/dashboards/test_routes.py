@@ -7,8 +7,8 @@ import uuid
 import httpx
 import pytest
 
-from inference.api.positions import decode_positions
-from inference.profile import FEATURES
+from inference.api.live.positions import decode_positions
+from inference.counts.profile import FEATURES
 from ops.drift.alerts import Alert, AlertBook
 from tests.api_process import Api
 from tests.ops.dashboards.conftest import click

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from inference.assignment import Assignment, token
+from feature_store.online.assignment import Assignment, token
 from ops.demo.board import Board, Shopper
 from ops.demo.view import ROWS, Snapshot, plain_line, render
 

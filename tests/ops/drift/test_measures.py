@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
-from inference.profile import FEATURE, Counts, empty_profile
-from inference.reference import SPANS_MS, Reference
+from inference.bundles.reference import SPANS_MS, Reference
+from inference.counts.profile import FEATURE, Counts, empty_profile
 from ops.drift.measures import cells, compare, health, homogeneity, jensen_shannon, perplexity, psi
 
 thick = st.lists(st.tuples(st.integers(5, 500), st.integers(5, 500)), min_size=2, max_size=20).map(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from prometheus_client import generate_latest
 
-from feature_store.intake import Items
-from inference.profile import FEATURE, Counts, empty_profile
-from inference.reference import SPANS_MS, Reference
-from inference.windows import StoreWindow
+from feature_store.online.intake import Items
+from inference.bundles.reference import SPANS_MS, Reference
+from inference.counts.profile import FEATURE, Counts, empty_profile
+from inference.counts.windows import StoreWindow
 from ops.drift.alerts import BOOK
 from ops.drift.exporter import DriftMetrics
 from ops.drift.look import RETRAIN_REQUEST, Watcher

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from feature_store.contract.events import Event
 from feature_store.errors import OutputError, SimpersonaError
-from feature_store.events import Event
-from feature_store.writers import write_events
+from feature_store.sources.writer import write_events
 from ops.cli.llm.group import NEEDED, llm
 from tests.training.persona_llm.shops import event
 from training.evaluation.plan import BRIEF
-from training.persona_llm.folder import MANIFEST, read_manifest
+from training.persona_llm.model.folder import MANIFEST, read_manifest
 
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 
@@ -186,6 +186,6 @@ def test_a_population_of_nobody_and_a_store_without_a_name_are_bad_usage() -> No
 def test_a_base_model_that_is_not_installed_is_named(
     llm_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.persona_llm.base.SMOLLM2_PACKAGE", "no_such_package")
+    monkeypatch.setattr("training.persona_llm.model.base.SMOLLM2_PACKAGE", "no_such_package")
     with pytest.raises(SimpersonaError, match="SmolLM2 is not installed: pip install"):
         call("train", str(llm_folder.with_name("traces")), "--out", "m", "--base", "smollm2")

@@ -12,14 +12,14 @@ import pytest
 
 from ops.errors import ModelsError
 from ops.llm.models import LlmModels
-from tests.inference.bundles import make_bundle
+from tests.inference.made_bundles import make_bundle
 from training.errors import CodebookError, ExportError, GateError, RegistryError
-from training.persona_llm.folder import MANIFEST, load_llm, read_manifest
-from training.persona_llm.gate_settings import LlmGateSettings
-from training.persona_llm.gates import gate_traces, measure
-from training.persona_llm.registry import LlmRegistry
-from training.persona_llm.traces import load_traces
-from training.registry import ALIGNMENT, Registry
+from training.lifecycle.registry import ALIGNMENT, Registry
+from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
+from training.persona_llm.lifecycle.gates import gate_traces, measure
+from training.persona_llm.lifecycle.registry import LlmRegistry
+from training.persona_llm.model.folder import MANIFEST, load_llm, read_manifest
+from training.persona_llm.traces.traces import load_traces
 
 
 def relabelled(folder: Path, out: Path, **changes: Any) -> Path:

@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from feature_store.writers import write_events
-from inference.bundle import load_bundle, starter_bundle_path
+from feature_store.sources.writer import write_events
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.llm.models import LlmModels
 from ops.llm.retrain import LlmRun, retrain_llm
 from tests.training.persona_llm.models import history
 from training.errors import DatasetError, GateError, RetrainError
-from training.persona_llm.folder import MANIFEST, read_manifest
-from training.persona_llm.registry import LlmRegistry
-from training.persona_llm.traces import load_traces
-from training.registry import Registry
-from training.run_state import Order
+from training.lifecycle.registry import Registry
+from training.lifecycle.run_state import Order
+from training.persona_llm.lifecycle.registry import LlmRegistry
+from training.persona_llm.model.folder import MANIFEST, read_manifest
+from training.persona_llm.traces.traces import load_traces
 
 
 class Shop:

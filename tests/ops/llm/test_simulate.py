@@ -9,26 +9,26 @@ import msgspec
 import numpy as np
 import pytest
 
-from feature_store.behavior import SESSION_GAP_MS
+from feature_store.contract.identity import PlainIds
 from feature_store.errors import OutputError
-from feature_store.identity import PlainIds
-from feature_store.sources import open_events
-from feature_store.writers import write_events
-from inference.bundle import Bundle, load_bundle, starter_bundle_path
-from inference.sampling import draw_codes, store_mix
+from feature_store.fold.behavior import SESSION_GAP_MS
+from feature_store.sources.reader import open_events
+from feature_store.sources.writer import write_events
+from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.population import draw_codes, store_mix
 from ops.cli.llm.evaluate import evaluate
 from ops.cli.llm.train import train
 from ops.llm.simulate import Asked, as_events, own_agents, populate
 from ops.store_mix import mix_of
-from tests.inference.bundles import make_bundle
-from tests.training.test_registry import full_disk
+from tests.inference.made_bundles import make_bundle
+from tests.training.lifecycle.test_registry import full_disk
 from training.errors import CodebookError, DatasetError, ExportError
-from training.persona_llm.agents import ENDS, End, Run, Shopper
-from training.persona_llm.folder import PersonaLlm, load_llm
-from training.persona_llm.making import EPOCHS
-from training.persona_llm.population import DAY_MS, Visit, describe_runs, load_visits, save_visits
-from training.persona_llm.storefront import Goal
-from training.persona_llm.traces import load_traces
+from training.persona_llm.agents.agents import ENDS, End, Run, Shopper
+from training.persona_llm.agents.population import DAY_MS, Visit, describe_runs, load_visits, save_visits
+from training.persona_llm.model.folder import PersonaLlm, load_llm
+from training.persona_llm.model.from_traces import EPOCHS
+from training.persona_llm.storefront.storefront import Goal
+from training.persona_llm.traces.traces import load_traces
 
 STARTER = load_bundle(starter_bundle_path())
 

@@ -16,9 +16,9 @@ import pytest
 import redis
 from confluent_kafka.admin import AdminClient
 
+from feature_store.log.config import KafkaSettings
 from ops.errors import StackInUseError
 from ops.stack.local import LocalStack, StackInfo, load_stack, use_local_stack
-from streams.kafka_config import KafkaSettings
 from streams.settings import WorkerSettings
 from tests.ops.stack.waiting import gone, wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_store.events import EVENT_TYPES
+from feature_store.contract.events import EVENT_TYPES
 from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import BUYER_TYPES, start_distribution, transition_matrix
 from ops.traffic.config import Figures, figures

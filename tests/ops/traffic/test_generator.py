@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_store.events import Event, decode_event, encode_event
-from feature_store.writers import write_events
+from feature_store.contract.events import Event, decode_event, encode_event
+from feature_store.sources.writer import write_events
 from ops.traffic import MAX_DISORDER_MS, TrafficConfig, TrafficError, generate, live_config, truth
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.writers import write_truth

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from feature_store.events import EVENT_TYPES
+from feature_store.contract.events import EVENT_TYPES
 from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import EXIT, TYPE_NAMES, transition_matrix
 from ops.traffic.oracle import _through_unsent, posterior, true_types

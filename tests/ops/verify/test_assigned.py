@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from inference.assignment import Assignment
 from ops.said import Persona, Said
+
+from feature_store.online.assignment import Assignment
 
 WORD = Assignment(
     store="acme",

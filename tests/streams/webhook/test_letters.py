@@ -7,7 +7,7 @@ import base64
 import msgspec
 import pytest
 
-from inference.assignment import encode_assignment
+from feature_store.online.assignment import encode_assignment
 from streams.errors import WebhookError
 from streams.webhook.letters import Item, SegmentIdentify, SignedBatch, make_form, sign
 from streams.webhook.settings import WebhookSettings

@@ -17,17 +17,17 @@ import httpx
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from feature_store.erasures import Erasure, encode_erasure
-from feature_store.events import record_key
-from feature_store.partitions import partition_of
-from inference.assignment import Assignment, encode_assignment, token
+from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.events import record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.errors import TopicError
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.log.records import LogReader
+from feature_store.online.assignment import Assignment, encode_assignment, token
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
 from streams.dead_letters import DeadLetter, decode_dead_letter
-from streams.erasures import ErasureLog
-from streams.errors import TopicError
-from streams.output import Output
-from streams.records import LogReader
 from streams.webhook.letters import make_form
 from streams.webhook.metrics import Delivered
 from streams.webhook.post import Post

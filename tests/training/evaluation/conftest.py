@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 from ops.study import study_inputs
 from ops.traffic import TrafficConfig, generate
 from training.evaluation.study import Inputs
@@ -21,7 +21,7 @@ def batches() -> list[list[Event]]:
 
 @pytest.fixture(scope="session")
 def inputs(batches: list[list[Event]], tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    from feature_store.events import encode_event
+    from feature_store.contract.events import encode_event
 
     folder = tmp_path_factory.mktemp("inputs")
     path: Path = folder / "traffic.ndjson"

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from feature_store.events import Event
-from feature_store.funnel import strata
-from feature_store.vector import MASKS, SCALARS
-from training.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
-from training.dataset import training_rows
+from feature_store.contract.events import Event
+from feature_store.fold.funnel import strata
+from feature_store.fold.vector import MASKS, SCALARS
+from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
+from training.encoder.dataset import training_rows
 from training.evaluation.baselines import hidden_columns
 from training.evaluation.points import (
     SHARES,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from feature_store.events import Event
-from inference.bundle import load_bundle, starter_bundle_path
+from feature_store.contract.events import Event
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from tests.training.persona_llm.shops import event, shopping_trip
-from training.persona_llm.config import LlmConfig, Stage
-from training.persona_llm.making import make_llm
-from training.persona_llm.prepare import prepare
+from training.persona_llm.model.config import LlmConfig, Stage
+from training.persona_llm.model.from_traces import make_llm
+from training.persona_llm.traces.prepare import prepare
 
 PLAN = (
     Stage(goals="neutral", trainable="tokens", epochs=1, learning_rate=1e-2),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from feature_store.events import Event
+from feature_store.contract.events import Event
 
 MINUTE = 60_000
 

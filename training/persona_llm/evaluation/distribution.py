@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from training.evaluation.measures import jensen_shannon
-from training.persona_llm.actions import ACTIONS, ADD, NUMBER, Step
+from training.persona_llm.storefront.actions import ACTIONS, ADD, NUMBER, Step
 
 Floats = NDArray[np.float64]
 Sessions = Sequence[Sequence[str]]

@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.persona_llm.agents import ENDS, Run
+from training.persona_llm.agents.agents import ENDS, Run
 from training.persona_llm.evaluation import measures as m
 from training.persona_llm.evaluation.measures import Acted
 from training.persona_llm.evaluation.plan import Pairing
 from training.persona_llm.evaluation.settings import Setting
 from training.persona_llm.evaluation.trace_codes import outcome_of
-from training.persona_llm.goals import FULFILLED_BY, Outcome
-from training.persona_llm.prompts import GoalKind
+from training.persona_llm.model.prompts import GoalKind
+from training.persona_llm.traces.goals import FULFILLED_BY, Outcome
 
 Floats = NDArray[np.float64]
 

@@ -16,17 +16,17 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from feature_store.events import Event
-from inference.bundle import Bundle, load_bundle
+from feature_store.contract.events import Event
+from inference.bundles.bundle import Bundle, load_bundle
+from inference.encoders.onnx import OnnxEncoder
 from inference.errors import BundleError
-from inference.onnx_encoder import OnnxEncoder
-from training.config import TrainConfig
-from training.dataset import training_rows
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
+from training.encoder.train import train
 from training.errors import DatasetError, EvaluationError, ExportError
-from training.persona_llm.store_model import StoreModel
-from training.persona_llm.traces import KINDS, NO_CODE, Kind, Trace, make_traces
-from training.publish import publish
-from training.train import train
+from training.persona_llm.storefront.store_model import StoreModel
+from training.persona_llm.traces.traces import KINDS, NO_CODE, Kind, Trace, make_traces
+from training.publishing.publish import publish
 
 MIN_EVENTS: Final = 3
 """Shorter sessions show too little to tell one shopper from another."""

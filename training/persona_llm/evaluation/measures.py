@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.measures import group_sums
-from training.persona_llm.actions import ADD, PURCHASE
-from training.persona_llm.goals import OUTCOMES, Outcome
-from training.persona_llm.traces import Trace
+from training.persona_llm.storefront.actions import ADD, PURCHASE
+from training.persona_llm.traces.goals import OUTCOMES, Outcome
+from training.persona_llm.traces.traces import Trace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from training.persona_llm.evaluation.measures import Judged
 from training.persona_llm.evaluation.plan import Pairing
-from training.persona_llm.goals import Outcome
-from training.persona_llm.traces import NO_CODE, Kind
+from training.persona_llm.traces.goals import Outcome
+from training.persona_llm.traces.traces import NO_CODE, Kind
 
 Ints = NDArray[np.int64]
 

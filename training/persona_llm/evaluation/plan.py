@@ -7,9 +7,9 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from training.evaluation.plan import BRIEF
-from training.persona_llm.config import Schedule
-from training.persona_llm.prompts import GoalKind
-from training.persona_llm.traces import Split
+from training.persona_llm.model.config import Schedule
+from training.persona_llm.model.prompts import GoalKind
+from training.persona_llm.traces.traces import Split
 
 Tokens = Literal["everything", "early", "before", "trace", "profile"]
 """What stands before the goal. everything, early, before: the encoder's token of that kind (traces.KINDS);

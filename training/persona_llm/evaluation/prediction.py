@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from training.errors import EvaluationError
 from training.evaluation.bootstrap import Bootstrap
-from training.persona_llm.actions import ADD, PURCHASE
 from training.persona_llm.evaluation import measures as m
 from training.persona_llm.evaluation.measures import Acted, Judged
 from training.persona_llm.evaluation.plan import LM_DRAWS, Chosen, Likelihood, Pairing, Play, Tokens
 from training.persona_llm.evaluation.runs import Runs
 from training.persona_llm.evaluation.settings import Part
-from training.persona_llm.traces import Kind, Trace
+from training.persona_llm.storefront.actions import ADD, PURCHASE
+from training.persona_llm.traces.traces import Kind, Trace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,15 +9,15 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from training.axes import Axes
-from training.persona_llm.traces import Trace
+from training.encoder.axes import Axes
+from training.persona_llm.traces.traces import Trace
 
 WORDS: Final[tuple[tuple[str, ...], ...]] = (
     ("Stays briefly", "Stays a while", "Stays long"),
     (", keeps to few products", ", compares some products", ", explores many products"),
     (", bought before. ", ", came as far as the checkout. ", ", filled a cart. ", ", only looks. "),
 )
-"""By level of engagement, of exploration, and by stratum (training.axes)."""
+"""By level of engagement, of exploration, and by stratum (training.encoder.axes)."""
 
 
 def with_profiles(traces: Sequence[Trace], vectors: NDArray[np.float32]) -> list[Trace]:

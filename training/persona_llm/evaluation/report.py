@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from inference.publish import write_whole
+from inference.bundles.publish import write_whole
 from training.evaluation.cells import header, rounded
 from training.persona_llm.evaluation import distribution, measures
 from training.persona_llm.evaluation.tables import (

@@ -24,27 +24,27 @@ import torch
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from inference.bundle import Bundle
-from inference.publish import write_whole
+from inference.bundles.bundle import Bundle
+from inference.bundles.publish import write_whole
 from training.errors import EvaluationError
 from training.evaluation.plan import NO_TYPES
-from training.persona_llm.agents import Run, Shopper, simulate
-from training.persona_llm.base import Base, load_base, placed
-from training.persona_llm.config import LlmConfig, stages
+from training.persona_llm.agents.agents import Run, Shopper, simulate
 from training.persona_llm.evaluation.material import Material
 from training.persona_llm.evaluation.measures import Judged
 from training.persona_llm.evaluation.pairings import paired_codes
 from training.persona_llm.evaluation.plan import Fit, Likelihood, Play, Task, Tokens
 from training.persona_llm.evaluation.profiles import WORDS, with_profiles
 from training.persona_llm.evaluation.trace_codes import TraceCoder
-from training.persona_llm.goals import FULFILLED_BY
-from training.persona_llm.likelihood import log_likelihood
-from training.persona_llm.prompts import GoalKind
-from training.persona_llm.sessions import LANDMARK
-from training.persona_llm.storefront import Goal
-from training.persona_llm.tokens import add_persona_tokens, codebook
-from training.persona_llm.traces import NO_CODE, Kind, Split, Trace
-from training.persona_llm.train import common_words, train_llm
+from training.persona_llm.model.base import Base, load_base, placed
+from training.persona_llm.model.config import LlmConfig, stages
+from training.persona_llm.model.likelihood import log_likelihood
+from training.persona_llm.model.prompts import GoalKind
+from training.persona_llm.model.tokens import add_persona_tokens, codebook
+from training.persona_llm.model.train import common_words, train_llm
+from training.persona_llm.storefront.storefront import Goal
+from training.persona_llm.traces.goals import FULFILLED_BY
+from training.persona_llm.traces.sessions import LANDMARK
+from training.persona_llm.traces.traces import NO_CODE, Kind, Split, Trace
 
 _FORMAT: Final = 1  # part of every key: what a result file holds
 KIND: Final[dict[Tokens, Kind]] = {

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluation.bootstrap import Bootstrap, Estimate, Measure
-from training.persona_llm.agents import Run
+from training.persona_llm.agents.agents import Run
 from training.persona_llm.evaluation.measures import Acted, Judged, strata_of
 from training.persona_llm.evaluation.plan import Chosen, Fit, Likelihood, Pairing, Play
 from training.persona_llm.evaluation.runs import KIND, Runs
 from training.persona_llm.evaluation.walks import Chain, partners, planned, replay
-from training.persona_llm.goals import OUTCOMES
-from training.persona_llm.prompts import GoalKind
-from training.persona_llm.sessions import LANDMARK
-from training.persona_llm.traces import Split, Trace
+from training.persona_llm.model.prompts import GoalKind
+from training.persona_llm.traces.goals import OUTCOMES
+from training.persona_llm.traces.sessions import LANDMARK
+from training.persona_llm.traces.traces import Split, Trace
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,8 @@ import numpy as np
 from training.errors import EvaluationError
 from training.evaluation import bootstrap
 from training.evaluation.choice import ChoiceFile
-from training.persona_llm.agents import Agent, Run, Shopper
+from training.persona_llm.agents.agents import Agent, Run, Shopper
+from training.persona_llm.agents.loop import loop_figures
 from training.persona_llm.evaluation import measures as m
 from training.persona_llm.evaluation.bars import bars
 from training.persona_llm.evaluation.circular import expressiveness
@@ -35,10 +36,9 @@ from training.persona_llm.evaluation.population import examples, loop_on_actions
 from training.persona_llm.evaluation.prediction import acted_in, prediction
 from training.persona_llm.evaluation.runs import Runs
 from training.persona_llm.evaluation.settings import Setting
-from training.persona_llm.loop import loop_figures
-from training.persona_llm.making import device_name
-from training.persona_llm.storefront import Goal
-from training.persona_llm.traces import describe
+from training.persona_llm.model.from_traces import device_name
+from training.persona_llm.storefront.storefront import Goal
+from training.persona_llm.traces.traces import describe
 
 Tell = Callable[[str], None]
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from inference.graph import CODES
+from inference.encoders.graph import CODES
 from training.evaluation.baselines import LEVEL_SCALE
-from training.persona_llm.actions import ACTIONS, LEAVE, NUMBER, Step
-from training.persona_llm.goals import OUTCOMES, Outcome, outcome
+from training.persona_llm.storefront.actions import ACTIONS, LEAVE, NUMBER, Step
+from training.persona_llm.traces.goals import OUTCOMES, Outcome, outcome
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.persona_llm.actions import ACTIONS, LEAVE, NUMBER
-from training.persona_llm.plans import AIMS, held_back, plan_line
-from training.persona_llm.store_model import ENTRANCE, StoreModel, page_after
-from training.persona_llm.storefront import STEP_LIMIT
-from training.persona_llm.traces import Kind, Trace
+from training.persona_llm.model.plans import AIMS, held_back, plan_line
+from training.persona_llm.storefront.actions import ACTIONS, LEAVE, NUMBER
+from training.persona_llm.storefront.store_model import ENTRANCE, StoreModel, page_after
+from training.persona_llm.storefront.storefront import STEP_LIMIT
+from training.persona_llm.traces.traces import Kind, Trace
 
 Floats = NDArray[np.float64]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from training.persona_llm.actions import LEAVE, Step
-from training.persona_llm.goals import outcome
-from training.persona_llm.store_model import StoreModel
-from training.persona_llm.traces import Split, Trace
+from training.persona_llm.storefront.actions import LEAVE, Step
+from training.persona_llm.storefront.store_model import StoreModel
+from training.persona_llm.traces.goals import outcome
+from training.persona_llm.traces.traces import Split, Trace
 
 
 def trace(

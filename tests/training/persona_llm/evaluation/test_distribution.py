@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.persona_llm.actions import ACTIONS, ADD, FIRST, LEAVE, PURCHASE, Step
 from training.persona_llm.evaluation import distribution as d
 from training.persona_llm.evaluation.trace_codes import TraceCoder, outcome_of
+from training.persona_llm.storefront.actions import ACTIONS, ADD, FIRST, LEAVE, PURCHASE, Step
 
 LOOKS, BUYS = [FIRST, LEAVE], [FIRST, ADD, PURCHASE, LEAVE]
 SESSIONS = st.lists(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=6), min_size=1, max_size=8)

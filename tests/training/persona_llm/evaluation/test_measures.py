@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.persona_llm.evaluation.made import trace
-from training.persona_llm.actions import ADD, FIRST, LEAVE, PURCHASE
 from training.persona_llm.evaluation import measures as m
 from training.persona_llm.evaluation.measures import Acted, Judged
+from training.persona_llm.storefront.actions import ADD, FIRST, LEAVE, PURCHASE
 
 LOOKS, CARTS, BUYS = [FIRST], [FIRST, ADD], [FIRST, ADD, PURCHASE]
 

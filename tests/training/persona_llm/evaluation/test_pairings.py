@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tests.training.persona_llm.evaluation.made import trace
-from training.persona_llm.actions import ADD, FIRST, PURCHASE
 from training.persona_llm.evaluation.measures import Judged
 from training.persona_llm.evaluation.pairings import paired_codes
-from training.persona_llm.traces import NO_CODE
+from training.persona_llm.storefront.actions import ADD, FIRST, PURCHASE
+from training.persona_llm.traces.traces import NO_CODE
 
 KINDS = {"D": [FIRST], "C": [FIRST, ADD], "A": [FIRST, ADD, PURCHASE]}
 CODE = {"D": 1, "C": 2, "A": 3}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.training.persona_llm.evaluation.made import store_of, trace
-from training.persona_llm.actions import ADD, FIRST, HOME, LEAVE, NUMBER, PURCHASE, SAME
 from training.persona_llm.evaluation.walks import Chain, partners, passable, planned, replay
-from training.persona_llm.storefront import STEP_LIMIT
-from training.persona_llm.traces import Trace
+from training.persona_llm.storefront.actions import ADD, FIRST, HOME, LEAVE, NUMBER, PURCHASE, SAME
+from training.persona_llm.storefront.storefront import STEP_LIMIT
+from training.persona_llm.traces.traces import Trace
 
 LOOKS, BUYS = [FIRST], [FIRST, ADD, PURCHASE]
 

@@ -1,0 +1,265 @@
+"""States -> the 403-d vectors that an encoder sees, of whole tables or after each event of a batch.
+
+The layout, units and names are in feature_store.fold.vector. Money is in minor units / 100, so that
+currencies with and without a minor unit have one scale.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.fold.behavior import (
+    ALLOWED_LATENESS_MS,
+    BITMAP_WORDS,
+    COUNTER,
+    NO_LIMIT,
+    EventColumns,
+    StateArrays,
+    fold_event,
+)
+from feature_store.fold.kernel import kernel
+from feature_store.fold.products import CATEGORY_BITS, PRODUCT_BITS, ProductArrays, Products
+from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
+
+_N_SETS: Final = len(PRODUCT_SETS)
+_EMBEDDINGS_AT: Final = EMBEDDINGS.start
+_MASKS_AT: Final = MASKS.start
+_CATEGORY_WORD: Final = BITMAP_WORDS - 1
+
+_EVENTS: Final = COUNTER["events"]
+_SESSIONS: Final = COUNTER["sessions"]
+_ACTIVE: Final = COUNTER["active_ms"]
+_STEPS: Final = COUNTER["steps"]
+_LAST: Final = COUNTER["last_time"]
+_VIEWS: Final = COUNTER["product_view"]
+_LISTS: Final = COUNTER["list_view"]
+_SEARCHES: Final = COUNTER["search"]
+_CARTS: Final = COUNTER["add_to_cart"]
+_CART_VIEWS: Final = COUNTER["view_cart"]
+_REMOVALS: Final = COUNTER["remove_from_cart"]
+_CHECKOUTS: Final = COUNTER["begin_checkout"]
+_PAYMENTS: Final = COUNTER["add_payment_info"]
+_PURCHASES: Final = COUNTER["purchase"]
+_PRICE_SUM: Final = COUNTER["price_sum"]
+_PRICE_COUNT: Final = COUNTER["price_count"]
+_CART_VALUE: Final = COUNTER["cart_value"]
+_ORDER_VALUE: Final = COUNTER["order_value"]
+_POOLED: Final = COUNTER["viewed"]
+
+
+def _linear_counting(bits: int) -> NDArray[np.float64]:
+    """Estimate by bits set: -m ln(share still 0), Whang et al. 1990; full reads as one short of full."""
+    zeros = np.maximum(bits - np.arange(bits + 1), 1)
+    return np.asarray(-bits * np.log(zeros / bits))
+
+
+_PRODUCTS_OF: Final = _linear_counting(PRODUCT_BITS)
+_CATEGORIES_OF: Final = _linear_counting(CATEGORY_BITS)
+
+
+def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The raw float32 [n, 403] vectors of the rows `slots` (int64 [n])."""
+    out = np.zeros((len(slots), VECTOR_SIZE), dtype=np.float32)
+    _describe_all(states, slots, out)
+    return out
+
+
+def scalars(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The 16 scalars alone, float32 [n, 16]: the beginning of `vectors`, without the embeddings' cost."""
+    out = np.empty((len(slots), N_SCALARS), dtype=np.float32)
+    _scalars_of_all(states, slots, out)
+    return out
+
+
+class Steps(NamedTuple):
+    """What a batch did, one entry an event that changed its state (k of m).
+
+    places int64 [k], which events of the batch; vectors float32 [k, 403], the state after the event; events
+    and last_time int64 [k], the buyer's event count and latest event time (ms) then.
+    """
+
+    places: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    events: NDArray[np.int64]
+    last_time: NDArray[np.int64]
+
+
+def fold_each(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: Products,
+    *,
+    allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
+) -> Steps:
+    """Fold a batch in place, as behavior.fold does, and describe the state after every event.
+
+    What is said of a buyer then depends on their events alone, not on where a batch happened to end.
+    """
+    n = len(slots)
+    steps = Steps(
+        places=np.empty(n, dtype=np.int64),
+        vectors=np.zeros((n, VECTOR_SIZE), dtype=np.float32),
+        events=np.empty(n, dtype=np.int64),
+        last_time=np.empty(n, dtype=np.int64),
+    )
+    count = _fold_each(states, slots, batch, products.arrays, allowed_lateness_ms, steps)
+    return Steps(steps.places[:count], steps.vectors[:count], steps.events[:count], steps.last_time[:count])
+
+
+@kernel
+def _fold_each(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: ProductArrays,
+    allowed_lateness_ms: int,
+    steps: Steps,
+) -> int:
+    count = 0
+    for i in range(len(slots)):
+        if fold_event(states, slots[i], batch, i, products, allowed_lateness_ms, NO_LIMIT):
+            steps.places[count] = i
+            steps.events[count] = states.counters[slots[i], _EVENTS]
+            steps.last_time[count] = states.counters[slots[i], _LAST]
+            _describe(states, slots[i], steps.vectors[count])
+            count += 1
+    return count
+
+
+class Course(NamedTuple):
+    """How far each event of a batch of m brought its buyer: events and sessions so far, int64 [m] each.
+
+    events is 0 where an event changed nothing.
+    """
+
+    events: NDArray[np.int64]
+    sessions: NDArray[np.int64]
+
+
+def fold_course(
+    states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
+) -> Course:
+    """Fold a batch in place, as behavior.fold does, and say how far each event went."""
+    course = Course(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
+    _fold_course(states, slots, batch, products.arrays, course)
+    return course
+
+
+@kernel
+def _fold_course(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: ProductArrays,
+    course: Course,
+) -> None:
+    for i in range(len(slots)):
+        if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT):
+            course.events[i] = states.counters[slots[i], _EVENTS]
+            course.sessions[i] = states.counters[slots[i], _SESSIONS]
+
+
+def fold_to(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: Products,
+    places: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Fold a batch in place; the vectors float32 [k, 403] after its events `places`, int64 [k], ascending."""
+    out = np.zeros((len(places), VECTOR_SIZE), dtype=np.float32)
+    _fold_to(states, slots, batch, products.arrays, places, out)
+    return out
+
+
+@kernel
+def _fold_to(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    batch: EventColumns,
+    products: ProductArrays,
+    places: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None:
+    count = 0
+    for i in range(len(slots)):
+        fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT)
+        if count < len(places) and places[count] == i:
+            _describe(states, slots[i], out[count])
+            count += 1
+
+
+@kernel
+def _describe_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    for i in range(len(slots)):
+        _describe(states, slots[i], out[i])
+
+
+@kernel
+def _scalars_of_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    for i in range(len(slots)):
+        _scalars(states, slots[i], out[i])
+
+
+@kernel
+def _scalars(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+    c = states.counters[slot]
+    active = c[_ACTIVE] / 1000.0
+    products = 0
+    for word in range(_CATEGORY_WORD):
+        products += _ones(states.bitmaps[slot, word])
+    out[0] = c[_EVENTS]
+    out[1] = c[_SESSIONS]
+    out[2] = active
+    out[3] = active / max(c[_STEPS], 1)
+    out[4] = c[_VIEWS]
+    out[5] = _PRODUCTS_OF[products]
+    out[6] = _CATEGORIES_OF[_ones(states.bitmaps[slot, _CATEGORY_WORD])]
+    out[7] = c[_LISTS]
+    out[8] = c[_SEARCHES]
+    out[9] = c[_CARTS]
+    out[10] = c[_CART_VIEWS] + c[_REMOVALS]
+    out[11] = c[_CHECKOUTS] + c[_PAYMENTS]
+    out[12] = c[_PURCHASES]
+    out[13] = c[_PRICE_SUM] / max(c[_PRICE_COUNT], 1) / 100.0
+    out[14] = c[_CART_VALUE] / 100.0
+    out[15] = c[_ORDER_VALUE] / 100.0
+
+
+@kernel
+def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+    c = states.counters[slot]
+    _scalars(states, slot, out)
+    for which in range(_N_SETS):
+        if c[_POOLED + which] > 0:
+            out[_MASKS_AT + which] = 1.0
+            start = _EMBEDDINGS_AT + which * EMBEDDING_SIZE
+            _pool(states.sums[slot, which], out[start : start + EMBEDDING_SIZE])
+
+
+@kernel
+def _pool(sums: NDArray[np.int32], out: NDArray[np.float32]) -> None:
+    # A mean of the product vectors, brought to unit length: the count cancels out, the direction stays.
+    square = np.int64(0)
+    for d in range(EMBEDDING_SIZE):
+        square += np.int64(sums[d]) * np.int64(sums[d])
+    if square > 0:
+        norm = 1.0 / np.sqrt(float(square))
+        for d in range(EMBEDDING_SIZE):
+            out[d] = sums[d] * norm
+
+
+@kernel
+def _ones(word: np.uint64) -> int:
+    count = 0
+    while word != 0:
+        word &= word - np.uint64(1)
+        count += 1
+    return count
+
+
+assert N_SCALARS == 16, "_scalars writes the scalars of feature_store.fold.vector.SCALARS, in their order"

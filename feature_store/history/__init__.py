@@ -1,0 +1,1 @@
+"""History: the archive, shards on disk, the offline fold."""

@@ -1,0 +1,181 @@
+"""The archive: the clickstream as parquet files named by offsets, Feast's offline store.
+
+    <home>/archive/topic=clickstream/partition=3/00000000000000001200-00000000000000003400.parquet
+
+    <home>/archive/topic=clickstream/partition=3/base.parquet
+
+A file's name says which offsets [start, end) it covers, so the files themselves tell where to go on
+after any kill, and no offset is ever held twice. Files appear whole: written beside, synced, renamed.
+base.parquet is history from before the topic (`simpersona backfill`), at offset -1.
+Columns are the event's own plus partition, offset and created (CreateTime, ms).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_store.contract.events import Event
+from feature_store.errors import EventSourceError
+
+_EVENT_SCHEMA: Final = pa.schema(
+    [
+        ("schema_version", pa.int8()),
+        ("event_id", pa.string()),
+        ("store", pa.string()),
+        ("buyer", pa.string()),
+        ("session_id", pa.string()),
+        ("type", pa.string()),
+        ("timestamp", pa.int64()),
+        ("product_id", pa.string()),
+        ("category", pa.string()),
+        ("brand", pa.string()),
+        ("price", pa.float64()),
+        ("currency", pa.string()),
+        ("quantity", pa.int64()),
+        ("value", pa.float64()),
+        ("query", pa.string()),
+    ]
+)
+ARCHIVE_SCHEMA: Final = pa.schema(
+    [*_EVENT_SCHEMA, ("partition", pa.int32()), ("offset", pa.int64()), ("created", pa.int64())]
+)
+_ROWS_A_BATCH: Final = 20_000
+_BASE: Final = "base.parquet"
+
+
+class ArchivedEvent(NamedTuple):
+    """An event and its place in the log."""
+
+    event: Event
+    partition: int
+    offset: int
+    created: int
+
+
+class ArchiveFile(NamedTuple):
+    """A file and the offsets [start, end) that it covers."""
+
+    path: Path
+    start: int
+    end: int
+
+
+def partition_folder(archive: Path, topic: str, partition: int) -> Path:
+    """Where the files of a partition lie."""
+    return archive / f"topic={topic}" / f"partition={partition}"
+
+
+def archive_files(archive: Path, topic: str, partition: int) -> list[ArchiveFile]:
+    """The files of a partition in order of offsets.
+
+    Raises:
+        EventSourceError: two files overlap, or a range is missing between two: the archive was tampered with.
+    """
+    files = []
+    for path in sorted(partition_folder(archive, topic, partition).glob("*-*.parquet")):
+        start, _, end = path.stem.partition("-")
+        files.append(ArchiveFile(path, int(start), int(end)))
+    for before, after in itertools.pairwise(files):
+        if before.end != after.start:
+            raise EventSourceError(
+                f"the archive is not whole: {before.path.name} is followed by {after.path.name} in "
+                f"{before.path.parent}; restore the missing file or remove the overlapping one"
+            )
+    return files
+
+
+def write_archive_file(
+    archive: Path, topic: str, partition: int, start: int, end: int, events: Sequence[ArchivedEvent]
+) -> Path:
+    """Write the accepted events of offsets [start, end); refused records leave no row."""
+    path = partition_folder(archive, topic, partition) / f"{start:020d}-{end:020d}.parquet"
+    _write_whole(path, _table(events))
+    return path
+
+
+def write_base(archive: Path, topic: str, partition: int, events: Sequence[Event]) -> None:
+    """Write a partition's history from before the topic."""
+    path = partition_folder(archive, topic, partition) / _BASE
+    _write_whole(path, _table(ArchivedEvent(event, partition, -1, event.timestamp) for event in events))
+
+
+def base_batches(archive: Path, topic: str, partition: int) -> Iterator[list[Event]]:
+    """A partition's history from before the topic, in batches; nothing where none was loaded."""
+    path = partition_folder(archive, topic, partition) / _BASE
+    if path.exists():
+        for batch in read_archive_file(path):
+            yield [archived.event for archived in batch]
+
+
+def purge(archive: Path, topic: str, partition: int, void_before: Mapping[tuple[str, str], int]) -> int:
+    """Rewrite the files of a partition without what erasures made void; returns the events removed.
+
+    void_before: (store, buyer) -> the offset below which the buyer's events go.
+    """
+    removed = 0
+    folder = partition_folder(archive, topic, partition)
+    for path in sorted(folder.glob("*.parquet")) if void_before else []:
+        table = pq.read_table(path, partitioning=None)
+        buyers = zip(table["store"].to_pylist(), table["buyer"].to_pylist(), strict=True)
+        offsets = table["offset"].to_pylist()
+        keep = [at >= void_before.get(buyer, -1) for buyer, at in zip(buyers, offsets, strict=True)]
+        if not all(keep):
+            removed += len(keep) - sum(keep)
+            _write_whole(path, table.filter(pa.array(keep)))
+    return removed
+
+
+def _write_whole(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # the rename itself must survive a power cut
+    os.close(folder)
+
+
+def _table(events: Iterable[ArchivedEvent]) -> pa.Table:
+    rows = [
+        {
+            **msgspec.structs.asdict(e.event),
+            "partition": e.partition,
+            "offset": e.offset,
+            "created": e.created,
+        }
+        for e in events
+    ]
+    return pa.Table.from_pylist(rows, schema=ARCHIVE_SCHEMA)
+
+
+def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
+    """The events of one file in batches, in the order of offsets.
+
+    Raises:
+        EventSourceError: the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # see files.read_rows
+            for batch in file.iter_batches(batch_size=_ROWS_A_BATCH):
+                yield _archived(batch)
+    except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
+        raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
+
+
+def _archived(batch: pa.RecordBatch) -> list[ArchivedEvent]:
+    names = _EVENT_SCHEMA.names
+    values = zip(*(batch[name].to_pylist() for name in names), strict=True)
+    events = msgspec.convert([dict(zip(names, row, strict=True)) for row in values], list[Event])
+    places = (batch[name].to_pylist() for name in ("partition", "offset", "created"))
+    return list(map(ArchivedEvent, events, *places))

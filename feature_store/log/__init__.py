@@ -1,0 +1,1 @@
+"""Kafka: connection, topics, ranges of records, the producer, erasures."""

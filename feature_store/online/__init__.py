@@ -1,0 +1,1 @@
+"""The stored row: keys, encoding, the fence, reads."""

@@ -1,0 +1,1 @@
+"""What Feast needs to read the stored rows."""

@@ -1,0 +1,157 @@
+"""What the API asks of the online store: one buyer's persona and how far they came, in one round trip.
+
+The same rows as Feast's views serve (feature_store.online.rows), read without Feast: it would cost ten times the
+read itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from feature_store.contract.partitions import partition_of
+from feature_store.errors import OnlineStoreError, RowVersionError
+from feature_store.fold.behavior import COUNTER, N_COUNTERS
+from feature_store.fold.funnel import Stratum
+from feature_store.online.encoding import unpack_row
+
+_STORE_TIMEOUT_S: Final = 2
+_STORE_CONNECTIONS: Final = 64
+_OFFSET_DIGITS: Final = 20
+_ROW_START: Final = 64 + 8 * N_COUNTERS
+"""Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
+_LAST_TIME: Final = COUNTER["last_time"]
+_REACHED: Final[tuple[tuple[Stratum, tuple[int, ...]], ...]] = (
+    ("A", (COUNTER["purchase"],)),
+    ("B", (COUNTER["begin_checkout"], COUNTER["add_payment_info"])),
+    ("C", (COUNTER["add_to_cart"],)),
+)
+
+
+class PersonaRow(msgspec.Struct, frozen=True):
+    """The fields of a persona row (an assignment) that the API tells; times are ms UTC."""
+
+    code: int
+    token: str
+    type: str | None
+    confidence: float | None
+    distance: float
+    margin: float
+    codebook_version: str
+    events: int
+    event_time: int
+    assigned_at: int
+    offset: int
+
+
+class Progressed(NamedTuple):
+    """From a state row: its first folded offset, the buyer's last event (ms) and furthest stratum."""
+
+    since_offset: int
+    last_time: int
+    stratum: Stratum
+
+
+class BuyerRead(NamedTuple):
+    """What the store holds of a buyer; None for a row that is not there."""
+
+    persona: PersonaRow | None
+    state: Progressed | None
+
+
+AsyncStore = Any
+"""redis.asyncio.Redis, whose stubs type every reply as "now or awaitable"; here it is always awaitable."""
+
+_decode_persona = msgspec.json.Decoder(PersonaRow).decode
+
+
+def open_store(url: str) -> AsyncStore:
+    """A client of the online store; a request beyond its connections waits for one."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=_STORE_CONNECTIONS,
+        timeout=_STORE_TIMEOUT_S,
+        socket_timeout=_STORE_TIMEOUT_S,
+        socket_connect_timeout=_STORE_TIMEOUT_S,
+    )
+    return redis.asyncio.Redis.from_pool(pool)  # so that closing the client closes its connections
+
+
+@contextmanager
+def store_answers() -> Iterator[None]:
+    """Turn the client library's errors into OnlineStoreError."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise OnlineStoreError(f"the online store did not answer: {error}") from error
+
+
+class BuyerReader:
+    """Reads rows of buyers over one connection pool of an event loop."""
+
+    def __init__(self, redis: AsyncStore, topic: str) -> None:
+        """`topic` names the clickstream topic whose rows are read."""
+        self._redis, self._topic = redis, topic
+        self._partitions: int | None = None
+
+    async def read(self, keys: Sequence[bytes]) -> list[BuyerRead]:
+        """The rows of these Kafka keys (`store|buyer`), in one round trip.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+            RowVersionError: a row is of another release.
+        """
+        partitions = await self.partitions()
+        if partitions is None:
+            return [BuyerRead(None, None)] * len(keys)
+        with store_answers():
+            pipe = self._redis.pipeline(transaction=False)
+            for key in keys:
+                prefix = f"{{{self._topic}:{partition_of(key, partitions)}}}:".encode()
+                pipe.get(prefix + b"persona:" + key)
+                pipe.getrange(prefix + b"state:" + key, 0, _ROW_START - 1)
+            rows = await pipe.execute()
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
+
+    async def ping(self) -> None:
+        """Ask whether the store answers.
+
+        Raises:
+            OnlineStoreError: it does not.
+        """
+        with store_answers():
+            await self._redis.ping()
+
+    async def partitions(self) -> int | None:
+        """The recorded partition count; None while no worker has run."""
+        if self._partitions is None:
+            with store_answers():
+                known = await self._redis.get(f"simpersona:{self._topic}:partitions")
+            self._partitions = None if known is None else int(known)
+        return self._partitions
+
+
+def _persona(row: bytes | None) -> PersonaRow | None:
+    if row is None:
+        return None
+    try:
+        return _decode_persona(row[_OFFSET_DIGITS:])
+    except msgspec.MsgspecError as error:
+        raise RowVersionError(f"a persona row is not one of this release: {error}") from None
+
+
+def _progressed(row: bytes) -> Progressed | None:
+    if not row:  # GETRANGE answers nothing for a key that is not there
+        return None
+    header, state = unpack_row(row)
+    counters = np.frombuffer(state, dtype="<i8", count=N_COUNTERS)
+    reached = (name for name, columns in _REACHED if any(counters[c] > 0 for c in columns))
+    stratum: Stratum = next(reached, "D")
+    return Progressed(header.since_offset, int(counters[_LAST_TIME]), stratum)

@@ -1,0 +1,1 @@
+"""Files of events in any supported format: reading, adapters, writing."""

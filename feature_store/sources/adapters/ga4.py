@@ -1,0 +1,166 @@
+"""Google Analytics 4 -> Event: Measurement Protocol payloads and rows of the BigQuery export.
+
+Measurement Protocol: {client_id, timestamp_micros, events: [{name, params}]}. A payload without
+timestamp_micros means "now": whoever receives it writes the time of receipt there first.
+BigQuery export: one row an event, event_name, event_timestamp (microseconds), user_pseudo_id,
+event_params (key-value records), ecommerce, items; as JSON (numbers may be text) or parquet.
+The buyer is the device (client_id, app_instance_id, user_pseudo_id), so that a shopper who signs in halfway
+stays one buyer, and user_id where there is none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from feature_store.contract.events import Event, EventType
+from feature_store.contract.identity import Identity
+from feature_store.sources.adapters.common import (
+    Adapted,
+    Fields,
+    Json,
+    Line,
+    SkipReason,
+    adapt_items,
+    build_event,
+    currency,
+    get,
+    identifier,
+    items_of,
+    line,
+    most_valuable,
+    number,
+    refuse_bot,
+    text,
+    time_ms,
+    unmapped,
+)
+
+EVENT_TYPES: Final[dict[str, EventType]] = {
+    "page_view": "page_view",
+    "screen_view": "page_view",
+    "view_item_list": "list_view",
+    "search": "search",
+    "view_search_results": "search",
+    "view_item": "product_view",
+    "add_to_cart": "add_to_cart",
+    "remove_from_cart": "remove_from_cart",
+    "view_cart": "view_cart",
+    "begin_checkout": "begin_checkout",
+    "add_payment_info": "add_payment_info",
+    "purchase": "purchase",
+    "sign_up": "sign_up",
+    "login": "login",
+}
+_CATEGORY_KEYS: Final = ("item_category", *(f"item_category{level}" for level in range(2, 6)))
+_ROW_IDENTITY: Final = (
+    "event_bundle_sequence_id",
+    "batch_event_index",
+    "batch_page_id",
+    "batch_ordering_id",
+)
+"""What tells apart two rows of one name, buyer and microsecond; the same in intraday and daily tables."""
+
+
+def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
+    """Adapt one Measurement Protocol payload or one exported row; never raises, whatever it is."""
+    if get(payload, "event_name") is not None:
+        return adapt_items([payload], lambda row: _adapt_row(row, store, hasher))
+    events = get(payload, "events")
+    if not isinstance(events, list):
+        detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
+        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
+    return adapt_items(
+        enumerate(events), lambda item: _adapt_message(payload, item[0], item[1], store, hasher)
+    )
+
+
+def _adapt_message(payload: Json, index: int, event: Json, store: str, hasher: Identity) -> Event:
+    kind = _event_type(get(event, "name"))
+    refuse_bot(get(payload, "user_agent"))
+    params = get(event, "params")
+    raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
+    fields = {
+        "type": kind,
+        "timestamp": time_ms(raw_time, "us"),
+        **_item_fields(kind, params, get(params, "items"), get(params, "value")),
+    }
+    device = identifier(get(payload, "client_id")) or identifier(get(payload, "app_instance_id"))
+    return build_event(
+        fields,
+        store=store,
+        raw_buyer=device or get(payload, "user_id"),
+        identity=hasher,
+        content=[raw_time, index, event],
+        order=_order_id(kind, get(params, "transaction_id")),
+    )
+
+
+def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
+    kind = _event_type(get(row, "event_name"))
+    params = _row_params(row)
+    raw_time = get(row, "event_timestamp")
+    value = params.get("value")
+    if value is None:
+        value = get(row, "ecommerce", "purchase_revenue")
+    fields = {
+        "type": kind,
+        "timestamp": time_ms(raw_time, "us"),
+        **_item_fields(kind, params, get(row, "items"), value),
+    }
+    order = get(row, "ecommerce", "transaction_id") or params.get("transaction_id")
+    return build_event(
+        fields,
+        store=store,
+        raw_buyer=identifier(get(row, "user_pseudo_id")) or get(row, "user_id"),
+        identity=hasher,
+        content=[raw_time, *(get(row, key) for key in _ROW_IDENTITY)],
+        order=_order_id(kind, order),
+    )
+
+
+def _event_type(name: Json) -> EventType:
+    kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise unmapped()
+    return kind
+
+
+def _order_id(kind: EventType, transaction_id: Json) -> str | None:
+    return identifier(transaction_id) if kind == "purchase" else None
+
+
+def _row_params(row: Json) -> dict[str, Json]:
+    """event_params as a mapping: the one value of each record that is set."""
+    params: dict[str, Json] = {}
+    for record in items_of(get(row, "event_params")):
+        key = get(record, "key")
+        typed = (get(record, "value", f"{name}_value") for name in ("string", "int", "double", "float"))
+        if isinstance(key, str):
+            params[key] = next((value for value in typed if value is not None), None)
+    return params
+
+
+def _item_fields(kind: EventType, params: Json, items: Json, value: Json) -> Fields:
+    if kind == "search":
+        return {"query": text(get(params, "search_term"))}
+    if kind in ("page_view", "sign_up", "login"):
+        return {}
+    lines = [_item_line(item, params) for item in items_of(items)]
+    if kind == "list_view":  # the list's own category; its first item would be no product view
+        shared = {item.fields["category"] for item in lines}
+        return {"category": shared.pop() if len(shared) == 1 else text(get(params, "item_list_name"))}
+    fields = most_valuable(lines)
+    code = currency(get(params, "currency"))
+    return {**fields, "value": number(value), "currency": code or fields.get("currency")}
+
+
+def _item_line(item: Json, params: Json) -> Line:
+    path = [level for key in _CATEGORY_KEYS if (level := text(get(item, key))) is not None]
+    return line(
+        product_id=get(item, "item_id"),
+        category="/".join(path) or None,
+        brand=get(item, "item_brand"),
+        price=get(item, "price"),
+        currency_code=get(item, "currency") or get(params, "currency"),
+        quantity=get(item, "quantity"),
+    )

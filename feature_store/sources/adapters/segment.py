@@ -1,0 +1,119 @@
+"""Segment Spec messages -> Event.
+
+Shape: Segment's Spec (track, page, screen) and its V2 ecommerce events. A payload is one message, or the
+HTTP API's {"batch": [messages], "context": {...}}. The buyer is anonymousId, so that a shopper who signs in
+halfway stays one buyer, and userId where there is none (a server's messages).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from feature_store.contract.events import Event, EventType
+from feature_store.contract.identity import Identity
+from feature_store.sources.adapters.common import (
+    Adapted,
+    Fields,
+    Json,
+    Line,
+    adapt_items,
+    build_event,
+    currency,
+    get,
+    identifier,
+    items_of,
+    line,
+    most_valuable,
+    number,
+    refuse_bot,
+    text,
+    time_ms,
+    unmapped,
+)
+
+EVENT_TYPES: Final[dict[str, EventType]] = {
+    "Product List Viewed": "list_view",
+    "Products Searched": "search",
+    "Product Viewed": "product_view",
+    "Product Added": "add_to_cart",
+    "Product Removed": "remove_from_cart",
+    "Cart Viewed": "view_cart",
+    "Checkout Started": "begin_checkout",
+    "Payment Info Entered": "add_payment_info",
+    "Order Completed": "purchase",
+    "Signed Up": "sign_up",
+    "Signed In": "login",
+}
+_CALL_TYPES: Final[dict[str, EventType]] = {"page": "page_view", "screen": "page_view"}
+_ONE_PRODUCT: Final = frozenset({"product_view", "add_to_cart", "remove_from_cart"})
+
+
+def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
+    """Adapt one message or batch; never raises, whatever the payload is."""
+    batch = get(payload, "batch")
+    agent = get(payload, "context", "userAgent")
+    messages = batch if isinstance(batch, list) else [payload]
+    return adapt_items(messages, lambda item: _adapt_one(item, agent, store, hasher))
+
+
+def _adapt_one(message: Json, batch_agent: Json, store: str, hasher: Identity) -> Event:
+    call, name = get(message, "type"), get(message, "event")
+    if call == "track":
+        kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
+    else:
+        kind = _CALL_TYPES.get(call) if isinstance(call, str) else None
+    if kind is None:
+        raise unmapped()
+    refuse_bot(get(message, "context", "userAgent") or batch_agent)
+    properties = get(message, "properties")
+    fields: Fields = {
+        "type": kind,
+        "timestamp": time_ms(get(message, "timestamp")),
+        "event_id": identifier(get(message, "messageId")),
+        **_property_fields(kind, properties),
+    }
+    return build_event(
+        fields,
+        store=store,
+        raw_buyer=identifier(get(message, "anonymousId")) or get(message, "userId"),
+        identity=hasher,
+        content=message,
+        order=identifier(get(properties, "order_id")) if kind == "purchase" else None,
+    )
+
+
+def _property_fields(kind: EventType, properties: Json) -> Fields:
+    if kind == "list_view":
+        return {"category": text(get(properties, "category"))}
+    if kind == "search":
+        return {"query": text(get(properties, "query"))}
+    if kind in _ONE_PRODUCT:
+        return {**_product_line(properties, properties).fields, "value": number(get(properties, "value"))}
+    if kind in ("view_cart", "begin_checkout", "add_payment_info", "purchase"):
+        lines = [_product_line(item, properties) for item in items_of(get(properties, "products"))]
+        return {
+            **most_valuable(lines),
+            "currency": currency(get(properties, "currency")),
+            "value": _total(properties),
+        }
+    return {}
+
+
+def _product_line(product: Json, properties: Json) -> Line:
+    return line(
+        product_id=get(product, "product_id") or get(product, "sku"),
+        category=get(product, "category"),
+        brand=get(product, "brand"),
+        price=get(product, "price"),
+        currency_code=get(properties, "currency"),
+        quantity=get(product, "quantity"),
+    )
+
+
+def _total(properties: Json) -> float | None:
+    """The order's total; `revenue` (without shipping and tax) or `value` where a sender leaves it out."""
+    for name in ("total", "revenue", "value"):
+        amount = number(get(properties, name))
+        if amount is not None:
+            return amount
+    return None

@@ -1,0 +1,1 @@
+"""Who may do what: keys, scopes, the audit log."""

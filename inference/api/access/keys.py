@@ -1,0 +1,229 @@
+"""API keys: of one store, or an operator's of all; with scopes, hashed at rest, revoked at once.
+
+A key is `sp_<id>_<secret>`: the id finds the record, the secret (256 random bits) proves it. At rest there
+is its SHA-256 alone. That is enough: a slow hash (bcrypt, argon2) protects guessable passwords, and 2^256
+secrets cannot be guessed, while every request would pay for the slowness. Records live in the online store
+and are read for every request, so a revocation holds everywhere from the next request on.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from redis.exceptions import NoScriptError
+
+from feature_store.online.reads import AsyncStore, store_answers
+from inference.errors import ApiKeyError
+
+_KEY: Final = re.compile(r"sp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_INDEX: Final = "simpersona-api:keys"
+ALL_STORES: Final = "*"
+"""The store of an operator's key, which is of every store (the demo's, a dashboard's)."""
+_NOBODY: Final = "0" * 64
+
+# A bucket of `burst` tokens filled at `rate` a second. A request passes while there is one token and takes
+# `cost`, into debt if need be: so a batch larger than the bucket is possible, and paid for afterwards.
+_BUCKET: Final = """
+local function take(bucket, rate, burst, cost)
+  local t = redis.call('TIME')
+  local now = t[1] * 1000 + t[2] / 1000
+  local kept = redis.call('HMGET', bucket, 'at', 'tokens')
+  local tokens = burst
+  if kept[1] then tokens = math.min(burst, tonumber(kept[2]) + (now - tonumber(kept[1])) * rate / 1000) end
+  if tokens < 1 then return math.ceil((1 - tokens) * 1000 / rate) end
+  redis.call('HSET', bucket, 'at', string.format('%.3f', now), 'tokens', string.format('%.6f', tokens - cost))
+  redis.call('PEXPIRE', bucket, math.ceil((burst + cost) * 1000 / rate) + 1000)
+  return 0
+end
+"""
+_TAKE: Final = _BUCKET + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))"
+# Record and bucket in one round trip. Only who has the secret takes from the bucket. Lua 5.1 compares strings
+# by their address, in constant time; whether the key holds is decided by the caller all the same.
+_ADMIT: Final = (
+    _BUCKET
+    + """
+local kept = redis.call('GET', KEYS[1])
+if not kept then return {false, 0} end
+local key = cjson.decode(kept)
+if key.digest ~= ARGV[1] or key.revoked_at ~= cjson.null then return {kept, 0} end
+return {kept, take(KEYS[2], key.rate, key.burst, 1)}
+"""
+)
+
+
+class Scope(enum.StrEnum):
+    """What a key may do in its store."""
+
+    EVENTS_WRITE = "events:write"
+    PERSONAS_READ = "personas:read"
+    STREAM_READ = "stream:read"
+    BUYERS_ERASE = "buyers:erase"
+    OPERATION_READ = "operation:read"
+    """How the installation does: of all its stores together, so not for a single shop."""
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is kept: digest is the SHA-256 of the secret (hex); times are ms UTC.
+
+    rate (requests and events a second) and burst are of the key's bucket.
+    """
+
+    id: str
+    store: str
+    scopes: tuple[Scope, ...]
+    digest: str
+    rate: float
+    burst: float
+    note: str
+    created_at: int
+    revoked_at: int | None = None
+
+
+class NewKey(NamedTuple):
+    """A key that was just made; `token` is shown once and kept nowhere."""
+
+    token: str
+    record: KeyRecord
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(KeyRecord).decode
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _record_key(key_id: str) -> str:
+    return f"simpersona-api:{{{key_id}}}:key"
+
+
+def _bucket_key(key_id: str) -> str:
+    return f"simpersona-api:{{{key_id}}}:bucket"
+
+
+class KeyStore:
+    """The keys of an installation, in its online store."""
+
+    def __init__(self, redis: AsyncStore) -> None:
+        self._redis = redis
+
+    async def create(
+        self, store: str, scopes: Sequence[Scope], *, rate: float, burst: float, note: str = ""
+    ) -> NewKey:
+        """Make a key and keep its record.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        record = KeyRecord(
+            id=key_id,
+            store=store,
+            scopes=tuple(scopes),
+            digest=_digest(secret),
+            rate=rate,
+            burst=burst,
+            note=note,
+            created_at=_now(),
+        )
+        with store_answers():
+            await self._redis.set(_record_key(key_id), _encode(record))
+            await self._redis.sadd(_INDEX, key_id)
+        return NewKey(f"sp_{key_id}_{secret}", record)
+
+    async def all(self) -> list[KeyRecord]:
+        """Every key that was ever made, oldest first.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        with store_answers():
+            ids = [raw.decode() for raw in await self._redis.smembers(_INDEX)]
+            rows = [await self._redis.get(_record_key(key_id)) for key_id in ids]
+        return sorted((_decode(row) for row in rows if row is not None), key=lambda r: (r.created_at, r.id))
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        """End a key; a second time changes nothing.
+
+        Raises:
+            ApiKeyError: there is no such key.
+            OnlineStoreError: the store does not answer.
+        """
+        with store_answers():
+            row = await self._redis.get(_record_key(key_id))
+            if row is None:
+                raise ApiKeyError(f"there is no key {key_id!r}; `simpersona keys list` shows them")
+            record = _decode(row)
+            if record.revoked_at is None:
+                record = msgspec.structs.replace(record, revoked_at=_now())
+                await self._redis.set(_record_key(key_id), _encode(record))
+        return record
+
+    async def check(self, token: str) -> KeyRecord | None:
+        """The record of a key that holds now, or None: malformed, unknown, wrong or revoked.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        parts = _KEY.fullmatch(token)
+        if parts is None:
+            return None
+        with store_answers():
+            row = await self._redis.get(_record_key(parts[1]))
+        return _if_it_holds(row, _digest(parts[2]))
+
+    async def admit(self, token: str) -> tuple[KeyRecord | None, float]:
+        """`check`, and one request taken from the bucket of a key that holds: 0, or seconds to wait.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        parts = _KEY.fullmatch(token)
+        if parts is None:
+            return None, 0.0
+        digest = _digest(parts[2])
+        row, wait_ms = await self._run(_ADMIT, [_record_key(parts[1]), _bucket_key(parts[1])], digest)
+        return _if_it_holds(row, digest), float(wait_ms) / 1000
+
+    async def take(self, record: KeyRecord, cost: float) -> float:
+        """Take `cost` from the key's bucket; returns 0, or how many seconds to wait until it is let in.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        wait_ms = await self._run(
+            _TAKE, [_bucket_key(record.id)], str(record.rate), str(record.burst), str(cost)
+        )
+        return float(wait_ms) / 1000
+
+    async def _run(self, script: str, keys: Sequence[str], *arguments: str) -> Any:
+        with store_answers():
+            try:
+                return await self._redis.evalsha(_sha(script), len(keys), *keys, *arguments)
+            except NoScriptError:  # the server was restarted, or this is its first script
+                return await self._redis.eval(script, len(keys), *keys, *arguments)
+
+
+def _if_it_holds(row: bytes | None, digest: str) -> KeyRecord | None:
+    record = None if row is None else _decode(row)
+    right = hmac.compare_digest(digest, _NOBODY if record is None else record.digest)
+    return record if right and record is not None and record.revoked_at is None else None
+
+
+@functools.cache
+def _sha(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The API's side of Kafka: the tail, open streams, the producer."""

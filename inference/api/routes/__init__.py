@@ -1,0 +1,1 @@
+"""The routes of the persona API, one file per resource."""

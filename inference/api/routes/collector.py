@@ -1,0 +1,153 @@
+"""POST /v1/events: what shops' pixels and servers send, onto the clickstream topic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import structlog
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from feature_store.contract.events import Event, encode_event, record_key
+from feature_store.errors import OnlineStoreError
+from feature_store.online.reads import store_answers
+from inference.api.access.keys import ALL_STORES
+from inference.api.access.permissions import WritesEvents, check_store, take
+from inference.api.bodies import read_body
+from inference.api.ids import StoreName
+from inference.api.payloads import Source, take_body
+from inference.api.problems import ProblemError, documented
+from inference.api.state import State, state_of
+
+log = structlog.get_logger(__name__)
+
+_FRESH_S: Final = 300
+"""So long after an event its buyer counts as one whose persona is on its way."""
+
+router = APIRouter(tags=["events"])
+
+
+class Refusal(BaseModel):
+    """An item that its sender has to mend before sending it again."""
+
+    index: int = Field(description="Which item of the body, counted from 0 over all payloads.")
+    reason: str = Field(examples=["invalid_field"])
+    detail: str = Field(examples=["Object missing required field `event_id`"])
+
+
+class Receipt(BaseModel):
+    """What became of the items. accepted: stored by Kafka. skipped: ordinary traffic that is no event of
+    ours (bots, other event types, items without a buyer id), by reason."""
+
+    accepted: int = Field(examples=[2])
+    skipped: dict[str, int] = Field(examples=[{"bot": 1}])
+    errors: list[Refusal]
+
+
+_EVENT: Final = {
+    "event_id": "01J9ZK3V5Q",
+    "buyer": "4711",
+    "type": "product_view",
+    "timestamp": 1763900000123,
+    "product_id": "p-17",
+    "category": "home/kitchen",
+    "price": 19.99,
+    "currency": "USD",
+}
+_EXAMPLES: Final = {
+    "one": {"summary": "One event of the contract", "value": _EVENT},
+    "batch": {"summary": "A batch", "value": [_EVENT, {**_EVENT, "event_id": "01J9ZK3V5R"}]},
+    "segment": {
+        "summary": "Segment (source=segment)",
+        "value": {
+            "batch": [
+                {
+                    "type": "track",
+                    "event": "Product Added",
+                    "anonymousId": "4711",
+                    "messageId": "m-1",
+                    "timestamp": "2026-11-23T10:00:00.000Z",
+                    "properties": {"product_id": "p-17", "price": 19.99, "currency": "USD", "quantity": 1},
+                }
+            ]
+        },
+    },
+}
+_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]},
+            "examples": _EXAMPLES,
+        }
+    },
+}
+
+
+@router.post(
+    "/v1/events",
+    status_code=202,
+    openapi_extra={"requestBody": _BODY},
+    responses=documented(400, 401, 403, 413, 415, 422, 429, 503),
+)
+async def collect(
+    request: Request,
+    key: WritesEvents,
+    source: Annotated[Source, Query(description="The format of the body's payloads.")] = Source.CONTRACT,
+    store: Annotated[
+        StoreName | None,
+        Query(
+            description="Whose events; an operator's key needs it, unless each event of the contract says it."
+        ),
+    ] = None,
+) -> Receipt:
+    """Send events: one payload or a list of them, as JSON, gzip or not.
+
+    202 means that Kafka has every accepted event. An item that is refused stops no other. After 429 or 503
+    send the whole request again: an event that was stored already is known by its event_id. Buyer ids are
+    the shop's own; they are hashed before anything is stored. The store is that of the key.
+    """
+    state = state_of(request)
+    if store is not None:
+        check_store(key, store)
+    elif key.store != ALL_STORES:
+        store = key.store
+    body = await read_body(request, state.settings)
+    taken = take_body(body, source, store, state.hasher, state.settings.max_items)
+    for outcome, count in taken.outcomes().items():
+        state.metrics.items.labels(source, outcome).inc(count)
+    errors = [Refusal(index=i, reason=reason, detail=detail) for i, reason, detail in taken.refused]
+    if errors and not taken.events and not taken.skipped:
+        found = [error.model_dump() for error in errors]
+        raise ProblemError(422, "no-valid-item", "no item of the body is an event; see errors", errors=found)
+    if len(taken.events) > 1:
+        await take(state, key, len(taken.events) - 1)  # the request itself has paid for one
+    await _store(state, taken.events)
+    return Receipt(accepted=len(taken.events), skipped=dict(taken.skipped), errors=errors)
+
+
+async def _store(state: State, events: Sequence[Event]) -> None:
+    records = [(record_key(event.store, event.buyer), encode_event(event)) for event in events]
+    await _expect(state, {key for key, _ in records})
+    started = time.perf_counter()
+    await state.producer.send(state.installation.topic, records)
+    state.metrics.ack_seconds.observe(time.perf_counter() - started)
+
+
+async def _expect(state: State, keys: set[bytes]) -> None:
+    """Note who was heard of a moment ago, so that they are answered early and not as unknown."""
+    try:
+        with store_answers():
+            pipe = state.redis.pipeline(transaction=False)
+            for key in keys:
+                pipe.set(fresh_key(key), b"", ex=_FRESH_S)
+            await pipe.execute()
+    except OnlineStoreError as error:  # events do not depend on it
+        log.warning("not_noted", error=str(error))
+
+
+def fresh_key(key: bytes) -> bytes:
+    """Where it is noted that a buyer was heard of."""
+    return b"simpersona-api:fresh:" + key

@@ -1,0 +1,228 @@
+"""GET /v1/stores/{store}/stream: assignments as server-sent events.
+
+A reader that was away sends the last id it saw (Last-Event-ID) and gets what it missed first. A reader that
+is too slow is told the last id it got, and the connection is closed: memory stays bounded, and it goes
+on from there when it can. Heartbeats carry an id, so that a quiet store is resumed without a long read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from feature_store.contract.events import record_key
+from inference.api.access.keys import Scope as KeyScope
+from inference.api.access.permissions import ReadsStream, checked
+from inference.api.ids import Pseudonym, RawId, Store
+from inference.api.live.hub import Sent, Subscriber
+from inference.api.live.positions import decode_positions, encode_positions
+from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.state import State, state_of
+
+log = structlog.get_logger(__name__)
+
+_RECONNECT_MS: Final = 2_000
+_NEARLY_THERE: Final = 500
+_WRITE_S: Final = 20.0
+"""A reader who takes nothing for so long is gone or stuck."""
+_MANY: Final = 200
+_MOST_RECENT: Final = 20_000
+
+router = APIRouter(tags=["stream"])
+
+_EXAMPLE: Final = (
+    "retry: 2000\nid: 1a-0-ff\n\n"
+    "id: 1b-0-ff\nevent: assignment\n"
+    'data: {"schema_version":1,"store":"acme","buyer":"9f2c...","code":17,"token":"<|persona_17|>",...}\n\n'
+)
+
+
+@router.get(
+    "/v1/stores/{store}/stream",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A stream that does not end",
+            "content": {"text/event-stream": {"example": _EXAMPLE}},
+        },
+        **documented(400, 401, 403, 422, 429, 503),
+    },
+)
+async def stream(
+    request: Request,
+    store: Store,
+    key: ReadsStream,
+    buyer: Annotated[RawId | None, Query(description="Follow this buyer alone (the shop's own id).")] = None,
+    pseudonym: Pseudonym = False,
+    recent: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=_MOST_RECENT,
+            description="Without Last-Event-ID: begin so many assignments ago, all stores' counted.",
+        ),
+    ] = 0,
+    last_event_id: Annotated[
+        str | None, Header(description="Go on after this event.", max_length=4096)
+    ] = None,
+) -> Response:
+    """Follow a store's assignments as server-sent events.
+
+    Events are `assignment` (an assignment as on the topic), `gap` (what was missed cannot be given back: read
+    personas anew), `slow` (the reader is too slow; go on from the id) and `closing` (the server ends; connect
+    again). Order holds within a buyer. After a reconnect an assignment may come twice.
+    """
+    state = state_of(request)
+    if not state.hub.positions or state.hub.closed:
+        raise unavailable("the stream cannot be opened now")
+    here = state.hub.positions
+    start: Sequence[int] | None = here
+    if last_event_id is not None:
+        start = decode_positions(last_event_id, len(here))
+    elif recent:
+        start = await state.replays.back(here, recent)
+    if start is None:
+        raise ProblemError(400, "bad-last-event-id", "Last-Event-ID is not one of this stream's")
+    if state.streams.full(store):
+        raise ProblemError(429, "too-many-streams", "this store has enough open streams", retry_after_s=30)
+    followed = None if buyer is None else record_key(store, state.pseudonym(store, buyer, pseudonym))
+    subscriber = Subscriber(store, followed, state.settings.stream_buffer)
+    token = request.headers["authorization"].partition(" ")[2]
+    return AssignmentStream(state, subscriber, list(start), token)
+
+
+class AssignmentStream(Response):
+    """Writes one stream until its reader, its key or this process ends."""
+
+    def __init__(self, state: State, subscriber: Subscriber, start: list[int], token: str) -> None:
+        super().__init__(
+            media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+        del self.headers["content-length"]
+        self._state, self._subscriber, self._at, self._token = state, subscriber, start, token
+        self._last_id = encode_positions(start)
+        self._gone = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI response."""
+        state, subscriber = self._state, self._subscriber
+        listening = asyncio.create_task(self._listen(receive))
+        state.streams.opened(subscriber.store)
+        ended = "client"
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await self._write(send, f"retry: {_RECONNECT_MS}\nid: {self._last_id}\n\n")
+            async for events in self._missed():
+                await self._write(send, events)
+            ended = await self._follow(send)
+        except TimeoutError:  # nothing can be written any more, not even the reason
+            ended = "slow"
+        except OSError:
+            ended = "client"
+        except ProblemError as error:  # Kafka is away: the reader connects again, from its last id
+            ended = "shutdown"
+            await self._say(send, "closing", str(error.detail))
+        finally:
+            listening.cancel()
+            state.hub.remove(subscriber)
+            state.streams.closed(subscriber.store, ended)
+        if not self._gone:
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _missed(self) -> AsyncIterator[str]:
+        """What the reader missed; after it the subscriber is in the hub, and nothing lies between."""
+        state, hub = self._state, self._state.hub
+        lost = await state.replays.gap(self._at, hub.positions)
+        if lost or _behind(self._at, hub.positions) > state.settings.resume_records:
+            self._at = list(hub.positions)
+            self._last_id = encode_positions(self._at)
+            yield _event("gap", {"missed": "some assignments cannot be given back"}, self._last_id)
+        joined = False
+        while not joined:
+            if joined := _behind(self._at, hub.positions) <= _NEARLY_THERE:
+                hub.add(self._subscriber)
+            async for messages in state.replays.read(self._at, end := list(hub.positions)):
+                found: list[Sent] = []
+                for message in messages:
+                    self._at[message.partition()] = message.offset() + 1
+                    key: bytes = message.key()
+                    if self._subscriber.wants(key) and not hub.void(key, message.value()):
+                        found.append(Sent(encode_positions(self._at), message.value()))
+                yield self._assignments(found)
+            self._at = end
+
+    async def _follow(self, send: Send) -> str:
+        subscriber, queue = self._subscriber, self._subscriber.queue
+        alive_until = time.monotonic() + self._state.settings.heartbeat_s
+        while not self._gone:
+            if queue:
+                count = min(len(queue), _MANY)
+                await self._write(send, self._assignments([queue.popleft() for _ in range(count)]))
+            elif subscriber.overflowed:
+                await self._say(send, "slow", "the reader is too slow; go on from the id")
+                return "slow"
+            elif self._state.hub.closed:
+                await self._say(send, "closing", "the server ends; connect again")
+                return "shutdown"
+            elif time.monotonic() >= alive_until:
+                if not await self._still_allowed():
+                    await self._say(send, "closing", "the key was revoked")
+                    return "revoked"
+                if not queue:  # asking took a moment; an id must not run ahead of what waits
+                    self._last_id = encode_positions(self._state.hub.positions)
+                await self._write(send, f": alive\nid: {self._last_id}\n\n")
+                alive_until = time.monotonic() + self._state.settings.heartbeat_s
+            else:
+                subscriber.wake.clear()
+                left = max(alive_until - time.monotonic(), 0)
+                try:
+                    await asyncio.wait_for(subscriber.wake.wait(), left)
+                except TimeoutError:
+                    continue
+        return "client"
+
+    def _assignments(self, found: Sequence[Sent]) -> str:
+        if not found:
+            return ""
+        self._last_id = found[-1].id
+        self._state.metrics.streamed.inc(len(found))
+        return "".join(f"id: {sent.id}\nevent: assignment\ndata: {sent.body.decode()}\n\n" for sent in found)
+
+    async def _still_allowed(self) -> bool:
+        try:
+            record = await checked(self._state, self._token)
+        except ProblemError:
+            return False
+        return KeyScope.STREAM_READ in record.scopes
+
+    async def _say(self, send: Send, event: str, detail: str) -> None:
+        await self._write(
+            send, _event(event, {"detail": detail, "last_event_id": self._last_id}, self._last_id)
+        )
+
+    async def _write(self, send: Send, text: str) -> None:
+        if text and not self._gone:
+            body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
+            await asyncio.wait_for(send(body), _WRITE_S)
+
+    async def _listen(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._subscriber.wake.set()
+
+
+def _event(event: str, data: dict[str, Any], event_id: str) -> str:
+    return f"id: {event_id}\nevent: {event}\ndata: {msgspec.json.encode(data).decode()}\n\n"
+
+
+def _behind(at: Sequence[int], end: Sequence[int]) -> int:
+    return sum(max(0, last - first) for first, last in zip(at, end, strict=True))

@@ -1,0 +1,1 @@
+"""Bundles: published encoders, their catalogue and their reference."""

@@ -1,0 +1,85 @@
+"""Make a bundle: hash its files, write the manifest, check it as serving will, and publish it whole."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from inference.bundles.bundle import FILES, MANIFEST, Bundle, Manifest, load_bundle
+from inference.errors import BundleError
+
+
+def seal_bundle(
+    staging: Path,
+    target: Path,
+    *,
+    codebook_version: str,
+    sources: Sequence[str],
+    seed: int,
+    command: str,
+) -> Bundle:
+    """Turn a folder that holds the files of a bundle (all but the manifest) into the bundle at target.
+
+    staging must lie on target's file system: it is renamed, so that a reader finds the whole bundle
+    or none, also after a power cut.
+
+    Raises:
+        BundleError: a file is missing, does not fit, or target is there already; staging is left as
+            it is.
+    """
+    if target.exists():
+        raise BundleError(f"{target} is there already; a bundle is never changed: remove it or name another")
+    missing = [name for name in FILES if not (staging / name).is_file()]
+    if missing:
+        raise BundleError(f"{staging} lacks {', '.join(missing)}")
+    manifest = Manifest(
+        codebook_version=codebook_version,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        files={name: hashlib.sha256((staging / name).read_bytes()).hexdigest() for name in FILES},
+        sources=list(sources),
+        seed=seed,
+        command=command,
+    )
+    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (staging / MANIFEST).write_bytes(encoded + b"\n")
+    return place_bundle(staging, target)
+
+
+def place_bundle(staging: Path, target: Path) -> Bundle:
+    """Check the bundle in staging and rename it to target, on the same file system.
+
+    Raises:
+        BundleError: serving would refuse it; target is not touched.
+    """
+    load_bundle(staging)
+    for name in (*FILES, MANIFEST):
+        _sync(staging / name)
+    _sync(staging)
+    staging.rename(target)
+    _sync(target.parent)
+    return load_bundle(target)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader finds the old content or the new, also after a power cut."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        _sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # a full disk leaves no half file behind
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

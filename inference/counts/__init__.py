@@ -1,0 +1,1 @@
+"""Counts of live traffic in windows of event time, for drift and populations."""

@@ -1,0 +1,343 @@
+"""Counting: batches of folded and encoded events -> profiles, exactly, whatever the batches are.
+
+One buyer, one vote a window: a vote is the buyer's state after their last event in a window of their own
+event time. When a later event of the same window comes, the earlier vote is taken back and the new one
+is cast, so a profile is a function of the log alone: any split into batches, any restart, any order
+of merging gives the same integers. What a vote said before is known from the buyer's row (state, code,
+type, band); distance and margin are kept nowhere, so they are those of the buyer's first event in the
+window, also once a buyer.
+
+A window closes when the partition's watermark is past its end by the allowed lateness. Events that
+come later still are counted late in the window of the watermark and cast no vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS, StateArrays
+from feature_store.fold.kernel import kernel
+from feature_store.fold.vector import N_SCALARS
+from feature_store.fold.vectors import Steps, scalars
+from inference.counts.profile import (
+    AGE_EDGES_MS,
+    BINS,
+    CELLS,
+    FEATURE,
+    LATENT_EDGES,
+    MAX_TYPES,
+    SCALAR_EDGES,
+    TALLY,
+)
+from inference.encoders.encoder import Encoding
+
+_LAST: Final = COUNTER["last_time"]
+_CODES: Final = FEATURE["codes"].cells.start
+_TYPES: Final = FEATURE["types"].cells.start
+_BANDS: Final = FEATURE["confidence"].cells.start
+_DISTANCE: Final = FEATURE["distance"].cells.start
+_MARGIN: Final = FEATURE["margin"].cells.start
+_SCALARS: Final = FEATURE["events"].cells.start
+_MIX: Final = FEATURE["event_mix"].cells.start
+_AGE: Final = FEATURE["event_age"].cells.start
+_SESSIONS: Final = TALLY["sessions"]
+_NEW: Final = TALLY["new_buyers"]
+_DUPLICATES: Final = TALLY["duplicates"]
+_LATE: Final = TALLY["late"]
+_AGES: Final[NDArray[np.int64]] = np.array(AGE_EDGES_MS, dtype=np.int64)
+_VOTE: Final = 3 + N_SCALARS
+_NO_VOTE: Final = -1
+
+Key = tuple[int, int, int]
+"""(partition, store number, window number): what one row of counts is about."""
+
+
+class Before(NamedTuple):
+    """The buyers of a batch as they were before it, one entry a buyer.
+
+    place int64 [n], which entry is an event's; last_time int64 [b] (ms); voted bool [b], whether their
+    state was counted; code, type and band int64 [b], scalars float32 [b, 16]: what was counted.
+    """
+
+    place: NDArray[np.int64]
+    last_time: NDArray[np.int64]
+    voted: NDArray[np.bool_]
+    code: NDArray[np.int64]
+    type: NDArray[np.int64]
+    band: NDArray[np.int64]
+    scalars: NDArray[np.float32]
+
+
+class Arrivals(NamedTuple):
+    """The events of a batch in arrival order, one entry each: slot, time and created (ms), store number
+    and partition int64 [n], type uint8 [n]."""
+
+    slots: NDArray[np.int64]
+    time: NDArray[np.int64]
+    created: NDArray[np.int64]
+    type: NDArray[np.uint8]
+    store: NDArray[np.int64]
+    partition: NDArray[np.int64]
+
+
+class Windows(NamedTuple):
+    """How event time is cut: length of a window and allowed lateness, ms."""
+
+    length_ms: int
+    lateness_ms: int
+
+
+def before(
+    states: StateArrays,
+    slots: NDArray[np.int64],
+    said: Callable[[NDArray[np.int64]], Sequence[NDArray[Any]]],
+) -> Before:
+    """Note the buyers of a batch (slots int64 [n]) before it is folded into their states.
+
+    said: slots -> bool, whether something was said of the buyer under the version that counts now, and
+    the code, type and band that were.
+    """
+    buyers, place = group(slots)
+    known, code, kind, band = said(buyers)
+    return Before(
+        place,
+        states.counters[buyers, _LAST],
+        known & (code >= 0),
+        code.astype(np.int64),
+        kind.astype(np.int64),
+        band.astype(np.int64),
+        scalars(states, buyers),
+    )
+
+
+def group(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different values in order of first appearance, int64 [d], and which of them each is, int64 [n].
+
+    np.unique without its sort: that alone took as long as the counts do.
+    """
+    n = len(values)
+    table = np.full(max(16, 1 << (2 * n - 1).bit_length()), -1, dtype=np.int64)
+    distinct, place = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    return distinct[: _group(values, table, distinct, place)], place
+
+
+@kernel
+def _group(
+    values: NDArray[np.int64],
+    table: NDArray[np.int64],
+    distinct: NDArray[np.int64],
+    place: NDArray[np.int64],
+) -> int:
+    # Open addressing with Fibonacci hashing: Knuth, TAOCP 3, section 6.4.
+    mask, count = len(table) - 1, 0
+    for i in range(len(values)):
+        value = values[i]
+        at = ((value * 0x9E3779B97F4A7C1) >> 20) & mask
+        while table[at] >= 0 and distinct[table[at]] != value:
+            at = (at + 1) & mask
+        if table[at] < 0:
+            table[at] = count
+            distinct[count] = value
+            count += 1
+        place[i] = table[at]
+    return count
+
+
+def watermarks(
+    partition: NDArray[np.int64], time: NDArray[np.int64], start: Callable[[int], int]
+) -> NDArray[np.int64]:
+    """Highest event time of an event's partition up to and with it, int64 [n]; `start` knows the earlier."""
+    distinct, place = group(partition)
+    marks = np.array([start(number) for number in distinct.tolist()], dtype=np.int64)
+    out = np.empty_like(time)
+    _watermarks(place, time, marks, out)
+    return out
+
+
+@kernel
+def _watermarks(
+    place: NDArray[np.int64], time: NDArray[np.int64], marks: NDArray[np.int64], out: NDArray[np.int64]
+) -> None:
+    for i in range(len(place)):
+        marks[place[i]] = max(marks[place[i]], time[i])
+        out[i] = marks[place[i]]
+
+
+def count(
+    rows: Callable[[Sequence[Key]], tuple[NDArray[np.int32], NDArray[np.int64]]],
+    windows: Windows,
+    was: Before,
+    arrivals: Arrivals,
+    watermark: NDArray[np.int64],
+    steps: Steps,
+    encoding: Encoding,
+    bands: NDArray[np.uint8],
+) -> None:
+    """Count a batch. `rows` maps keys to (matrix of counts int32 [?, CELLS], the keys' rows in it)."""
+    n, length = len(arrivals.time), windows.length_ms
+    first_open = (watermark - windows.lateness_ms) // length
+    window = arrivals.time // length
+    late = window < first_open
+    window[late] = watermark[late] // length  # what came too late is told of now
+    vote_window = steps.last_time // length
+    is_open = vote_window >= first_open[steps.places]
+    every = np.concatenate([window, vote_window])
+    who = np.concatenate([arrivals.partition, arrivals.partition[steps.places]])
+    store = np.concatenate([arrivals.store, arrivals.store[steps.places]])
+    counts, row = _rows(rows, who, store, every, np.concatenate([np.ones(n, np.bool_), is_open]))
+    step_of = np.full(n, -1, dtype=np.int64)
+    step_of[steps.places] = np.arange(len(steps.places))
+    _tally(
+        counts,
+        row[:n],
+        arrivals.type,
+        step_of,
+        late,
+        arrivals.created - arrivals.time,
+    )
+    _vote(
+        counts,
+        row[:n][steps.places],
+        row[n:],
+        vote_window,
+        was.place[steps.places],
+        was,
+        np.where(was.voted, was.last_time // length, _NO_VOTE),
+        steps,
+        encoding,
+        bands,
+        np.empty((len(steps.places), _VOTE), dtype=np.int64),
+        np.full(len(was.code), -1, dtype=np.int64),
+    )
+
+
+def _rows(
+    rows: Callable[[Sequence[Key]], tuple[NDArray[np.int32], NDArray[np.int64]]],
+    partition: NDArray[np.int64],
+    store: NDArray[np.int64],
+    window: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The matrix of counts and each entry's row in it, -1 where none is wanted."""
+    packed = (window << 32) | (partition << 16) | store
+    keys, place = group(packed[wanted])
+    # (partition, store, window), in order of arrival: who comes first gets a row where rows are bounded
+    counts, found = rows([(key >> 16 & 0xFFFF, key & 0xFFFF, key >> 32) for key in keys.tolist()])
+    out = np.full(len(window), -1, dtype=np.int64)
+    out[wanted] = found[place]
+    return counts, out
+
+
+@kernel
+def _tally(
+    counts: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    step_of: NDArray[np.int64],
+    late: NDArray[np.bool_],
+    age_ms: NDArray[np.int64],
+) -> None:
+    for i in range(len(rows)):
+        row = counts[rows[i]]
+        row[_LATE] += late[i]
+        if step_of[i] < 0:
+            row[_DUPLICATES] += 1
+        else:
+            row[_MIX + kinds[i]] += 1
+            row[_AGE + _bin(_AGES, age_ms[i])] += 1
+
+
+@kernel
+def _vote(
+    counts: NDArray[np.int32],
+    tally_rows: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    buyer: NDArray[np.int64],
+    was: Before,
+    was_window: NDArray[np.int64],
+    steps: Steps,
+    encoding: Encoding,
+    bands: NDArray[np.uint8],
+    votes: NDArray[np.int64],
+    latest: NDArray[np.int64],
+) -> None:
+    earlier = np.empty(_VOTE, dtype=np.int64)
+    for i in range(len(windows)):
+        b = buyer[i]
+        j = latest[b]
+        latest[b] = i
+        _cells(votes[i], encoding.code[i], encoding.type[i], bands[i], steps.vectors[i])
+        last_time, window = was.last_time[b], was_window[b]
+        if j >= 0:
+            last_time, window = steps.last_time[j], windows[j]
+        if steps.events[i] == 1:
+            counts[tally_rows[i], _NEW] += 1
+            counts[tally_rows[i], _SESSIONS] += 1
+        elif steps.last_time[i] - last_time > SESSION_GAP_MS:
+            counts[tally_rows[i], _SESSIONS] += 1
+        if rows[i] < 0:
+            continue
+        row = counts[rows[i]]
+        if window != windows[i]:
+            row[_DISTANCE + _bin(LATENT_EDGES, encoding.distance[i])] += 1
+            row[_MARGIN + _bin(LATENT_EDGES, encoding.margin[i])] += 1
+        else:  # what was cast before is taken back
+            if j >= 0:
+                earlier[:] = votes[j]
+            else:
+                _cells(earlier, was.code[b], was.type[b], was.band[b], was.scalars[b])
+            for c in range(_VOTE):
+                row[earlier[c]] -= 1
+        for c in range(_VOTE):
+            row[votes[i, c]] += 1
+
+
+@kernel
+def _cells(vote: NDArray[np.int64], code: int, kind: int, band: int, values: NDArray[np.float32]) -> None:
+    vote[0] = _CODES + max(code, 0)
+    vote[1] = _TYPES + min(kind, MAX_TYPES - 1) + 1
+    vote[2] = _BANDS + band
+    for s in range(N_SCALARS):
+        vote[3 + s] = _SCALARS + s * BINS + _bin(SCALAR_EDGES[s], values[s])
+
+
+@kernel
+def _bin(edges: NDArray[Any], value: float) -> int:
+    number = 0
+    while number < len(edges) and edges[number] <= value:
+        number += 1
+    return number
+
+
+class ProfileTable:
+    """Rows of counts by key, in one growing matrix. Rows are reused after `remove`."""
+
+    def __init__(self) -> None:
+        self.row: dict[Key, int] = {}
+        self.counts = np.zeros((64, CELLS), dtype=np.int32)
+        self._free = list(range(63, -1, -1))
+
+    def add(self, key: Key) -> int:
+        """Give a new key a row of zeros."""
+        if not self._free:
+            rows = len(self.counts)
+            self.counts = np.concatenate([self.counts, np.zeros_like(self.counts)])
+            self._free = list(range(2 * rows - 1, rows - 1, -1))
+        self.row[key] = self._free.pop()
+        return self.row[key]
+
+    def remove(self, key: Key) -> None:
+        """Forget a key and empty its row."""
+        row = self.row.pop(key)
+        self.counts[row] = 0
+        self._free.append(row)
+
+    def rows(self, keys: Sequence[Key]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The counts, and the rows of these keys in them; new keys get new rows."""
+        found = [self.row[key] if key in self.row else self.add(key) for key in keys]
+        return self.counts, np.array(found, dtype=np.int64)

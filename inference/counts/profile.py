@@ -1,0 +1,160 @@
+"""A profile: what buyers of a store looked like in a window of event time, as integer counts in one layout.
+
+The worker makes profiles live, training makes the reference of a bundle, drift compares the two and
+the API reads p_s(k) out of them. Counts of workers, partitions, windows and stores add up, so a merge
+is an addition. Bin edges are fixed (no bundle's quantiles), so that any two profiles can be compared.
+
+A buyer has one vote a window: their state after their last event in it (inference/counts/counting.py).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.contract.events import EVENT_TYPES
+from feature_store.fold.vector import SCALARS
+from inference.encoders.graph import CODES
+from inference.errors import ProfileError
+
+PROFILE_VERSION: Final = 1
+MAX_TYPES: Final = 16
+BANDS: Final = 6
+"""Confidence as feature_store.online.assignment.confidence_band has it: 0 for none, then five of equal width."""
+
+_COUNT_EDGES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
+_UNIT_EDGES: Final[dict[str, tuple[float, ...]]] = {
+    "s": (0.001, 5, 10, 20, 40, 60, 120, 240, 480, 900, 1800, 3600, 7200, 14400, 43200),
+    "s/event": (0.001, 2, 5, 10, 15, 20, 30, 40, 60, 90, 120, 180, 300, 600, 1200),
+    "major units": (0.001, 1, 2, 5, 10, 15, 20, 30, 50, 75, 100, 200, 500, 1000, 5000),
+}
+# Latent units differ between bundles: three decades, each step a factor of 1.6.
+_LATENT_EDGES: Final = tuple(round(0.05 * 1.6**i, 4) for i in range(15))
+AGE_EDGES_MS: Final = (1_000, 10_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000)
+"""How old an event is when Kafka takes it (CreateTime minus event time)."""
+
+SCALAR_EDGES: Final[NDArray[np.float32]] = np.array(
+    [_UNIT_EDGES.get(scalar.unit, _COUNT_EDGES) for scalar in SCALARS], dtype=np.float32
+)
+"""float32 [16, 15]: a scalar x falls into the bin numbered by how many edges are <= x."""
+LATENT_EDGES: Final[NDArray[np.float32]] = np.array(_LATENT_EDGES, dtype=np.float32)
+BINS: Final = len(_COUNT_EDGES) + 1
+
+
+class Feature(NamedTuple):
+    """A distribution in a profile: its cells and what has a vote in it (buyers or events)."""
+
+    name: str
+    cells: slice
+    votes: str
+
+    @property
+    def size(self) -> int:
+        """How many cells it has."""
+        return int(self.cells.stop - self.cells.start)
+
+
+def _lay_out() -> tuple[Feature, ...]:
+    sizes = {"codes": CODES, "types": 1 + MAX_TYPES, "confidence": BANDS, "distance": BINS, "margin": BINS}
+    sizes |= {scalar.name: BINS for scalar in SCALARS} | {"event_mix": len(EVENT_TYPES)}
+    sizes |= {"event_age": len(AGE_EDGES_MS) + 1}
+    starts = np.cumsum([0, *sizes.values()]).tolist()
+    return tuple(
+        Feature(name, slice(*span), "events" if name.startswith("event_") else "buyers")
+        for name, span in zip(sizes, pairwise(starts), strict=True)
+    )
+
+
+FEATURES: Final = _lay_out()
+FEATURE: Final[dict[str, Feature]] = {feature.name: feature for feature in FEATURES}
+TALLIES: Final = ("sessions", "new_buyers", "duplicates", "late", "refused", "unknown", "known")
+"""Plain counts. unknown and known: items of payloads that the adapters of a collector met, by whether they
+are events of ours; the others are of the clickstream."""
+TALLY: Final[dict[str, int]] = {name: FEATURES[-1].cells.stop + i for i, name in enumerate(TALLIES)}
+CELLS: Final = FEATURES[-1].cells.stop + len(TALLIES)
+
+Counts = NDArray[np.int64]
+"""int64 [CELLS]: a profile. `+` merges two."""
+
+_HEADER: Final = struct.Struct("<BH")
+
+
+def empty_profile() -> Counts:
+    """A profile of nobody: the neutral element of the merge."""
+    return np.zeros(CELLS, dtype=np.int64)
+
+
+def pack_profile(counts: NDArray[np.integer[Any]]) -> bytes:
+    """A profile as bytes: the cells that are not zero. Equal profiles have equal bytes."""
+    cells = np.flatnonzero(counts)
+    return (
+        _HEADER.pack(PROFILE_VERSION, len(cells))
+        + cells.astype("<u2").tobytes()
+        + counts[cells].astype("<i8").tobytes()
+    )
+
+
+def unpack_profile(raw: bytes) -> Counts:
+    """Read a packed profile.
+
+    Raises:
+        ProfileError: it is of another layout, or damaged.
+    """
+    if len(raw) < _HEADER.size:
+        raise ProfileError(f"a stored profile has {len(raw)} bytes, its header alone has {_HEADER.size}")
+    version, n = _HEADER.unpack_from(raw)
+    if version != PROFILE_VERSION or len(raw) != _HEADER.size + 10 * n:
+        raise ProfileError(
+            f"a stored profile has version {version} and {len(raw)} bytes; this release reads version "
+            f"{PROFILE_VERSION}: let the windows of the other release expire, or run that release"
+        )
+    counts = empty_profile()
+    counts[np.frombuffer(raw, "<u2", n, _HEADER.size)] = np.frombuffer(raw, "<i8", n, _HEADER.size + 2 * n)
+    return counts
+
+
+def profile_to_json(counts: Counts) -> dict[str, dict[str, int]]:
+    """A profile for people and JSON files: feature -> {cell: count}, empty cells left out."""
+    said = {feature.name: _sparse(counts[feature.cells]) for feature in FEATURES}
+    return said | {"tallies": {name: int(counts[cell]) for name, cell in TALLY.items() if counts[cell]}}
+
+
+def _sparse(counts: Counts) -> dict[str, int]:
+    return {str(cell): int(counts[cell]) for cell in np.flatnonzero(counts).tolist()}
+
+
+def profile_from_json(said: Mapping[str, Mapping[str, int]]) -> Counts:
+    """Read profile_to_json's form; features that this release does not know are left out.
+
+    Raises:
+        ProfileError: a cell is outside of its feature.
+    """
+    counts = empty_profile()
+    for name, cells in said.items():
+        if name == "tallies":
+            for tally, count in cells.items():
+                if tally in TALLY:
+                    counts[TALLY[tally]] = count
+        elif name in FEATURE:
+            feature = FEATURE[name]
+            for cell, count in cells.items():
+                if not (cell.isdecimal() and int(cell) < feature.size):
+                    raise ProfileError(f"{name} has no cell {cell!r}: it has {feature.size}")
+                counts[feature.cells.start + int(cell)] = count
+    return counts
+
+
+def code_shares(counts: Counts) -> NDArray[np.float64]:
+    """p(k), float64 [256] summing to 1; all zero where nobody was counted."""
+    codes = np.maximum(counts[FEATURE["codes"].cells], 0)
+    return codes / max(int(codes.sum()), 1)
+
+
+def buyers(counts: Counts) -> int:
+    """Votes of buyers in a profile: a buyer counts once a window."""
+    return int(counts[FEATURE["codes"].cells].sum())

@@ -1,0 +1,1 @@
+"""Encoder runtimes: in process, on Triton, and the failover between them."""

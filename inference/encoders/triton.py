@@ -1,0 +1,118 @@
+"""The encoder on a Triton server, over gRPC."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import tritonclient.grpc as triton
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from feature_store.fold.vector import VECTOR_SIZE
+from inference.bundles.bundle import PROBE_VECTORS, Bundle
+from inference.encoders.encoder import Encoding, check_vectors
+from inference.encoders.graph import MAX_ROWS, join
+from inference.encoders.triton_repository import MODEL_NAME, model_version
+from inference.errors import BundleError, EncoderUnavailableError
+
+_CHANNEL: Final = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # gRPC backs off to 120 s by default: a server that is back would stay unused for so long.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+_PROBE_TIMEOUT_S: Final = 0.5
+"""A probe takes 2 ms. While a server hangs, a batch waits this long at every retry, not timeout_s."""
+
+
+class TritonEncoder:
+    """Asks a Triton server for the codes of one bundle, by the version number of its graph.
+
+    Nothing is sent on construction: `check_server` asks whether the server has the bundle. A server
+    that is away, or was restarted with another bundle, is an EncoderUnavailableError, never a wrong code.
+    """
+
+    def __init__(
+        self, bundle: Bundle, url: str, model_name: str = MODEL_NAME, timeout_s: float = 2.0
+    ) -> None:
+        self.codebook_version = bundle.codebook_version
+        self.types = bundle.types
+        self._probe_codes = bundle.probe_codes
+        self.version = str(model_version(bundle))
+        self._url = url
+        self._model = model_name
+        self._timeout_s = timeout_s
+        self._outputs = [triton.InferRequestedOutput(name) for name in Encoding._fields]
+        self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
+
+    def check_server(self) -> None:
+        """Compare what the server serves with the bundle; meant for the start.
+
+        Raises:
+            BundleError: the server is there and serves another bundle.
+            EncoderUnavailableError: the server or its model is not there, or fails the probe.
+        """
+        try:
+            served = self._client.get_model_metadata(self._model, client_timeout=self._timeout_s).versions
+            config = self._client.get_model_config(self._model, client_timeout=self._timeout_s).config
+        except InferenceServerException as error:
+            raise self._unavailable(error) from error
+        if self.version not in served:
+            theirs = config.parameters["codebook_version"].string_value
+            raise BundleError(
+                f"Triton at {self._url} serves the codebook {theirs!r} (version {', '.join(served)} of "
+                f"{self._model}), this worker's bundle is {self.codebook_version!r} (version "
+                f"{self.version}); load the bundle on the server or start with the server's bundle"
+            )
+        self.probe()
+
+    def encode(self, vectors: NDArray[np.float32]) -> Encoding:
+        """Encode float32 [n, 403] raw vectors (n may be 0), at most MAX_ROWS a call; see Encoder."""
+        check_vectors(vectors)
+        starts = range(0, len(vectors), MAX_ROWS)
+        return join([self._infer(vectors[start : start + MAX_ROWS], self._timeout_s) for start in starts])
+
+    def probe(self) -> None:
+        """Let the server encode the probe vectors; see Encoder."""
+        timeout_s = min(self._timeout_s, _PROBE_TIMEOUT_S)
+        codes = tuple(self._infer(PROBE_VECTORS, timeout_s).code.tolist())
+        if codes != self._probe_codes:
+            raise EncoderUnavailableError(
+                f"Triton at {self._url} answers the probe with the codes {codes}, the bundle with "
+                f"{self._probe_codes}"
+            )
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._client.close()
+
+    def _infer(self, rows: NDArray[np.float32], timeout_s: float) -> Encoding:
+        vector = triton.InferInput("vector", [len(rows), VECTOR_SIZE], "FP32")
+        vector.set_data_from_numpy(rows)
+        try:
+            result = self._client.infer(
+                self._model,
+                [vector],
+                model_version=self.version,
+                outputs=self._outputs,
+                client_timeout=timeout_s,
+            )
+        except InferenceServerException as error:
+            raise self._unavailable(error) from error
+        columns = [result.as_numpy(name) for name in Encoding._fields]
+        if any(column is None or column.size != len(rows) for column in columns):
+            raise EncoderUnavailableError(
+                f"Triton at {self._url} sent an answer that is not {len(rows)} rows"
+            )
+        # The client's arrays are read-only: another type, for which every loop would be compiled anew.
+        return Encoding(*(column.reshape(-1).copy() for column in columns))
+
+    def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:
+        return EncoderUnavailableError(
+            f"Triton at {self._url} did not answer for {self._model} version {self.version}: "
+            f"{error.message()} ({error.status()})"
+        )

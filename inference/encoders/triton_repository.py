@@ -1,0 +1,59 @@
+"""A bundle laid out as a Triton model repository."""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from inference.bundles.bundle import MODEL, Bundle
+from inference.bundles.publish import write_whole
+
+Variant = Literal["python", "onnxruntime-cpu", "onnxruntime-gpu"]
+"""What runs the graph: our backend in the PyPI wheel's Triton, or ONNX Runtime's in NVIDIA's container."""
+
+MODEL_NAME: Final = "encoder"
+_ROOMS: Final[dict[Variant, str]] = {
+    "python": "triton_models",
+    "onnxruntime-cpu": "triton_models_onnxruntime",
+    "onnxruntime-gpu": "triton_models_onnxruntime",
+}
+
+
+def model_version(bundle: Bundle) -> int:
+    """The Triton version of a bundle's graph: the first 31 bits of its SHA-256.
+
+    A client that asks for this version gets this graph or an error, also from a server that was
+    restarted with another bundle in between; counting 1, 2, 3 cannot promise that.
+    """
+    digest = hashlib.sha256(bundle.model).digest()
+    return max(1, int.from_bytes(digest[:4], "big") >> 1)
+
+
+def build_repository(
+    bundle: Bundle, out_dir: Path, variant: Variant = "python", beside: Sequence[int] = ()
+) -> Path:
+    """Write out_dir/encoder/{config.pbtxt, VERSION/model.onnx[, VERSION/model.py]}; returns out_dir.
+
+    The configuration, which names the version to serve, is replaced last and at once: a server that
+    loads the model meanwhile serves the bundle before or this one. Other versions stay where they are;
+    those in `beside` are served too.
+    """
+    source = Path(__file__).parents[1] / _ROOMS[variant] / MODEL_NAME
+    version = model_version(bundle)
+    model = out_dir / MODEL_NAME
+    folder = model / str(version)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / MODEL, bundle.model)
+    if variant == "python":
+        write_whole(folder / "model.py", (source / "1" / "model.py").read_bytes())
+    template = string.Template((source / "config.pbtxt").read_text(encoding="utf-8"))
+    config = template.substitute(
+        versions=", ".join(map(str, [*beside, version])),
+        codebook_version=bundle.codebook_version,
+        kind="KIND_GPU" if variant == "onnxruntime-gpu" else "KIND_CPU",
+    )
+    write_whole(model / "config.pbtxt", config.encode())
+    return out_dir

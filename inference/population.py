@@ -1,0 +1,81 @@
+"""Populations: tokens drawn from p_s(k), the share of each code among a store's buyers.
+
+SimPersona (paper.md) describes a store by its empirical distribution over the codebook and simulates it
+by drawing a token an agent. A store with few buyers has too few counts for 256 shares, so they are
+smoothed towards the mix of all stores: p_s(k) = (n_k + PRIOR_BUYERS q(k)) / (n + PRIOR_BUYERS), the mean
+of a Dirichlet posterior whose prior is worth PRIOR_BUYERS buyers of the pooled mix q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.online.assignment import token
+from inference.encoders.graph import CODES
+from inference.errors import SamplingError
+
+PRIOR_BUYERS: Final = 100
+"""From so many buyers on, a store's own mix counts for more than the pooled one."""
+
+
+class Mix(NamedTuple):
+    """p_s(k): shares float64 [256] summing to 1; how many buyers of the store it rests on, and how much of
+    it is the pooled mix (1.0: all of it, the store is not known)."""
+
+    shares: NDArray[np.float64]
+    buyers: int
+    pooled_share: float
+
+    @property
+    def note(self) -> str:
+        """What a reader of the sample must know of where it comes from."""
+        if self.buyers == 0:
+            return "no buyer of this store was counted: this is the mix of all stores"
+        return (
+            f"{self.buyers:,} buyers of this store; {self.pooled_share:.0%} of the mix is that of all stores"
+        )
+
+
+def store_mix(store: NDArray[np.int64], pooled: NDArray[np.int64]) -> Mix:
+    """The mix of a store from counts of codes int64 [256]: its own, and those of all stores.
+
+    Raises:
+        SamplingError: nobody was counted at all.
+    """
+    buyers, everyone = int(store.sum()), int(pooled.sum())
+    if buyers + everyone == 0:
+        raise SamplingError("no buyer was counted yet, so there is no mix to draw from")
+    prior = pooled / everyone if everyone else store / buyers
+    shares = (store + PRIOR_BUYERS * prior) / (buyers + PRIOR_BUYERS)
+    return Mix(shares / shares.sum(), buyers, PRIOR_BUYERS / (buyers + PRIOR_BUYERS))
+
+
+def only_codes(mix: Mix, codes: Collection[int]) -> Mix:
+    """The mix among some codes alone.
+
+    Raises:
+        SamplingError: no buyer has any of them.
+    """
+    kept = np.zeros(CODES, dtype=np.bool_)
+    kept[list(codes)] = True
+    shares = np.where(kept, mix.shares, 0.0)
+    if shares.sum() == 0:
+        raise SamplingError("no buyer that was counted is of that kind, so there is nothing to draw from")
+    return mix._replace(shares=shares / shares.sum())
+
+
+def draw_codes(mix: Mix, n: int, seed: int) -> NDArray[np.int64]:
+    """n codes int64 [n], independent draws. The same mix and seed give the same codes; the first m of n
+    are those that m alone would be."""
+    cumulative = np.cumsum(mix.shares)
+    places = np.random.default_rng(seed).random(n) * cumulative[-1]
+    return np.asarray(np.searchsorted(cumulative, places, side="right"), dtype=np.int64)
+
+
+def tokens(codes: NDArray[np.int64]) -> list[str]:
+    """The persona tokens of codes int64 [n]."""
+    return [token(code) for code in codes.tolist()]

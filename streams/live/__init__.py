@@ -1,0 +1,1 @@
+"""The live loop: consumer, tagger, checkpoint, takeover, erasing."""

@@ -1,0 +1,65 @@
+"""Buyers in the cache, read from the store where they are not: what an erasure made void stays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_store.log.erasures import ErasureLog
+from feature_store.online.rows import OnlineRows
+from streams.live.cache import BuyerCache
+from streams.metrics import WorkerMetrics
+
+
+class Buyers:
+    """The cache, and the store behind it."""
+
+    def __init__(
+        self, cache: BuyerCache, rows: OnlineRows, erasures: ErasureLog, metrics: WorkerMetrics
+    ) -> None:
+        self.cache = cache
+        self._rows, self._erasures, self._metrics = rows, erasures, metrics
+
+    def of(self, number: int, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Slots, int64 [n], of buyers of a partition; who is in neither cache nor store gets an empty state.
+
+        Raises:
+            OnlineStoreError: the store did not answer.
+        """
+        absent = [key for key in keys if key not in self.cache.table.slots]
+        for key in absent:
+            self.cache.add(key, number)
+        self.load({number: absent} if absent else {})
+        return np.array([self.cache.table.slots[key] for key in keys], np.int64)
+
+    def load(self, missing: Mapping[int, Sequence[bytes]]) -> None:
+        """Read the rows of buyers new to the cache, keys by partition.
+
+        Raises:
+            OnlineStoreError: the store did not answer.
+        """
+        if not missing:
+            return
+        for number, rows in self._rows.read_states(missing).items():
+            self._metrics.cache_misses.inc(len(rows))
+            self._fill(
+                [(key, row) for key, row in zip(missing[number], rows, strict=True) if row is not None]
+            )
+
+    def take(self, number: int, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take (key, state row) of a partition, read a moment ago, in; they are the first to be evicted."""
+        for key, _ in rows:
+            self.cache.meta.used[self.cache.add(key, number)] = 0
+        self._fill(rows)
+
+    def _fill(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Fill empty slots; rows from before an erasure count as absent."""
+        slots = [self.cache.table.slots[key] for key, _ in rows]
+        self.cache.fill(slots, [row for _, row in rows])
+        if self._erasures.by_key:
+            for slot in slots:
+                void_before = self._erasures.void_before(self.cache.keys[slot])
+                if self.cache.meta.since_offset[slot] < void_before:
+                    self.cache.reset(slot)

@@ -1,0 +1,316 @@
+"""The confluent-kafka loop: micro-batches, ownership, checkpoints, and recovery by reading again.
+
+One thread owns consumer, cache and checkpoint. Rebalances are served inside `consume`, in this
+thread. Where a partition begins is the store's word, never the group's committed offset. Whatever
+goes wrong on the way (store, encoder, producer, fence), the answer is one: drop the cache, read the
+store's progress, seek there, go on (docs/adr/0003).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from feature_store.errors import (
+    FencedError,
+    OnlineStoreError,
+    PartitionCountError,
+    ProducerError,
+    RowVersionError,
+    TopicError,
+)
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.online.rows import OnlineRows
+from inference.encoders.encoder import Encoder
+from inference.errors import EncoderUnavailableError
+from streams.consumer_config import consumer_config
+from streams.errors import ConsumerError
+from streams.live.checkpoint import Checkpointer
+from streams.live.erasing import Eraser
+from streams.live.partition import Partition
+from streams.live.tagger import Tagger
+from streams.live.takeover import Takeover
+from streams.metrics import WorkerMetrics
+from streams.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+RECOVERABLE: Final = (OnlineStoreError, EncoderUnavailableError, ProducerError, TopicError)
+_LAG_EVERY_S: Final = 2.0
+Command = Callable[["ConsumerLoop"], None]
+
+
+class ConsumerLoop:
+    """Runs the live path until it is asked to stop.
+
+    All methods but `stop` and `submit` belong to the loop's thread.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        kafka: Mapping[str, Any],
+        rows: OnlineRows,
+        output: Output,
+        tagger: Tagger,
+        erasures: ErasureLog,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self.tagger, self.partitions = tagger, dict[int, Partition]()
+        self._settings, self._rows, self._output = settings, rows, output
+        self._metrics = metrics
+        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures)
+        self._takeover = Takeover(settings.topic, kafka, rows, tagger, erasures)
+        self._checkpointer = Checkpointer(rows, output, tagger, metrics)
+        self._consumer = Consumer(consumer_config(kafka, settings))
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._successor: Encoder | None = None
+        self._stopping = threading.Event()
+        self._broken: str | None = None
+        self._next_checkpoint = self._next_lag = 0.0
+
+    def stop(self) -> None:
+        """Ask the loop to checkpoint, leave the group and return."""
+        self._stopping.set()
+
+    def submit(self, command: Command) -> None:
+        """Have a command run in the loop's thread, between two batches."""
+        self._commands.put(command)
+
+    def run(self) -> None:
+        """Consume until `stop`.
+
+        Raises:
+            ConsumerError: the consumer is fatally broken; a restarted process goes on from the store.
+        """
+        self._consumer.subscribe(
+            [self._settings.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            if self._broken is None:  # else memory holds half a batch: the store is the truth
+                self._try("last checkpoint", self._checkpoint)
+        finally:
+            self.partitions.clear()  # on_revoke inside close() has nothing left to write
+            self._consumer.close()
+
+    def _turn(self) -> None:
+        if time.monotonic() >= self._next_lag:
+            self._report_lag()
+            self._next_lag = time.monotonic() + _LAG_EVERY_S
+        while not self._commands.empty():
+            self._commands.get()(self)
+        if self._broken is not None and not self._recovered():
+            self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
+            return
+        messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
+        self._try("batch", lambda: self._handle(messages))
+
+    def _handle(self, messages: list[Message]) -> None:
+        ours = self._in_sequence(messages)
+        if ours:
+            self.tagger.tag(self.partitions, ours)
+        self._output.poll()
+        if self._successor is not None:
+            self._hand_over(self._successor)
+        self.eraser.honour(self.partitions, self._checkpoint)
+        self.tagger.restater.walk(self.partitions)
+        now = time.monotonic()
+        cache = self.tagger.cache
+        full = len(cache.table) > cache.capacity
+        if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+            self._checkpoint()
+            self._metrics.evictions.inc(cache.evict())
+            self._next_checkpoint = time.monotonic() + self._settings.checkpoint_ms / 1000
+
+    def _consume(self, count: int, timeout: float) -> list[Message]:
+        messages = []
+        for message in self._consumer.consume(count, timeout):
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.fatal():
+                raise ConsumerError(f"the consumer cannot go on: {error.str()}; restart the worker")
+            else:
+                log.warning("consumer_error", code=error.name(), retriable=error.retriable())
+        return messages
+
+    def _in_sequence(self, messages: list[Message]) -> list[Message]:
+        """Keep what continues its partition; skip what was folded; go back once to look at a hole."""
+        ours = []
+        sought: set[int] = set()
+        for message in messages:
+            number, offset = message.partition(), message.offset()
+            partition = self.partitions.get(number)
+            if partition is None or number in sought or offset < partition.next_offset:
+                continue
+            if offset > partition.next_offset and not self._hole_is_real(partition, offset):
+                sought.add(number)
+                continue
+            partition.next_offset = offset + 1
+            ours.append(message)
+        return ours
+
+    def _hole_is_real(self, partition: Partition, offset: int) -> bool:
+        """Believe a hole in the log (retention, transaction markers) only when it is there twice."""
+        if partition.hole_at != offset:
+            partition.hole_at = offset
+            self._consumer.seek(TopicPartition(self._settings.topic, partition.number, partition.next_offset))
+            return False
+        skipped = offset - partition.next_offset
+        log.warning("offsets_skipped", partition=partition.number, skipped=skipped, at=offset)
+        self._metrics.skipped_offsets.inc(skipped)
+        partition.hole_at = -1
+        return True
+
+    # ---- ownership
+
+    def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        numbers = [tp.partition for tp in assigned]
+        starts = [TopicPartition(self._settings.topic, number, OFFSET_BEGINNING) for number in numbers]
+        try:
+            self._own(numbers)
+            for start in starts:
+                start.offset = self.partitions[start.partition].next_offset or OFFSET_BEGINNING
+        except RECOVERABLE as error:
+            # The store does not say where to begin: hold everything until it does.
+            self._give_up("assignment", error)
+            self.partitions.update({number: self._takeover.unknown(number) for number in numbers})
+        consumer.incremental_assign(starts)
+        if self._broken is not None:
+            consumer.pause(starts)
+        else:
+            # librdkafka keeps a pause over losing and getting back a partition: one from a recovery that
+            # was cut off by a rebalance would last for ever.
+            consumer.resume(starts)
+        self._next_lag = 0.0
+        log.info("partitions_assigned", partitions=numbers)
+
+    def _own(self, numbers: list[int]) -> None:
+        for partition in self._takeover.begin(numbers):
+            self.partitions[partition.number] = partition
+        self._metrics.owned.set(len(self.partitions))
+
+    def _revoked(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        leaving = [self.partitions[tp.partition] for tp in revoked if tp.partition in self.partitions]
+        if self._broken is None:
+            self._try("revocation", lambda: self._checkpointer.run(leaving, self._commit))
+        self._forget([partition.number for partition in leaving])
+        log.info("partitions_revoked", partitions=[partition.number for partition in leaving])
+
+    def _lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
+        self._forget([tp.partition for tp in lost])
+        log.warning("partitions_lost", partitions=[tp.partition for tp in lost])
+
+    def _forget(self, numbers: list[int]) -> None:
+        for number in numbers:
+            if self.partitions.pop(number, None) is not None:
+                self._metrics.lag.remove_by_labels({"partition": str(number)})
+            self.tagger.forget(number)
+        self._metrics.owned.set(len(self.partitions))
+
+    # ---- checkpoint and recovery
+
+    def _checkpoint(self) -> None:
+        self._check_fence()
+        self._checkpointer.run(self.partitions.values(), self._commit)
+
+    def _check_fence(self) -> None:
+        """Notice a store that was rolled back under partitions with nothing to write."""
+        idle = [number for number, partition in self.partitions.items() if not partition.moved]
+        for number, stored in self._rows.progress_of(idle).items():
+            if stored != self.partitions[number].written:
+                raise FencedError(f"partition {number} was written by another owner, or the store went back")
+
+    def _commit(self, offsets: dict[int, int]) -> None:
+        self._consumer.commit(
+            offsets=[TopicPartition(self._settings.topic, number, at) for number, at in offsets.items()],
+            asynchronous=True,
+        )
+
+    def _try(self, what: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (RowVersionError, PartitionCountError):
+            raise  # reading again would not help: this release must not serve this store
+        except RECOVERABLE as error:
+            self._give_up(what, error)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise ConsumerError(f"the consumer cannot go on: {error}; restart the worker") from error
+            self._give_up(what, error)
+
+    def _give_up(self, what: str, error: Exception) -> None:
+        cause = type(error).__name__
+        log.warning("reading_again", step=what, cause=cause, error=str(error))
+        self._metrics.recoveries.labels(cause).inc()
+        self._broken = cause
+        self._metrics.waiting.set(1)
+
+    def _recovered(self) -> bool:
+        """Drop the cache, read the store's progress, seek there. False while the store does not answer."""
+        owned = list(self.partitions)
+        for number in owned:
+            self.tagger.forget(number)
+        if self._successor is not None:  # the encoder that is away may be the one to be replaced
+            self._use_successor(self._successor)
+        here = [TopicPartition(self._settings.topic, number) for number in owned]
+        try:
+            self._consumer.pause(here)
+            self._own(owned)
+            self.tagger.champion.encoder.probe()
+            for number in owned:
+                start = self.partitions[number].next_offset
+                self._consumer.seek(TopicPartition(self._settings.topic, number, start))
+            self._consumer.resume(here)
+        except (*RECOVERABLE, KafkaException) as error:
+            log.warning("still_waiting", cause=type(error).__name__, error=str(error))
+            return False
+        log.info("reading_on", partitions=owned)
+        self._broken = None
+        self._metrics.waiting.set(0)
+        return True
+
+    # ---- swap
+
+    def swap(self, encoder: Encoder) -> None:
+        """Answer with another encoder as soon as what was folded is checkpointed.
+
+        The version that answers already changes nothing: a promotion may be told twice.
+        """
+        if self._successor is None and encoder.codebook_version == self.tagger.champion.name:
+            encoder.close()
+            return
+        if self._successor is not None:
+            self._successor.close()
+        self._successor = encoder
+
+    def _hand_over(self, successor: Encoder) -> None:
+        self._checkpoint()  # what was folded is in the store as it was said
+        self._use_successor(successor)
+        for partition in self.partitions.values():
+            partition.tag_as = self.tagger.champion.takes_over(partition.tagged)
+            partition.walked = 0
+            self._takeover.claim(partition)
+
+    def _use_successor(self, encoder: Encoder) -> None:
+        self._successor = None
+        before = self.tagger.use(encoder)
+        before.close()
+        log.info("swapped", before=before.codebook_version, now=encoder.codebook_version)
+
+    def _report_lag(self) -> None:
+        for number, partition in self.partitions.items():
+            # cached: what the last fetch said, no request
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(self._settings.topic, number), cached=True
+            )
+            self._metrics.lag.labels(str(number)).set(max(0, end - partition.next_offset))

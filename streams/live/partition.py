@@ -1,0 +1,54 @@
+"""What a worker knows of a partition that it owns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from feature_store.online.encoding import Progress, Tagged
+
+
+@dataclass
+class Partition:
+    """A partition's place in the log.
+
+    written is what the store's progress row reads, as far as this worker knows: the fence compares
+    with it. next_offset and watermark run ahead of it until the next checkpoint. So it is with tagged,
+    under which codebook version the store says that the partition is tagged, and tag_as.
+    """
+
+    number: int
+    written: Progress | None
+    next_offset: int
+    watermark: int
+    tagged: Tagged | None
+    tag_as: Tagged
+    create_time: int = 0
+    """CreateTime of the newest record folded (ms)."""
+    hole_at: int = -1
+    """Where the log was seen to go on after next_offset, once; the second time it is believed."""
+    erased: list[bytes] = field(default_factory=list)
+    """Keys whose rows the next checkpoint deletes."""
+
+    retagged: bool = False
+    """Whether buyers without a new event were tagged since the last checkpoint."""
+    walked: int = 0
+    """How far the walk for buyers of another codebook version has come: a cursor of the store's scan."""
+
+    @classmethod
+    def at(cls, number: int, written: Progress | None, tagged: Tagged | None, tag_as: Tagged) -> Partition:
+        """A partition as the store knows it, to be tagged as `tag_as` says."""
+        start = written or Progress(0, 0)
+        return cls(number, written, start.next_offset, start.watermark, tagged, tag_as)
+
+    @property
+    def progress(self) -> Progress:
+        """What a checkpoint made now would write."""
+        sequence = 0 if self.written is None else self.written.sequence + 1
+        return Progress(self.next_offset, self.watermark, sequence)
+
+    @property
+    def moved(self) -> bool:
+        """Whether a checkpoint has anything to write."""
+        here = (self.next_offset, self.watermark)
+        stored = self.written[:2] if self.written else (0, 0)
+        return bool(self.erased) or self.retagged or self.tagged != self.tag_as or here != stored

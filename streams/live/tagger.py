@@ -1,0 +1,297 @@
+"""From records to personas: decode -> fold -> encode -> emit, a micro-batch at a time.
+
+The tagger owns the cache. It changes nothing outside of it but what it sends: rows, progress and
+offsets are written by the checkpoint (streams/live/checkpoint.py). Any error of the store, the encoder or
+the producer leaves the batch half done in memory; the loop then drops the cache and reads again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from confluent_kafka import Message
+from numpy.typing import NDArray
+
+from feature_store.contract.events import Event
+from feature_store.errors import InvalidEventError
+from feature_store.fold.behavior import COUNTER, EventColumns, columns
+from feature_store.fold.products import ProductTable
+from feature_store.fold.vectors import Steps, fold_each
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.log.records import accept
+from feature_store.online.assignment import confidence_bands
+from feature_store.online.rows import OnlineRows
+from inference.counts.counting import Arrivals
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder, Encoding
+from streams.dead_letters import dead_letter, encode_dead_letter
+from streams.live.announce import Announcer, Said
+from streams.live.buyers import Buyers
+from streams.live.cache import BuyerCache, Meta
+from streams.live.champion import Champion
+from streams.live.partition import Partition
+from streams.live.reannounce import Restater
+from streams.live.shadow import Shadow
+from streams.live.window_counts import Counting, WindowCounts
+from streams.metrics import WorkerMetrics
+from streams.settings import WorkerSettings
+
+_LATE: Final = COUNTER["late"]
+
+
+class Batch(NamedTuple):
+    """Decoded records of one micro-batch, one entry a record; offsets and created (CreateTime, ms) int64.
+    refused: of each record left out, its partition and how many of `events` came before it."""
+
+    events: list[Event]
+    slots: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    created: NDArray[np.int64]
+    refused: list[tuple[int, int]]
+
+
+def _first_of_each(slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool [n]: whether a slot appears there for the first time."""
+    first = np.zeros(len(slots), dtype=np.bool_)
+    first[np.unique(slots, return_index=True)[1]] = True
+    return first
+
+
+def _previous(slots: NDArray[np.int64], after: NDArray[np.int64], meta: Meta) -> NDArray[np.int64]:
+    """What held before each event, int64 [n, 3] of code, type, band: from the slot's event before, in
+    the batch (`after` holds what each event led to) or from the cache."""
+    order = np.argsort(slots, kind="stable")
+    before = np.empty_like(after)
+    before[order[1:]] = after[order[:-1]]
+    first = _first_of_each(slots)
+    mine = slots[first]
+    before[first] = np.column_stack([meta.code[mine], meta.type[mine], meta.band[mine]])
+    return before
+
+
+class Tagger:
+    """Turns records into personas for the partitions that the loop hands it."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        rows: OnlineRows,
+        output: Output,
+        encoder: Encoder,
+        erasures: ErasureLog,
+        metrics: WorkerMetrics,
+        partition_count: int,
+        windows: WindowSettings,
+    ) -> None:
+        self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
+        self._settings, self._rows, self._output = settings, rows, output
+        self._erasures, self._metrics = erasures, metrics
+        self.partition_count = partition_count
+        self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
+        self._buyers = Buyers(self.cache, rows, erasures, metrics)
+        self._announcer = Announcer(self.cache, output, settings.assignments_topic, rows, metrics)
+        self.restater = Restater(
+            self._buyers, rows, self.champion, self._announcer, metrics, settings.reencode_share
+        )
+        self._products = ProductTable()
+        self._batch_number = 0
+        self.windows = WindowCounts(windows, settings.allowed_lateness_ms, rows, encoder.codebook_version)
+
+    def use(self, encoder: Encoder) -> Encoder:
+        """Answer with another encoder from the next batch on; returns the one before, to be closed.
+
+        A batch is never of two versions: this runs between two batches. A candidate in its shadow is done.
+        """
+        self.shadow.end()
+        self.windows.use(encoder.codebook_version)
+        return self.champion.replace(encoder)
+
+    def tag(self, partitions: dict[int, Partition], messages: Sequence[Message]) -> None:
+        """Fold records of owned partitions, in order, and say the personas that changed.
+
+        Raises:
+            OnlineStoreError, EncoderUnavailableError, ProducerError: nothing is lost; drop the cache,
+                read the store's progress again, and seek.
+        """
+        self._batch_number += 1
+        batch = self._decode(partitions, messages)
+        decoded = time.time()
+        self._metrics.events.inc(len(messages))
+        if batch.refused:
+            self._count_refused(partitions, batch)
+        if not batch.events:
+            return
+        steps, counting = self._fold(partitions, batch)
+        folded = time.time()
+        encoding = self.champion.encoder.encode(steps.vectors)
+        encoded = time.time()
+        bands = confidence_bands(encoding.confidence)
+        self.windows.count(counting, steps, encoding, bands)
+        self._emit_changes(partitions, batch, steps, encoding, bands)
+        self._observe(batch, decoded, folded, encoded)
+        self.shadow.offer(steps.vectors, encoding, self.champion.encoder.types)
+
+    # ---- decode
+
+    def _decode(self, partitions: dict[int, Partition], messages: Sequence[Message]) -> Batch:
+        events: list[Event] = []
+        slots: list[int] = []
+        offsets: list[int] = []
+        created: list[int] = []
+        refused: list[tuple[int, int]] = []
+        missing: dict[int, list[bytes]] = {}
+        known = self.cache.table.slots
+        for message in messages:
+            number, offset = message.partition(), message.offset()
+            create_time = message.timestamp()[1]
+            try:
+                event, key = accept(message.value(), message.key(), number, create_time, self.partition_count)
+            except InvalidEventError as error:
+                self._refuse(message, number, offset, error)
+                refused.append((number, len(events)))
+                continue
+            if self._erasures.by_key and offset < self._erasures.void_before(key):
+                self._metrics.erased.inc()
+                continue
+            slot = known.get(key)
+            if slot is None:
+                slot = self.cache.add(key, number)
+                missing.setdefault(number, []).append(key)
+            events.append(event)
+            slots.append(slot)
+            offsets.append(offset)
+            created.append(create_time)
+        self._buyers.load(missing)
+        offsets_, created_ = np.array(offsets, np.int64), np.array(created, np.int64)
+        return Batch(events, np.array(slots, np.int64), offsets_, created_, refused)
+
+    def _refuse(self, message: Message, number: int, offset: int, error: InvalidEventError) -> None:
+        letter = dead_letter(
+            error.reason, error.detail, self._settings.topic, number, offset, message.value() or b""
+        )
+        key = message.key()
+        # A key as large as the record would make the dead letter as large as the poison.
+        small_key = key if key is not None and len(key) <= 1_024 else None
+        self._output.send(self._settings.dead_letters_topic, small_key, encode_dead_letter(letter))
+        self._metrics.dead_letters.labels(error.reason).inc()
+
+    # ---- fold
+
+    def _fold(self, partitions: dict[int, Partition], batch: Batch) -> tuple[Steps, Counting]:
+        """Fold the batch into the cache; returns the state after every event that changed one."""
+        self._products.trim()
+        states, meta = self.cache.table.states, self.cache.meta
+        table = columns(batch.events, self._products)
+        touched = np.unique(batch.slots)
+        late_before = int(states.counters[touched, _LATE].sum())
+        counting = self._begin_counting(partitions, batch, table)
+        lateness = self._settings.allowed_lateness_ms
+        steps = fold_each(states, batch.slots, table, self._products, allowed_lateness_ms=lateness)
+        self._metrics.late.inc(int(states.counters[touched, _LATE].sum()) - late_before)
+        self._metrics.duplicates.inc(len(batch.slots) - len(steps.places))
+        slots, offsets = batch.slots[steps.places], batch.offsets[steps.places]
+        meta.last_offset[slots] = offsets  # of repeated slots the last assignment wins: offsets ascend
+        fresh = meta.since_offset[slots] < 0
+        meta.since_offset[slots[fresh][::-1]] = offsets[fresh][::-1]
+        meta.dirty[slots] = True
+        meta.used[touched] = self._batch_number
+        self._advance(partitions, batch, table.time)
+        return steps, counting
+
+    def _begin_counting(
+        self, partitions: dict[int, Partition], batch: Batch, table: EventColumns
+    ) -> Counting:
+        stores = self.windows.number_of([event.store for event in batch.events])
+        number = self.cache.meta.partition[batch.slots].astype(np.int64)
+        arrivals = Arrivals(batch.slots, table.time, batch.created, table.type, stores, number)
+        return self.windows.begin(
+            partitions, self.cache.table.states, self.cache.meta, self.champion.version, arrivals
+        )
+
+    def _count_refused(self, partitions: dict[int, Partition], batch: Batch) -> None:
+        times = np.array([event.timestamp for event in batch.events], np.int64)
+        numbers = self.cache.meta.partition[batch.slots].astype(np.int64)
+        self.windows.refuse(partitions, batch.refused, numbers, times)
+
+    def _advance(self, partitions: dict[int, Partition], batch: Batch, times: NDArray[np.int64]) -> None:
+        numbers = self.cache.meta.partition[batch.slots]
+        for number in np.unique(numbers).tolist():
+            mine = numbers == number
+            partition = partitions[number]
+            partition.watermark = max(partition.watermark, int(times[mine].max()))
+            partition.create_time = max(partition.create_time, int(batch.created[mine].max()))
+
+    # ---- emit
+
+    def _emit_changes(
+        self,
+        partitions: dict[int, Partition],
+        batch: Batch,
+        steps: Steps,
+        encoding: Encoding,
+        bands: NDArray[np.uint8],
+    ) -> None:
+        """Say every change of code, type or confidence band, event by event.
+
+        So what is said is a function of the log: another owner that reads the same records, with other
+        batches, after a crash or as a zombie, says the same again and nothing else.
+        """
+        meta, slots = self.cache.meta, batch.slots[steps.places]
+        before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), meta)
+        # Under another codebook version a first event says the code anew, whatever it was.
+        swapped = (meta.version[slots] != self.champion.version) & (before[:, 0] >= 0) & _first_of_each(slots)
+        code_changed = before[:, 0] != encoding.code
+        type_changed = before[:, 1] != encoding.type
+        changed = np.flatnonzero(swapped | code_changed | type_changed | (before[:, 2] != bands))
+        said = Said(
+            slots[changed],
+            batch.offsets[steps.places[changed]],
+            steps.events[changed],
+            steps.last_time[changed],
+            Encoding._make(column[changed] for column in encoding),
+        )
+        self._announcer.say(
+            self.champion.encoder,
+            partitions,
+            said,
+            [
+                "swap"
+                if swapped[i]
+                else "code"
+                if code_changed[i]
+                else "type"
+                if type_changed[i]
+                else "confidence"
+                for i in changed.tolist()
+            ],
+        )
+        meta.code[slots], meta.type[slots], meta.band[slots] = encoding.code, encoding.type, bands
+        meta.distance[slots], meta.margin[slots] = encoding.distance, encoding.margin
+        meta.confidence[slots], meta.version[slots] = encoding.confidence, self.champion.version
+        meta.counted[slots] = True
+
+    def forget(self, number: int) -> None:
+        """Drop what is in memory of a partition, written or not: the store is the truth."""
+        self.cache.drop(number)
+        self.windows.forget(number)
+
+    # ---- look
+
+    def _observe(self, batch: Batch, decoded: float, folded: float, encoded: float) -> None:
+        tagged = time.time()
+        stages, created = self._metrics.stages, batch.created / 1000.0
+        n = len(batch.events)
+        event_times = np.fromiter((event.timestamp for event in batch.events), np.float64, n) / 1000.0
+        stages.observe("event_to_produced", created - event_times)
+        stages.observe("produced_to_decoded", decoded - created)
+        stages.observe("decoded_to_folded", folded - decoded, n)
+        stages.observe("folded_to_encoded", encoded - folded, n)
+        stages.observe("encoded_to_tagged", tagged - encoded, n)
+        stages.observe("event_to_tag", tagged - created)
+        self._metrics.batch_events.observe(n)
+        self._metrics.cache_buyers.set(len(self.cache.table))
+        self._metrics.cache_bytes.set(self.cache.used_bytes)

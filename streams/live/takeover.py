@@ -1,0 +1,82 @@
+"""Taking a partition over: where it begins is the store's word, and the store is told who tags it now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.topics import end_offsets
+from feature_store.online.encoding import Progress, unpack_row
+from feature_store.online.rows import Checkpoint, OnlineRows
+from streams.errors import ConsumerError
+from streams.live.partition import Partition
+from streams.live.tagger import Tagger
+
+
+class Takeover:
+    """Makes the partitions that the group assigns those of this worker. Of the loop's thread."""
+
+    def __init__(
+        self, topic: str, kafka: Mapping[str, Any], rows: OnlineRows, tagger: Tagger, erasures: ErasureLog
+    ) -> None:
+        self._topic, self._kafka, self._rows = topic, kafka, rows
+        self._tagger, self._erasures = tagger, erasures
+
+    def begin(self, numbers: list[int]) -> Iterator[Partition]:
+        """The partitions as the store knows them, each as soon as it is claimed.
+
+        Raises:
+            OnlineStoreError, TopicError: store or Kafka do not answer, or another owner was quicker.
+            ConsumerError: the topic was made anew under the store.
+        """
+        self._erasures.refresh()
+        owned = self._rows.owned_of(numbers)
+        self._refuse_recreated_topic({number: progress for number, (progress, _) in owned.items()})
+        for number, (written, tagged) in owned.items():
+            partition = Partition.at(number, written, tagged, self._tagger.champion.takes_over(tagged))
+            partition.erased = self._void_rows(number)
+            self.claim(partition)
+            yield partition
+
+    def unknown(self, number: int) -> Partition:
+        """A partition of which the store does not say where it begins: nothing of it may be read yet."""
+        return Partition.at(number, None, None, self._tagger.champion.takes_over(None))
+
+    def claim(self, partition: Partition) -> None:
+        """Write down, before anything is said, that the partition is tagged by our codebook version.
+
+        Whoever was of another version is fenced by it, and finds here on taking over again that there is
+        something to mend (docs/adr/0017).
+        """
+        if partition.tagged != partition.tag_as:
+            change = Checkpoint(partition.progress, tagged=partition.tag_as)
+            self._rows.checkpoint(partition.number, change, partition.written)
+            partition.written, partition.tagged = change.progress, partition.tag_as
+
+    def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:
+        for number, end in end_offsets(self._kafka, self._topic, list(folded_to)).items():
+            folded = folded_to[number]
+            if folded is not None and folded.next_offset > end:
+                raise ConsumerError(
+                    f"the store has folded partition {number} up to offset {folded.next_offset}, but the "
+                    f"topic {self._topic} ends at {end}: it was made anew; empty the store first"
+                )
+
+    def _void_rows(self, number: int) -> list[bytes]:
+        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say).
+
+        A persona without a state is void too: if it is of a new life, reading on says it again.
+        """
+        keys = [key for key, erasure in self._erasures.by_key.items() if erasure.partition == number]
+        states = self._rows.read_states({number: keys}).get(number, [])
+        personas = self._rows.read_personas({number: keys}).get(number, [])
+        void = []
+        for key, row, persona in zip(keys, states, personas, strict=True):
+            if row is None:
+                is_void = persona is not None
+            else:
+                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(key)
+            if is_void:
+                void.append(key)
+        return void

@@ -1,0 +1,31 @@
+"""docs/adapters.md names every event and mapping key that the code knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feature_store.sources.adapters import ga4, normalised, segment, shopify
+from feature_store.sources.adapters.common import SkipReason
+from feature_store.sources.adapters.mapping import Lines, MappingFile, Rule
+
+ROWS = [
+    line.split("|")[1:-1]
+    for line in (Path(__file__).parents[4] / "docs" / "adapters.md").read_text().splitlines()
+    if line.startswith("|")
+]
+TABLES = {"shopify": shopify, "segment": segment, "ga4": ga4, "normalised": normalised}
+
+
+@pytest.mark.parametrize("vendor", TABLES)
+def test_every_event_is_in_the_tables(vendor: str) -> None:
+    for theirs, ours in TABLES[vendor].EVENT_TYPES.items():
+        assert any(f"`{theirs}`" in row[0] and f"`{ours}`" in row[1] for row in ROWS), (theirs, ours)
+
+
+def test_every_mapping_key_and_skip_reason_is_explained() -> None:
+    explained = {row[0].strip().strip("`") for row in ROWS}
+    assert set(MappingFile.__struct_fields__) | set(Rule.__struct_fields__) | set(SkipReason) <= explained
+    text = " ".join(" ".join(row) for row in ROWS)
+    assert all(f"`{field}`" in text for field in Lines.__struct_fields__)

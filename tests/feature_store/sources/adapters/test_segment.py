@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feature_store.contract.events import Event
+from feature_store.sources.adapters.segment import EVENT_TYPES, adapt
+from tests.feature_store.sources.adapters.payloads import (
+    CRAWLER,
+    HASHER,
+    STORE,
+    TIME_MS,
+    TIME_TEXT,
+    segment,
+    segment_order,
+)
+
+PRODUCT = {
+    "product_id": "p-17",
+    "sku": "SKU",
+    "category": "Kitchen",
+    "brand": "Acme",
+    "price": "19.99",
+    "quantity": "2",
+    "currency": "usd",
+    "value": 39.98,
+}
+PRODUCT_FIELDS = {
+    "product_id": "p-17",
+    "category": "Kitchen",
+    "brand": "Acme",
+    "price": 19.99,
+    "quantity": 2,
+    "currency": "USD",
+    "value": 39.98,
+}
+ORDER_FIELDS = {"product_id": "p-18", "price": 100.0, "quantity": 1, "currency": "USD", "value": 145.98}
+CASES = [
+    (
+        "Product List Viewed",
+        {"list_id": "l", "category": "Deals", "products": [PRODUCT]},
+        {"category": "Deals"},
+    ),
+    ("Products Searched", {"query": "blue roses"}, {"query": "blue roses"}),
+    ("Product Viewed", PRODUCT, PRODUCT_FIELDS),
+    ("Product Added", PRODUCT, PRODUCT_FIELDS),
+    ("Product Removed", PRODUCT, PRODUCT_FIELDS),
+    ("Cart Viewed", {"cart_id": "c", "products": [PRODUCT]}, {"product_id": "p-17"}),
+    ("Checkout Started", segment_order(), ORDER_FIELDS),
+    ("Payment Info Entered", {"order_id": "o", "payment_method": "visa"}, {"product_id": None}),
+    ("Order Completed", segment_order(), ORDER_FIELDS),
+    ("Signed Up", {"email": "ann@example.com"}, {}),
+    ("Signed In", {"username": "ann"}, {}),
+]
+
+
+def only(payload: Any) -> Event:
+    adapted = adapt(payload, store=STORE, hasher=HASHER)
+    assert adapted.skipped == {}
+    (event,) = adapted.events
+    return event
+
+
+@pytest.mark.parametrize(("name", "properties", "expected"), CASES, ids=[case[0] for case in CASES])
+def test_spec_event(name: str, properties: Any, expected: dict[str, Any]) -> None:
+    event = only(segment(name, properties))
+    assert event.type == EVENT_TYPES[name]
+    assert event.buyer == HASHER.buyer(STORE, "anon-1")
+    assert event.timestamp == TIME_MS
+    assert {field: getattr(event, field) for field in expected} == expected
+
+
+def test_every_mapped_event_is_tested() -> None:
+    assert [case[0] for case in CASES] == list(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("call", ["page", "screen"])
+def test_page_and_screen_calls_are_page_views(call: str) -> None:
+    assert only(segment(None, {"name": "Home"}, type=call)).type == "page_view"
+
+
+@pytest.mark.parametrize("call", ["identify", "group", "alias", "", None, 3, ["track"]])
+def test_other_calls_are_no_events(call: Any) -> None:
+    adapted = adapt(segment(None, {}, type=call), store=STORE, hasher=HASHER)
+    assert adapted.skipped == {"unmapped_event": 1}
+
+
+def test_a_servers_message_without_device_belongs_to_the_user() -> None:
+    assert only(segment("Signed In", {}, anonymousId=None)).buyer == HASHER.buyer(STORE, "user-1")
+
+
+def test_a_message_of_nobody_is_skipped() -> None:
+    adapted = adapt(segment("Signed In", {}, anonymousId=" ", userId=None), store=STORE, hasher=HASHER)
+    assert adapted.skipped == {"no_buyer_id": 1}
+
+
+def test_revenue_stands_in_for_a_missing_total() -> None:
+    order = segment_order()
+    del order["total"]
+    assert only(segment("Order Completed", order)).value == 139.98
+
+
+def test_an_order_is_named_by_buyer_and_order_id() -> None:
+    def name(**fields: Any) -> str:
+        return only(segment("Order Completed", segment_order(), **fields)).event_id
+
+    assert name(messageId="m1") == name(messageId="m2", timestamp="2025-03-01T00:00:00Z")
+    assert name() != name(anonymousId="someone else")
+
+
+def test_a_batch_loses_only_its_bad_messages() -> None:
+    good, bad = segment("Signed In", {}, messageId="m1"), segment("Signed In", {}, timestamp="?")
+    batch = {"batch": [good, bad, "text", segment("Product Viewed", {"price": "cheap"})], "sentAt": TIME_TEXT}
+    adapted = adapt(batch, store=STORE, hasher=HASHER)
+    assert [event.event_id for event in adapted.events] == ["m1"]
+    assert adapted.skipped == {"bad_timestamp": 1, "unmapped_event": 1, "invalid": 1}
+    assert len(adapted.details) == 2
+
+
+def test_the_context_of_a_batch_names_the_bot() -> None:
+    message = segment("Signed In", {}, context={})
+    adapted = adapt({"batch": [message], "context": {"userAgent": CRAWLER}}, store=STORE, hasher=HASHER)
+    assert adapted.skipped == {"bot": 1}

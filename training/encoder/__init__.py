@@ -1,0 +1,1 @@
+"""The VQ-VAE: data set, model, training."""

@@ -1,0 +1,1 @@
+"""Retrains: snapshot, gates, registry, alignment of codes."""

@@ -1,0 +1,1 @@
+"""Shopping agents and populations of them."""

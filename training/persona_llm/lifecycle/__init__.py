@@ -1,0 +1,1 @@
+"""Versions of the persona LLM and the gates between them."""

@@ -1,0 +1,1 @@
+"""The persona LLM: base model, tokens, training, its folder."""

@@ -1,0 +1,1 @@
+"""The storefront that agents act in."""

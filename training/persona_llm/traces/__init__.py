@@ -1,0 +1,1 @@
+"""Traces: real sessions in the form that a persona LLM is trained on."""

@@ -1,0 +1,196 @@
+"""A trained model -> model.onnx, proved to say what torch says."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from feature_store.fold.vector import EMBEDDINGS, MASKS, N_SCALARS, VECTOR_SIZE
+from inference.encoders.graph import MAX_ROWS, OUTPUTS, open_graph, run_graph
+from training.encoder.codebook import square_distances
+from training.encoder.model import VQVAE
+from training.errors import ExportError
+
+BATCH_SIZES: Final = (1, 2, 7, 64, 256, 1000, 4096)
+TIE: Final = 1e-4
+"""Codes may differ between runtimes where the second nearest is no farther than this share of the
+distance: float32 sums in another order differ by about 1e-6."""
+PARITY_ROWS: Final = 100_000
+CONFIDENCE_ERROR: Final = 1e-3
+"""Types may differ between runtimes only where two are equally likely; then the confidence hardly does."""
+_BATCH_SIZE_ROWS: Final = 4096
+
+
+class ServingGraph(nn.Module):
+    """Raw vectors float32 [n, 403] -> the six outputs of a bundle's model.onnx (design: Interfaces).
+
+    Two candidates come from the expanded square (one matrix product); which of them is nearer, and how
+    far, is decided on the plain difference, where nothing cancels. So the code depends least on the
+    order in which a runtime sums, and a distance of nearly 0 is right.
+    """
+
+    def __init__(self, model: VQVAE) -> None:
+        super().__init__()
+        self.scaling = model.scaling
+        self.encoder = model.encoder
+        self.levels = model.levels
+        self.forecast = model.forecast
+        self.register_buffer("codebook", model.quantizer.codebook.detach())
+
+    codebook: Tensor
+
+    def forward(self, vector: Tensor) -> tuple[Tensor, ...]:
+        """Encode raw vectors."""
+        scaled = self.scaling(vector)
+        latent = self.levels(self.encoder(scaled), self.scaling.logs(vector))
+        candidates = square_distances(latent, self.codebook).topk(2, dim=1, largest=False).indices
+        distances = (latent[:, None, :] - self.codebook[candidates]).square().sum(dim=2).sqrt()
+        first, second = distances[:, 0], distances[:, 1]
+        code = torch.where(second < first, candidates[:, 1], candidates[:, 0])
+        distance = torch.minimum(first, second)
+        margin = torch.maximum(first, second) - distance
+        kind, confidence = self._forecast(scaled, code)
+        return code, distance, margin, kind, confidence, latent
+
+    def _forecast(self, scaled: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
+        if self.forecast is None:
+            return torch.full_like(code, -1), torch.full_like(scaled[:, 0], float("nan"))
+        confidence, kind = self.forecast(scaled).softmax(dim=1).max(dim=1)
+        return kind, confidence
+
+
+class Parity(NamedTuple):
+    """How torch and ONNX Runtime agreed: rows compared, ties (rows whose codes differ within float
+    error: index, both codes, margin), rows whose types differ (both equally likely, so also ties),
+    largest differences, and codes that changed with batch size."""
+
+    rows: int
+    ties: list[dict[str, Any]]
+    type_ties: int
+    largest_distance_difference: float
+    largest_confidence_difference: float
+    batch_sizes: tuple[int, ...]
+    codes_that_differ_between_batch_sizes: int
+
+
+def export_onnx(model: VQVAE, path: Path) -> None:
+    """Write the model's serving graph as one ONNX file with a dynamic batch.
+
+    Raises:
+        ExportError: onnx.checker refuses the graph.
+    """
+    graph = ServingGraph(model).eval()
+    # They name optional packages that no graph of ours needs.
+    for name in ("torch.onnx", "torch.utils.flop_counter"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    program = torch.onnx.export(
+        graph,
+        (torch.zeros(4, VECTOR_SIZE),),
+        dynamo=True,
+        external_data=False,
+        input_names=["vector"],
+        output_names=list(OUTPUTS),
+        dynamic_shapes={"vector": {0: torch.export.Dim("n")}},
+        verbose=False,
+    )
+    if program is None:
+        raise ExportError("torch made no ONNX program")
+    program.save(str(path))
+    proto = onnx.load(str(path))
+    _drop_notes(proto)
+    onnx.save(proto, str(path))
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the exported graph is not valid ONNX: {error}") from error
+
+
+def _drop_notes(proto: Any) -> None:
+    # Stack traces of the machine that trained: no business of those who serve, and not reproducible.
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    del proto.metadata_props[:]
+
+
+def check_parity(model: VQVAE, path: Path, vectors: NDArray[np.float32], seed: int) -> Parity:
+    """Compare torch and ONNX Runtime on training rows, on noise and on extremes.
+
+    Raises:
+        ExportError: a code differs beyond float error, or an output is not finite.
+    """
+    rows = parity_rows(vectors, seed, PARITY_ROWS)
+    session = open_graph(path.read_bytes(), threads=1)
+    served = run_graph(session, rows)
+    if not (np.isfinite(served.distance) & np.isfinite(served.margin)).all():
+        raise ExportError("the exported graph gives distances that are not finite")
+    code, distance, kind, confidence = _in_torch(model, rows)
+    differ = np.flatnonzero(code != served.code)
+    wrong = int((served.margin[differ] > TIE * served.distance[differ]).sum())
+    if wrong:
+        raise ExportError(f"torch and ONNX Runtime give other codes for {wrong} of {len(rows)} rows")
+    confidence_difference = float(np.abs(confidence - served.confidence).max()) if model.forecast else 0.0
+    if not confidence_difference <= CONFIDENCE_ERROR:
+        raise ExportError(f"torch and ONNX Runtime differ by {confidence_difference} in the confidence")
+    return Parity(
+        rows=len(rows),
+        ties=[
+            {
+                "row": i,
+                "torch": int(code[i]),
+                "onnx": int(served.code[i]),
+                "margin": float(served.margin[i]),
+            }
+            for i in differ.tolist()
+        ],
+        type_ties=int((kind != served.type).sum()),
+        largest_distance_difference=float(np.abs(distance - served.distance).max()),
+        largest_confidence_difference=confidence_difference,
+        batch_sizes=BATCH_SIZES,
+        codes_that_differ_between_batch_sizes=_changed_by_batch_size(
+            session, rows[:_BATCH_SIZE_ROWS], served.code[:_BATCH_SIZE_ROWS]
+        ),
+    )
+
+
+def _in_torch(model: VQVAE, rows: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
+    """Code, distance, type and confidence of rows, as torch computes them."""
+    graph = ServingGraph(model).eval()
+    with torch.inference_mode():
+        parts = [graph(part) for part in torch.split(torch.from_numpy(rows), MAX_ROWS)]
+    return tuple(torch.cat([part[output] for part in parts]).numpy() for output in (0, 1, 3, 4))
+
+
+def _changed_by_batch_size(
+    session: ort.InferenceSession, rows: NDArray[np.float32], codes: NDArray[np.int64]
+) -> int:
+    changed = np.zeros(len(rows), dtype=np.bool_)
+    for size in BATCH_SIZES:
+        parts = [run_graph(session, rows[i : i + size]).code for i in range(0, len(rows), size)]
+        changed |= np.concatenate(parts) != codes
+    return int(changed.sum())
+
+
+def parity_rows(vectors: NDArray[np.float32], seed: int, rows: int) -> NDArray[np.float32]:
+    """So many rows float32 [rows, 403] to compare on, shuffled: extremes, training rows (at most half), and
+    the rest training rows with noise on the scalars."""
+    random = np.random.default_rng(seed)
+    extremes = np.zeros((8, VECTOR_SIZE), dtype=np.float32)
+    extremes[1:, :N_SCALARS] = np.array([1e9, 1e12, 3e38, -1.0, -3e38, 1e-38, 1.0])[:, None]
+    extremes[1:4, EMBEDDINGS] = 1.0
+    extremes[1:4, MASKS] = 1.0
+    real = vectors[random.permutation(len(vectors))[: rows // 2]]
+    noisy = vectors[random.integers(0, len(vectors), rows - len(extremes) - len(real))]
+    noisy[:, :N_SCALARS] *= random.lognormal(0.0, 0.5, (len(noisy), N_SCALARS)).astype(np.float32)
+    return random.permutation(np.concatenate([extremes, real, noisy]))
