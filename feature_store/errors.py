@@ -1,6 +1,7 @@
 """Exceptions of the feature store.
 
 SimpersonaError                 the root that the command line turns into one line on stderr
++-- SettingError                an environment variable holds a value that is wrong
 +-- FeatureStoreError
     +-- InvalidEventError       one event breaks the contract; carries a DeadLetterReason
     +-- IdentityKeyError        the key of buyer pseudonyms is missing or unusable
@@ -13,6 +14,11 @@ SimpersonaError                 the root that the command line turns into one li
         +-- FencedError         another worker wrote this partition: re-read and seek
         +-- RowVersionError     a stored row is of a schema this code does not know
         +-- PartitionCountError the store was filled with another partition count
+    +-- LogError
+        +-- KafkaConnectionError  no broker answers, or it refuses our user, password or certificate
+        +-- ProducerError         Kafka did not take what was sent: drop the cache, read again, seek
+        +-- FatalProducerError    the producer cannot go on in this process: restart it
+        +-- TopicError            a topic is missing or has another shape than the design asks for
 """
 
 from __future__ import annotations
@@ -20,6 +26,10 @@ from __future__ import annotations
 
 class SimpersonaError(Exception):
     """Root of every error that this project raises on purpose."""
+
+
+class SettingError(SimpersonaError):
+    """A setting is wrong; the message names its environment variable."""
 
 
 class FeatureStoreError(SimpersonaError):
@@ -78,3 +88,23 @@ class RowVersionError(OnlineStoreError):
 
 class PartitionCountError(OnlineStoreError):
     """The topic's partition count differs from the one the store was filled with."""
+
+
+class LogError(FeatureStoreError):
+    """Root of what can go wrong with Kafka."""
+
+
+class KafkaConnectionError(LogError):
+    """Kafka cannot be reached with these settings."""
+
+
+class ProducerError(LogError):
+    """Messages were not acknowledged."""
+
+
+class FatalProducerError(LogError):
+    """The producer cannot go on in this process."""
+
+
+class TopicError(LogError):
+    """A topic does not exist or cannot be used."""

@@ -15,6 +15,7 @@ from feature_store.online.feast.repo import online_rows
 from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.bundles.bundle import load_bundle
+from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
@@ -49,6 +50,7 @@ class Connection:
             swapped_encoders(self.kafka, self.settings.control_topic, first),
             self.home / "archive",
             self.settings.allowed_lateness_ms,
+            WindowSettings(),
         )
 
 

@@ -23,6 +23,7 @@ from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.counts.windows import WindowSettings
 from inference.encoders.onnx import OnnxEncoder
 from ops.connect import swapped_encoders
 from ops.stack.kafka import Kafka
@@ -193,6 +194,7 @@ class Rig:
                 swapped_encoders(self.client_config(), self.settings.control_topic, starter),
                 archive,
                 self.settings.allowed_lateness_ms,
+                WindowSettings(),
             ).run()
         finally:
             erasures.close()

@@ -1,7 +1,7 @@
 """What the API asks of the online store: one buyer's persona and how far they came, in one round trip.
 
-The same rows as Feast's views serve (feature_store.online.rows), read without Feast: it would cost ten times the
-read itself.
+The same rows as Feast's views serve (feature_store.online.rows), read without Feast: it would cost ten
+times the read itself.
 """
 
 from __future__ import annotations

@@ -66,6 +66,13 @@ class OnlineRows:
         self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         self.topic = topic
 
+    @classmethod
+    def over(cls, client: redis.Redis, topic: str) -> OnlineRows:
+        """The store behind a client that is open already."""
+        rows = cls.__new__(cls)
+        rows._redis, rows.topic = client, topic
+        return rows
+
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
@@ -251,10 +258,9 @@ class OnlineRows:
             return raw
 
     def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
-        """All that the store keeps of a partition, raw (see feature_store.online.stored); for verification.
+        """All that the store keeps of a partition, raw (see online.stored); for verification.
 
-        wanted: of which buyers to read the rows. Errors of the store come as the client library's while the
-        rows are read: read them inside of `answers()`.
+        wanted: of which buyers to read the rows. They are read as they are asked for: do it inside `answers()`.
         """
         with _store_errors():
             return read_stored(self._redis, self._key(partition, ""), wanted)

@@ -25,7 +25,7 @@ from inference.errors import ProfileError
 PROFILE_VERSION: Final = 1
 MAX_TYPES: Final = 16
 BANDS: Final = 6
-"""Confidence as feature_store.online.assignment.confidence_band has it: 0 for none, then five of equal width."""
+"""Bands of confidence (feature_store.online.assignment.confidence_band): 0 for none, then five equal."""
 
 _COUNT_EDGES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 _UNIT_EDGES: Final[dict[str, tuple[float, ...]]] = {

@@ -4,7 +4,8 @@ For each feature: the population stability index and the Jensen-Shannon divergen
 is, a test of homogeneity says whether votes of one population could differ so much. Small stores do
 not cry wolf and large ones not about trifles, because an alert needs both. Source of PSI's sampling
 bias: Yurdakul and Naranjo, "Statistical properties of the population stability index" (Journal of Risk
-Model Validation 14, 2020). The statistic is divided by the feature's dispersion (training/publishing/reference.py).
+Model Validation 14, 2020). The statistic is divided by the feature's dispersion
+(training/publishing/reference.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Retrain the persona LLM: snapshot, prepare, train, evaluate, gate, publish, promote; killed, it goes on.
 
-The model in use changes in the last step alone. Steps are kept as the encoder's are (training.lifecycle.run_state):
+The model in use changes in the last step alone. Steps are kept as the encoder's are
+(training.lifecycle.run_state):
 
     snapshot.json   snapshot   what it learns from
     traces/         prepare    by the encoder that answers

@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from inference.client.retries import retry_after_s
+from streams.webhook.backoff import retry_after_s
 from streams.webhook.letters import Letter
 
 _NOT_THE_ITEMS: Final = frozenset({401, 403, 404, 405, 407, 408, 410, 421, 425, 429})

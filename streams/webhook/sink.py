@@ -20,9 +20,9 @@ from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.topics import partition_count
 from feature_store.online.assignment import decode_assignment
-from inference.client.retries import Retries
 from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.errors import ConsumerError
+from streams.webhook.backoff import backoff_s
 from streams.webhook.letters import Form, Item
 from streams.webhook.metrics import Delivered, WebhookMetrics
 from streams.webhook.post import Answer, Busy, Post, Refused, Taken
@@ -55,7 +55,6 @@ class WebhookSink:
         """topic: of assignments. output: takes the dead letters."""
         self._kafka, self._topic, self._settings = dict(kafka), topic, settings
         self._form, self._post, self._erasures, self._output = form, post, erasures, output
-        self._backoff = Retries(first_s=min(_FIRST_PAUSE_S, settings.backoff_s), most_s=settings.backoff_s)
         self._stores = frozenset(settings.stores)
         self._stopping = threading.Event()
         self._owned: set[int] = set()
@@ -193,7 +192,7 @@ class WebhookSink:
 
     def _wait(self, consumer: Consumer, tried: int, answer: Busy) -> None:
         """Pause, and stay a member of the group meanwhile."""
-        pause_s = self._backoff.backoff_s(tried, min(answer.wait_s or 0.0, _PATIENCE_S))
+        pause_s = self._backoff_s(tried, min(answer.wait_s or 0.0, _PATIENCE_S))
         log.warning("webhook_away", said=answer.why, tried=tried, pause_s=round(pause_s, 1))
         self._waiting = True
         consumer.pause(consumer.assignment())
@@ -206,6 +205,10 @@ class WebhookSink:
         self._waiting = False
         consumer.resume(consumer.assignment())
 
+    def _backoff_s(self, tried: int, asked_s: float = 0.0) -> float:
+        most_s = self._settings.backoff_s
+        return backoff_s(tried, min(_FIRST_PAUSE_S, most_s), most_s, asked_s)
+
     def _refresh_erasures(self) -> None:
         """Know who was erased up to a few seconds ago; without that nothing is sent."""
         if time.monotonic() - self._erasures_at < _ERASURES_EVERY_S:
@@ -217,7 +220,7 @@ class WebhookSink:
             except TopicError as error:
                 tried += 1
                 log.warning("erasures_unknown", cause=str(error))
-                self._stopping.wait(self._backoff.backoff_s(tried))
+                self._stopping.wait(self._backoff_s(tried))
             else:
                 self._erasures_at = time.monotonic()
                 return

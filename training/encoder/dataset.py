@@ -75,8 +75,8 @@ def training_rows(
     end of each session in which such a prefix lies.
 
     With `work`, an empty folder, only the buyers' names and three numbers a row stay in memory: events are
-    split in that folder (feature_store.history.shards), and the vectors are a file there, mapped into memory. The
-    folder must stay as long as the result is used. Without it, everything is held in memory.
+    split in that folder (feature_store.history.shards), and the vectors are a file there, mapped into
+    memory. The folder must stay as long as the result is used. Without it, everything is held in memory.
 
     Raises:
         OSError: `work` cannot be written.

@@ -81,8 +81,8 @@ def train(
 
     `resume` names a checkpoint file: written after each epoch, and where it is there already, training goes
     on from it and comes to the result that it would have had without the stop. It is removed at the end.
-    `warm_start` are the weights of a champion (training.lifecycle.successor), begun with in place of a warm-up and of
-    placing the codes; `previous` is its catalogue, whose types keep their names.
+    `warm_start` are the weights of a champion (training.lifecycle.successor), begun with in place of a
+    warm-up and of placing the codes; `previous` is its catalogue, whose types keep their names.
 
     Raises:
         DatasetError: the data is empty, not finite, or has fewer different rows than codes; or the

@@ -2,8 +2,8 @@
 
 Every coder is fitted on raw vectors float32 [n, 403] of training buyers and gives codes int64 [n] in
 [0, CODES). Spaces: `standard` is the paper's own setting (its k-means saw all 403 columns standard-scaled);
-`balanced` is training.encoder.scaling.Scaling, in which the three embeddings together vary half as much as the 16
-scalars together.
+`balanced` is training.encoder.scaling.Scaling, in which the three embeddings together vary half as much
+as the 16 scalars together.
 """
 
 from __future__ import annotations

@@ -288,8 +288,9 @@ def _how(report: Figures) -> Iterator[str]:
     yield (
         f"MIXED = {setup['mixed']}, MIXED_BUYERS = {setup['mixed_buyers']}, codes with "
         f"{setup['least_buyers']} buyers or more. The paper does not say where it draws the line; the "
-        f"columns `a fifth` show another. Axes and their terciles: training/encoder/axes.py, fitted on training "
-        f"buyers of all stores; purity's majority and the strata of codes are fixed on training buyers.\n"
+        f"columns `a fifth` show another. Axes and their terciles: training/encoder/axes.py, fitted on "
+        f"training buyers of all stores; purity's majority and the strata of codes are fixed on training "
+        f"buyers.\n"
     )
     yield "## What this does not say\n"
     yield (

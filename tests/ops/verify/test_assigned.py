@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ops.said import Persona, Said
 
 from feature_store.online.assignment import Assignment
+from ops.verify.assigned import Assigned
 
 WORD = Assignment(
     store="acme",
@@ -29,9 +29,9 @@ WORD = Assignment(
 )
 
 
-def said(*words: tuple[str, int, str], is_cut: bool = False) -> Said:
+def assigned(*words: tuple[str, int, str], is_cut: bool = False) -> Assigned:
     """words: codebook version, offset, reason."""
-    found = Said()
+    found = Assigned()
     for version, offset, reason in words:
         assignment = msgspec.structs.replace(
             WORD, codebook_version=version, offset=offset, reason=reason, buyer=f"b{offset}"
@@ -42,36 +42,36 @@ def said(*words: tuple[str, int, str], is_cut: bool = False) -> Said:
 
 
 def test_between_the_last_word_of_one_and_the_first_of_the_next_both_may_have_tagged() -> None:
-    found = said(("a", 10, "code"), ("a", 20, "code"), ("b", 30, "code"), ("b", 40, "type"))
+    found = assigned(("a", 10, "code"), ("a", 20, "code"), ("b", 30, "code"), ("b", 40, "type"))
     assert found.in_force(5) == found.in_force(20) == {"a"}
     assert found.in_force(21) == found.in_force(29) == {"a", "b"}
     assert found.in_force(30) == found.in_force(10_000) == {"b"}
 
 
 def test_an_announcement_that_looks_back_says_nothing_of_its_offset() -> None:
-    found = said(("a", 10, "code"), ("a", 90, "code"), ("b", 3, "swap"), ("b", 100, "code"))
+    found = assigned(("a", 10, "code"), ("a", 90, "code"), ("b", 3, "swap"), ("b", 100, "code"))
     assert found.in_force(3) == {"a"}
     assert found.in_force(95) == {"a", "b"}
 
 
 def test_what_is_read_again_after_a_crash_was_tagged_by_both() -> None:
-    found = said(("a", 10, "code"), ("a", 50, "code"), ("b", 40, "code"), ("b", 60, "code"))
+    found = assigned(("a", 10, "code"), ("a", 50, "code"), ("b", 40, "code"), ("b", 60, "code"))
     assert found.in_force(39) == {"a"}
     assert found.in_force(45) == {"a", "b"}
     assert found.in_force(51) == {"b"}
 
 
 def test_two_words_of_one_version_at_one_place_are_noticed() -> None:
-    found = Said()
+    found = Assigned()
     assert found.add(WORD) is None
     assert found.add(msgspec.structs.replace(WORD, codebook_version="b", code=2)) is None
     assert found.add(msgspec.structs.replace(WORD, code=3)) == Persona(1, None)
 
 
 def test_what_retention_cut_is_not_judged() -> None:
-    assert said(("a", 70, "swap"), ("a", 80, "code"), is_cut=True).judged_from == 80
-    assert said(("a", 80, "code")).judged_from == 0
-    assert said(is_cut=True).judged_from > 10**12
+    assert assigned(("a", 70, "swap"), ("a", 80, "code"), is_cut=True).judged_from == 80
+    assert assigned(("a", 80, "code")).judged_from == 0
+    assert assigned(is_cut=True).judged_from > 10**12
 
 
 @pytest.mark.parametrize("replays", [False, True])
@@ -89,7 +89,7 @@ def test_somebody_who_tagged_an_offset_is_always_among_those_in_force(
             if at == start or data.draw(st.booleans()):
                 words.append((version, at, "swap" if at == start else "code"))
         offset = start + length
-    found = Said()
+    found = Assigned()
     for version, at, reason in words:
         found.add(msgspec.structs.replace(WORD, codebook_version=version, offset=at, reason=reason))
     found.seal(is_cut=False)

@@ -1,6 +1,6 @@
-"""Answers of the API as structs; fields that this release does not know are passed over.
+"""Answers of the API as structs. Fields that this release does not know are passed over.
 
-docs/openapi.json explains the fields; a test holds both together.
+docs/openapi.json explains the fields; a test compares both.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-
-from inference.bundles.catalogue import CodeCard, PersonaType
 
 
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,13 +44,13 @@ class Personas(msgspec.Struct, frozen=True, kw_only=True):
     absent: tuple[Absent, ...]
 
     def in_order(self) -> list[Persona | Absent]:
-        """One entry a buyer: the persona, or why there is none."""
+        """One entry per buyer: the persona, or why there is none."""
         why = {gone.index: gone for gone in self.absent}
         return [why[i] if found is None else found for i, found in enumerate(self.personas)]
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """An item that its sender has to mend before sending it again."""
+    """An item that its sender has to correct before it is sent again."""
 
     index: int
     reason: str
@@ -89,21 +87,13 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens drawn from p_s(k), and in words what that rests on."""
+    """Tokens drawn from p_s(k). note: how many buyers that rests on, in words."""
 
     store: str
     codebook_version: str
     seed: int
     note: str
     tokens: tuple[str, ...]
-
-
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
-    """The types of the codebook that answers, and a card a code in the order of codes."""
-
-    codebook_version: str
-    types: tuple[PersonaType, ...]
-    personas: tuple[CodeCard, ...]
 
 
 class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):

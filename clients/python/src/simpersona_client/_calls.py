@@ -11,9 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from inference.bundles.catalogue import CodeCard
-from inference.client.answers import (
-    Catalogue,
+from simpersona_client._answers import (
     Distribution,
     ErasureStatus,
     Persona,
@@ -21,8 +19,9 @@ from inference.client.answers import (
     Receipt,
     Sample,
 )
-from inference.client.errors import AnswerError, BusyError, error_of, unreachable
-from inference.client.retries import Retries
+from simpersona_client._catalogue import Catalogue, CodeCard
+from simpersona_client._errors import AnswerError, BusyError, error_of, unreachable
+from simpersona_client._retries import Retries
 
 T = TypeVar("T")
 _GZIP_FROM: Final = 1_024

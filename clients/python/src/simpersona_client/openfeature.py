@@ -2,16 +2,19 @@
 
 Attributes, all of them always there or none of their group:
 
-persona_status              said, early (the store's prior), unknown, erased, expired; away: no answer in time
+persona_status              said (assigned), early (the store's prior), unknown, erased, expired, away (no
+                            answer in time)
 persona_code, persona_token, persona_codebook_version     with said and early
 persona_type, persona_confidence                          with said and early, where the bundle has types
 
-Targeting rules treat an attribute that is not there as no match, so a flag is evaluated whatever happens.
+Targeting rules treat an attribute that is not there as no match, so a flag is always evaluated.
+Needs the extra: simpersona-client[openfeature].
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -19,11 +22,10 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-import structlog
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.hook import Hook, HookContext, HookHints
 
-from inference.client import (
+from simpersona_client import (
     AsyncPersonaClient,
     ClientError,
     NoPersonaError,
@@ -31,7 +33,7 @@ from inference.client import (
     PersonaClient,
 )
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 Attributes = Mapping[str, bool | int | float | str]
 
@@ -46,7 +48,7 @@ class PersonaHook(Hook):
 
     An evaluation waits `budget_s` at most. An answer serves for `fresh_s`, so that the flags of one page are
     one request. After a failure nobody asks for `pause_s`, so an API that is away costs one budget, not one
-    a flag. An evaluation whose context has a persona_status already (see `persona_context`) asks nothing.
+    per flag. An evaluation whose context has a persona_status already (see `persona_context`) asks nothing.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class PersonaHook(Hook):
     def _failed(self, why: str) -> None:
         with self._lock:
             self._ask_again_at = time.monotonic() + self._pause_s
-        log.warning("persona_away", cause=why)
+        log.warning("no persona for this flag: %s", why)
 
 
 async def persona_context(
@@ -133,7 +135,7 @@ async def persona_context(
     except NoPersonaError as error:
         known = _none(error)
     except (ClientError, TimeoutError) as error:
-        log.warning("persona_away", cause=str(error) or "no answer in time")
+        log.warning("no persona for these flags: %s", str(error) or "no answer in time")
         known = _AWAY
     return EvaluationContext(targeting_key=buyer, attributes=known)
 

@@ -11,8 +11,11 @@ from email.utils import parsedate_to_datetime
 
 @dataclass(frozen=True)
 class Retries:
-    """Pauses double from `first_s` up to `most_s`, each drawn from its upper half, so that clients which lost
-    the same server do not come back at once. What Retry-After asks for is waited for, up to `most_s`.
+    """How often and when a request is sent again. Retries(times=0): never.
+
+    Pauses double from `first_s` up to `most_s`. Each is drawn from its upper half, so that clients which lost
+    the same server do not come back at once. A Retry-After of up to `most_s` is waited for; a longer one ends
+    the tries.
     """
 
     times: int = 4
@@ -22,7 +25,7 @@ class Retries:
     def pause_s(self, tried: int, asked_s: float | None = None) -> float | None:
         """Seconds to wait after `tried` failures (from 1 on), or None: it is not sent again.
 
-        asked_s: what the server's Retry-After said.
+        asked_s: the server's Retry-After.
         """
         if tried > self.times or (asked_s or 0.0) > self.most_s:
             return None
@@ -35,7 +38,7 @@ class Retries:
 
 
 RETRIES = Retries()
-"""What a client does unless it is told otherwise: about three seconds of tries."""
+"""The default: about three seconds of tries."""
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -1,26 +1,54 @@
-"""Following a store's assignments: what a stream says, and how it goes on after it broke off."""
+"""The stream of a store's assignments: what it holds, and how it goes on after it broke off."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 import msgspec
-import structlog
 
-from feature_store.online.assignment import Assignment, decode_assignment
-from inference.client.errors import AnswerError, BusyError, ClientError, UnreachableError, unreachable
-from inference.client.retries import Retries
-from inference.client.sse import SseReader
+from simpersona_client._errors import AnswerError, BusyError, ClientError, UnreachableError, unreachable
+from simpersona_client._retries import Retries
+from simpersona_client._sse import SseReader
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _CONNECT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
-"""A stream that says nothing for so long, not even that it lives, is dead: four times the API's default."""
+"""A stream without a byte for so long is dead: four times the API's default heartbeat."""
 TIMEOUT: Final = httpx.Timeout(_CONNECT_S, read=_SILENCE_S)
 _BACKOFF: Final = Retries(first_s=1.0, most_s=30.0)
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A persona at an offset of the clickstream: a message of the topic persona-assignments (schema 1).
+
+    distance and margin are those of the encoder. events counts the buyer's events so far. event_time is that
+    of the buyer's last event, assigned_at that of the wall clock, both ms UTC. partition and offset name the
+    clickstream record after which this holds.
+    """
+
+    schema_version: Literal[1] = 1
+    store: str
+    buyer: str
+    code: int
+    token: str
+    type: str | None
+    confidence: float | None
+    distance: float
+    margin: float
+    codebook_version: str
+    events: int
+    reason: Literal["code", "type", "confidence", "session_end", "swap"]
+    event_time: int
+    assigned_at: int
+    partition: int
+    offset: int
+
+
+_assignment = msgspec.json.Decoder(Assignment).decode
 
 
 class Assigned(msgspec.Struct, frozen=True):
@@ -31,7 +59,7 @@ class Assigned(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Assignments before this id are lost to this stream: read the personas that matter anew."""
+    """Assignments before this id are lost to this stream: read the personas that matter again."""
 
     id: str
 
@@ -48,28 +76,28 @@ class Following:
         self._at_once = False
 
     def connect(self) -> dict[str, str]:
-        """Headers of the next connection, which begins with empty hands at the last id."""
+        """Headers of the next connection, which starts after the last id that was read."""
         self._reader = SseReader(self._last_id)
         self._at_once = False
         accept = {"Accept": "text/event-stream"}
         return {**accept, "Last-Event-ID": self._last_id} if self._last_id else accept
 
     def take(self, chunk: bytes) -> Iterator[Assigned | Gap]:
-        """What a chunk of the stream says.
+        """What a chunk of the stream holds.
 
         Raises:
             AnswerError: an assignment of another schema than this release's.
         """
-        for told in self._reader.feed(chunk):
-            self._last_id, self._failed = told.id, 0
-            if told.event == "assignment":
+        for event in self._reader.feed(chunk):
+            self._last_id, self._failed = event.id, 0
+            if event.event == "assignment":
                 try:
-                    yield Assigned(told.id, decode_assignment(told.data))
+                    yield Assigned(event.id, _assignment(event.data))
                 except msgspec.MsgspecError as error:
-                    raise AnswerError(f"the stream says what this release cannot read: {error}") from None
-            elif told.event == "gap":
-                yield Gap(told.id)
-            elif told.event == "slow":
+                    raise AnswerError(f"the stream has what this release cannot read: {error}") from None
+            elif event.event == "gap":
+                yield Gap(event.id)
+            elif event.event == "slow":
                 self._at_once = True
 
     def pause_s(self, broken: httpx.TransportError | ClientError) -> float:
@@ -86,7 +114,7 @@ class Following:
             return 0.0
         self._failed += 1
         pause = _BACKOFF.backoff_s(self._failed, broken.retry_after_s)
-        log.warning("stream_broke_off", cause=str(broken), failed=self._failed, pause_s=round(pause, 1))
+        log.warning("the stream broke off (%s); next connection in %.1f s", broken, pause)
         return pause
 
 

@@ -3,8 +3,8 @@
 ClientError
 +-- UnreachableError      no answer: the address, the network, a timeout
 +-- AnswerError           an answer that is not the persona API's
-+-- RefusedError          the API says no: `kind` for programs, `detail` for people
-    +-- NotAllowedError   401 or 403: no key that holds, another store's, a scope that it lacks
++-- RefusedError          the API refuses: `kind` for programs, `detail` for people
+    +-- NotAllowedError   401 or 403: no valid key, a key of another store, or a scope that the key lacks
     +-- NoPersonaError    404 of a buyer: `kind` is unknown-buyer, erased-buyer or expired-buyer
     +-- BusyError         429, 502, 503 or 504: send it again after `retry_after_s`
 """
@@ -17,25 +17,24 @@ from typing import Any
 import httpx
 import msgspec
 
-from inference.client.retries import retry_after_s
-from inference.errors import InferenceError
+from simpersona_client._retries import retry_after_s
 
 _KINDS = "urn:simpersona:"
 _NO_PERSONA = ("unknown-buyer", "erased-buyer", "expired-buyer")
 
 
-class ClientError(InferenceError):
+class ClientError(Exception):
     """Root of the client's errors."""
 
     retry_after_s: float | None = None
 
 
 class UnreachableError(ClientError):
-    """No answer came; whether the request was carried out is not known. Every request may be sent again."""
+    """No answer came, so whether the request was carried out is not known. It may be sent again."""
 
 
 class AnswerError(ClientError):
-    """What answers there is not the persona API, or another release of it."""
+    """The answer is not the persona API's, or that of another release."""
 
 
 class RefusedError(ClientError):
@@ -62,7 +61,7 @@ class NotAllowedError(RefusedError):
 
 
 class NoPersonaError(RefusedError):
-    """There is no persona of this buyer, and why."""
+    """This buyer has no persona; `kind` says why."""
 
 
 class BusyError(RefusedError):
@@ -79,7 +78,7 @@ _problem = msgspec.json.Decoder(_Problem).decode
 
 
 def error_of(response: httpx.Response) -> ClientError:
-    """The error that an answer of another status than 2xx stands for; its body has been read."""
+    """The error for an answer of another status than 2xx, whose body has been read."""
     status = response.status_code
     try:
         problem = _problem(response.content)
@@ -98,5 +97,5 @@ def error_of(response: httpx.Response) -> ClientError:
 
 
 def unreachable(error: httpx.TransportError) -> UnreachableError:
-    """The error that no answer stands for."""
+    """The error for no answer."""
     return UnreachableError(f"the persona API does not answer: {error or type(error).__name__}")

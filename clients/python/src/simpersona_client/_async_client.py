@@ -9,21 +9,20 @@ from typing import Any, TypeVar
 
 import httpx
 
-from inference.bundles.catalogue import CodeCard
-from inference.client import calls
-from inference.client.answers import (
+from simpersona_client import _calls as calls
+from simpersona_client._answers import (
     Absent,
-    Catalogue,
     Distribution,
     ErasureStatus,
     Persona,
     Receipt,
     Sample,
 )
-from inference.client.calls import Call, Tries
-from inference.client.errors import BusyError, ClientError, error_of
-from inference.client.following import ENDED, TIMEOUT, Assigned, Following, Gap
-from inference.client.retries import RETRIES, Retries
+from simpersona_client._calls import Call, Tries
+from simpersona_client._catalogue import Catalogue, CodeCard
+from simpersona_client._errors import BusyError, ClientError, error_of
+from simpersona_client._retries import RETRIES, Retries
+from simpersona_client._stream import ENDED, TIMEOUT, Assigned, Following, Gap
 
 T = TypeVar("T")
 
@@ -118,8 +117,8 @@ class AsyncPersonaClient:
                         await response.aread()
                         raise error_of(response)
                     async for chunk in response.aiter_bytes():
-                        for told in place.take(chunk):
-                            yield told
+                        for item in place.take(chunk):
+                            yield item
                 broken: httpx.TransportError | ClientError = ENDED
             except (httpx.TransportError, ClientError) as error:
                 broken = error

@@ -8,7 +8,7 @@ import msgspec
 
 
 class SseEvent(msgspec.Struct, frozen=True):
-    """One event. id: the last one that the stream named so far; data is "" where only ids were said."""
+    """One event. id: the last one that the stream named. data: "" where the stream sent an id alone."""
 
     event: str
     data: str
@@ -16,8 +16,10 @@ class SseEvent(msgspec.Struct, frozen=True):
 
 
 class SseReader:
-    """Takes bytes as they come. Lines end with LF or CRLF alone: httpx would end them at U+2028 and others,
-    too, which JSON may hold."""
+    """Takes bytes as they come.
+
+    Lines end with LF or CRLF only; httpx ends them at U+2028 and others as well, which JSON may hold.
+    """
 
     def __init__(self, last_id: str = "") -> None:
         self._rest = b""

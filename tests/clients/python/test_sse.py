@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.client.sse import SseEvent, SseReader
+from simpersona_client._sse import SseEvent, SseReader
 
 STREAM = (
     "retry: 2000\nid: 1a\n\n"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from inference.client import (
+from simpersona_client import (
     AnswerError,
     AsyncPersonaClient,
     BusyError,

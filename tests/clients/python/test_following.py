@@ -12,22 +12,22 @@ import msgspec
 import pytest
 
 from feature_store.online.assignment import Assignment, token
-from inference.client import (
+from simpersona_client import (
     AnswerError,
     Assigned,
     AsyncPersonaClient,
     Gap,
     NotAllowedError,
     PersonaClient,
-    following,
+    Retries,
+    _stream,
 )
-from inference.client.retries import Retries
-from tests.inference.client.test_requests import Script, problem
+from tests.clients.python.test_requests import Script, problem
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_BACKOFF", Retries(first_s=0.0, most_s=0.0))
+    monkeypatch.setattr(_stream, "_BACKOFF", Retries(first_s=0.0, most_s=0.0))
 
 
 def assignment(code: int) -> str:

@@ -9,21 +9,20 @@ from typing import Any, TypeVar
 
 import httpx
 
-from inference.bundles.catalogue import CodeCard
-from inference.client import calls
-from inference.client.answers import (
+from simpersona_client import _calls as calls
+from simpersona_client._answers import (
     Absent,
-    Catalogue,
     Distribution,
     ErasureStatus,
     Persona,
     Receipt,
     Sample,
 )
-from inference.client.calls import Call, Tries
-from inference.client.errors import BusyError, ClientError, error_of
-from inference.client.following import ENDED, TIMEOUT, Assigned, Following, Gap
-from inference.client.retries import RETRIES, Retries
+from simpersona_client._calls import Call, Tries
+from simpersona_client._catalogue import Catalogue, CodeCard
+from simpersona_client._errors import BusyError, ClientError, error_of
+from simpersona_client._retries import RETRIES, Retries
+from simpersona_client._stream import ENDED, TIMEOUT, Assigned, Following, Gap
 
 T = TypeVar("T")
 
@@ -31,11 +30,15 @@ T = TypeVar("T")
 class PersonaClient:
     """Talks to one API with one key. Close it, or use it as a context manager.
 
-    url: https://host:port. key: of `simpersona keys create`. timeout_s: of each step of a request (connect,
-    write, read). verify: an ssl context where the certificate's authority is not the system's. Every request
-    may be sent twice without harm, so each is sent again as `retries` says.
+        with PersonaClient("https://personas.example", key) as client:
+            print(client.persona("acme", "customer-1").token)
 
-    Methods raise ClientError: see inference.client.errors.
+    url: https://host:port. key: made by `simpersona keys create`. timeout_s: of each step of a request
+    (connect, write, read). retries: when a request is sent again that found the API away or busy; every
+    request may be sent twice. verify: an ssl context, where the API's certificate is not of the system's
+    authorities.
+
+    Every method raises ClientError or a kind of it (simpersona_client._errors has the tree).
     """
 
     def __init__(
@@ -78,16 +81,17 @@ class PersonaClient:
     def personas(
         self, store: str, buyers: Sequence[str], *, pseudonyms: bool = False
     ) -> list[Persona | Absent]:
-        """Who are these buyers? One entry each, in their order; at most 1,000."""
+        """Who are these buyers? One entry per buyer, in the order asked; at most 1,000 buyers."""
         answer = self._ask(calls.personas(store, buyers, pseudonyms))
         return answer.in_order()
 
     def send(
         self, items: Iterable[Mapping[str, Any]], *, source: str = "contract", store: str | None = None
     ) -> Receipt:
-        """Send events, or payloads of `source` (shopify, segment, ga4). store: with an operator's key, whose.
+        """Send events, or payloads of `source` (shopify, segment, ga4).
 
-        Items of the contract need an event_id of yours: it is how one that was sent twice is known.
+        store: needed only with an operator's key, which is of no store. Each event needs an event_id of
+        yours, which shows that an event was sent twice.
 
         Raises:
             RefusedError: no item is an event (422), the body or the batch is too large (413).
@@ -95,11 +99,11 @@ class PersonaClient:
         return self._ask(calls.events(items, source, store))
 
     def sample(self, store: str, n: int, *, seed: int = 0, types: Sequence[str] = ()) -> Sample:
-        """Draw n persona tokens from the store's p_s(k), of the types alone where some are named."""
+        """Draw n persona tokens from the store's p_s(k); of these types only, where some are named."""
         return self._ask(calls.sample(store, n, seed, types))
 
     def distribution(self, store: str) -> Distribution:
-        """Who the store's buyers are, now and in training."""
+        """Shares of codes and types among the store's buyers, now and in training."""
         return self._ask(calls.distribution(store))
 
     def catalogue(self) -> Catalogue:
@@ -111,7 +115,7 @@ class PersonaClient:
         return self._ask(calls.card(code))
 
     def erase(self, store: str, buyer: str, *, pseudonym: bool = False) -> ErasureStatus:
-        """Ask to forget a buyer; `erasure` says when it is done."""
+        """Ask for a buyer to be forgotten; `erasure` tells when that is done."""
         return self._ask(calls.erase(store, buyer, pseudonym))
 
     def erasure(self, store: str, buyer: str, *, pseudonym: bool = False) -> ErasureStatus:
@@ -123,9 +127,10 @@ class PersonaClient:
     ) -> Iterator[Assigned | Gap]:
         """Assignments of a store, or of one buyer, as they are made; does not end by itself.
 
-        It connects again for as long as it takes when the connection breaks off, the API restarts or is busy,
-        and goes on where it was: nothing is missed and an assignment may come twice, or a Gap says that some
-        cannot be given back. Keep `id` of what you have dealt with: your next process passes it as `after`.
+        When the connection breaks off, or the API restarts or is busy, it connects again, for as long as that
+        takes, and goes on where it was. Nothing is missed, and an assignment may come twice; a Gap stands
+        where some are lost. Keep the `id` of the last item that you have dealt with: your next process passes
+        it as `after`.
 
         Raises:
             NotAllowedError, RefusedError: the key, the store or `after` is refused.

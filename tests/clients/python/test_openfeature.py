@@ -15,9 +15,9 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-from inference.client import AsyncPersonaClient, PersonaClient, Retries
-from inference.openfeature import PersonaHook, persona_context
-from tests.inference.client.test_requests import Script, problem
+from simpersona_client import AsyncPersonaClient, PersonaClient, Retries
+from simpersona_client.openfeature import PersonaHook, persona_context
+from tests.clients.python.test_requests import Script, problem
 
 ONCE = Retries(times=0)
 PERSONA = {
