@@ -93,7 +93,7 @@ def _windows(client: redis.Redis, prefix: bytes, rests: list[bytes]) -> Iterator
         length, start = _window_of(rest) or (0, 0)
         with client.pipeline(transaction=True) as pipe:
             pipe.pttl(prefix + rest)
-            pipe.hgetall(prefix + rest)
+            pipe.hgetall((prefix + rest).decode())
             left, fields = pipe.execute()
         if fields:
             yield StoredWindow(length, start, left, fields)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -59,10 +60,14 @@ class _Run:
 class Assigned:
     """Assignments of a partition, by offset and by buyer."""
 
+    end: int
+    """The store's next offset: what was assigned from there on is in no checkpoint yet."""
     words: dict[int, list[Word]] = field(default_factory=dict)
     """By the offset of the clickstream record after which they hold."""
     last: dict[bytes, dict[str, Last]] = field(default_factory=dict)
     """By Kafka key, then by codebook version."""
+    ahead: dict[tuple[bytes, int], list[bytes]] = field(default_factory=dict)
+    """(Kafka key, offset from `end` on) -> assignments as the topic holds them."""
     ended: dict[bytes, int] = field(default_factory=dict)
     """Kafka key -> highest offset with an end of the session."""
     is_cut: bool = False
@@ -78,6 +83,12 @@ class Assigned:
         return {run.version for run in self._runs}
 
     @property
+    def returned(self) -> set[str]:
+        """Versions that assigned something, and again after another one had."""
+        runs = Counter(run.version for run in self._runs)
+        return {version for version, times in runs.items() if times > 1}
+
+    @property
     def newest_version(self) -> str | None:
         """The version of the topic's last assignment; None for an empty topic."""
         return self._runs[-1].version if self._runs else None
@@ -90,6 +101,9 @@ class Assigned:
         run = self._runs[-1]
         if a.reason in _EVENT_REASONS:
             run.first, run.last = min(run.first, a.offset), max(run.last, a.offset)
+        if a.offset >= self.end:
+            self.ahead.setdefault((key, a.offset), []).append(raw)
+            return
         kind = None if a.type is None else sys.intern(a.type)
         word = Word(
             key,

@@ -38,10 +38,9 @@ class PartitionCheck:
 
     def __init__(self, number: int, progress: bytes | None, rules: Rules, report: VerifyReport) -> None:
         self.found = Findings(number, report)
-        self.assigned = Assigned()
         self._number, self._rules, self._report = number, rules, report
         self._progress = parse_progress(progress, self.found)
-        self._has_progress = progress is not None
+        self.assigned = Assigned(self.end)
         self._fold: PartitionFold | None = None
 
     @property
@@ -89,7 +88,7 @@ class PartitionCheck:
         that a live worker wrote meanwhile.
         """
         fold, rules, found = self.fold, self._rules, self.found
-        fold.finish()
+        fold.judge.finish()
         has_tagged = bool((fold.last >= 0).any())
         watermark = fold.watermark
         if rules.whole:

@@ -25,7 +25,7 @@ class Headers:
     def __init__(self, fold: PartitionFold, assigned: Assigned, tagged_by: str | None) -> None:
         """tagged_by: the version that all buyers must be of, None while a swap has not reached everybody."""
         self._fold, self._assigned, self.tagged_by = fold, assigned, tagged_by
-        versions = {*assigned.versions, *fold.answers}
+        versions = {*assigned.versions, *fold.judge.answers}
         self.names = {version_hash(version): version for version in versions}
 
     def wrong(self, key: bytes, slot: int, header: RowHeader) -> list[str]:
@@ -43,8 +43,8 @@ class Headers:
             wrong += self._unlike_assigned(version, slot, header, last)
             if header.counted not in self._counted(key, slot, version, last):
                 wrong.append("counted")
-        elif (answer := fold.final(version, slot)) is not None:
-            kind = fold.answers[version].index_of(answer.type)
+        elif (answer := fold.judge.final(version, slot)) is not None:
+            kind = fold.judge.answers[version].index_of(answer.type)
             wanted = header._replace(code=answer.code, type=kind, band=answer.band)
             wrong += _unlike(header, wanted, ("code", "type", "band"))
         return wrong
@@ -82,7 +82,7 @@ class Headers:
         allowed = set(self._assigned.in_force(at))
         allowed |= {v for v, last in self._last(key).items() if last.offset == at and _has(last, "swap")}
         if at < self._assigned.judged_from:
-            allowed |= self._fold.answers.keys()
+            allowed |= self._fold.judge.answers.keys()
         return allowed
 
     def _unlike_assigned(self, version: str, slot: int, header: RowHeader, last: Last) -> list[str]:
@@ -91,9 +91,9 @@ class Headers:
             kind = self._type(version, word)
             if found == (word.code, header.type if kind is None else kind, _band(word)):
                 return []
-        answer = self._fold.final(version, slot)
+        answer = self._fold.judge.final(version, slot)
         if answer is not None and any(is_tie(word, answer) for word in last.words):
-            kind = self._fold.answers[version].index_of(answer.type)
+            kind = self._fold.judge.answers[version].index_of(answer.type)
             if found == (answer.code, kind, answer.band):
                 self._fold.report.ties += 1
                 return []
@@ -112,13 +112,14 @@ class Headers:
             return {False}  # the last event was another version's: only a walk can have come since
         if last.offset != at or not _has(last, "swap"):
             return {True}
-        others = any(v != version and other.offset == at for v, other in self._last(key).items())
-        is_first_event = in_force == {version} and not others and all(w.reason == "swap" for w in last.words)
-        return {True} if is_first_event and len(last.words) == 1 else {True, False}
+        # One swap at the last event: of the event itself, or of a walk. Which it was is clear where the event
+        # was this version's and no other had been in between.
+        is_of_event = in_force == {version} and len(last.words) == 1
+        return {True} if is_of_event and version not in self._assigned.returned else {True, False}
 
     def _type(self, version: str, word: Word) -> int | None:
         """A type's index; None where the bundle is not known."""
-        answers = self._fold.answers.get(version)
+        answers = self._fold.judge.answers.get(version)
         return None if answers is None else answers.index_of(word.type)
 
 

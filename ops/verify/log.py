@@ -30,7 +30,7 @@ class Rules:
     """What holds for all partitions.
 
     encoders: by codebook version, those whose assignments are recomputed; champion: the version that answers
-    now. void_before: Kafka key -> offset below which the buyer was erased, 0 for nobody's erasure. windows:
+    now. void_before: Kafka key -> offset below which the buyer was erased, -1 for nobody's erasure. windows:
     how live traffic is counted; None leaves the counts out. now_ms: wall clock, for what has expired.
     erased_before: partition -> highest offset that an erasure of its buyers voids. whole: False where the log
     was filtered to a sample of the buyers, so that watermark and counts cannot be known.

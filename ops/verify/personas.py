@@ -90,9 +90,9 @@ class Personas:
             self._note("stale", "persona.offset", key, f"offset {a.offset}", row)
             return
         self._found.report.ahead += 1
-        last = self._last(key, a.codebook_version)
-        if last is not None and last.offset == a.offset and row[OFFSET_DIGITS:] not in last.raws:
-            self._note("stale", f"persona.{_first_unlike(a, last.raws[-1])}", key, f"offset {a.offset}", row)
+        raws = self._assigned.ahead.get((key, a.offset), [])
+        if raws and row[OFFSET_DIGITS:] not in raws:
+            self._note("stale", f"persona.{_first_unlike(a, raws[-1])}", key, f"offset {a.offset}", row)
 
     def _unlike_assigned(self, key: bytes, slot: int, row: bytes, a: Assignment) -> str | None:
         """The first field that is not the last assignment's."""
@@ -117,7 +117,7 @@ class Personas:
             return "events"
         if a.event_time > last_time or (is_last and a.event_time != last_time):
             return "event_time"
-        answer = self._fold.final(a.codebook_version, slot)
+        answer = self._fold.judge.final(a.codebook_version, slot)
         if answer is None:
             return None
         if (a.code, a.type) != (answer.code, answer.type):
@@ -134,7 +134,7 @@ class Personas:
         self._found.note(counter, what, place, self._fix(key, seen))
 
     def _fix(self, key: bytes, seen: bytes | None) -> Fix | None:
-        """The row that the last assignment makes; no row for who has none; None where the log does not say."""
+        """The row that the last assignment makes, or no row; None where the log does not say."""
         slot = self._fold.table.slots.get(key)
         if slot is None or self._fold.last[slot] < 0:
             return Fix(b"persona:" + key, None, seen, None)

@@ -89,7 +89,7 @@ class Recount:
         """Whether the archive has holes."""
         self._counts = ProfileTable()
         self._numbers: dict[Whose, int] = {}
-        self._said = np.full((0, 4), -1, dtype=np.int64)
+        self._voted = np.full((0, 4), -1, dtype=np.int64)
         """Segment, code, type and band of each slot's last vote."""
         self._segments: list[str | None] = []
         self._pending: list[tuple[int, Event | str | None, int]] = []
@@ -140,13 +140,13 @@ class Recount:
         if not self._segments or self._segments[-1] != version:
             self._segments.append(version)
         segment = len(self._segments) - 1
-        missing = len(self._states.states.counters) - len(self._said)
+        missing = len(self._states.states.counters) - len(self._voted)
         if missing > 0:
-            self._said = np.concatenate([self._said, np.full((missing, 4), -1, dtype=np.int64)])
+            self._voted = np.concatenate([self._voted, np.full((missing, 4), -1, dtype=np.int64)])
         was = before(
             self._states.states,
             slots,
-            lambda at: (self._said[at, 0] == segment, *self._said[at, 1:].T),
+            lambda at: (self._voted[at, 0] == segment, *self._voted[at, 1:].T),
         )
         returned = self._returned(slots, segment)
         self._in_part(self._states.states.counters[returned][:, _LAST_TIME] // self._windows.length_ms)
@@ -161,7 +161,7 @@ class Recount:
         by then, and this vote is a second one, is not known."""
         version = self._segments[segment]
         earlier = [n for n, known in enumerate(self._segments[:-1]) if known == version]
-        return slots[np.isin(self._said[slots, 0], earlier)]
+        return slots[np.isin(self._voted[slots, 0], earlier)]
 
     def count(self, piece: Piece, steps: Steps, votes: Votes | None) -> None:
         """Count a piece, now folded; votes are None where it is not known which version was in force."""
@@ -184,7 +184,7 @@ class Recount:
         segment = -1 if piece.version is None else len(self._segments) - 1
         slots = arrivals.slots[steps.places]
         said = np.column_stack([np.full(len(slots), segment), encoding.code, encoding.type, bands])
-        self._said[slots] = said  # of a repeated slot the last one stays
+        self._voted[slots] = said  # of a repeated slot the last one stays
         self._touch(arrivals, piece.watermark, steps, vote)
         self._note_ties(encoding, vote, ties)
 

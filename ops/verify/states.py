@@ -19,7 +19,7 @@ _ROWS_A_PIECE = 2_000
 
 
 class States:
-    """Compares a partition's state rows. `versions` is what their headers said, uint32 [slots], 0 for none."""
+    """Compares a partition's state rows. versions: what their headers read, uint32 [slots], 0 for no row."""
 
     def __init__(self, fold: PartitionFold, headers: Headers, found: Findings) -> None:
         self._fold, self._headers, self._found = fold, headers, found

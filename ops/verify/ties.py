@@ -1,8 +1,8 @@
 """When an answer that differs is none the worse: two codes, types or bands that are equally near.
 
-Runtimes sum float32 in different orders: another batch size, another instruction set, a GPU. The sums differ
-by about 1e-6 of their size, and where the nearest and the second nearest code are that close, either is right.
-The worker's own figures must say the same: a word is a tie only if its distance and confidence are those
+Runtimes sum float32 in different orders: another batch size, another instruction set, a GPU. Sums differ
+by about 1e-6 of their size. Where the nearest and the second nearest code are that close, either is right. The
+worker's own figures must say the same: an assignment is a tie only if its distance and confidence are those
 computed here, within these tolerances.
 """
 

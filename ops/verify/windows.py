@@ -1,4 +1,4 @@
-"""Window counts: every field of every window that the store keeps, cell by cell, and how long it keeps them."""
+"""Window counts: every field of every window that the store keeps, cell by cell, and until when."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from ops.verify.recount import TYING, Whose, Window
 
 _CELLS: Final = {
     **{feature.name: feature.cells for feature in FEATURES},
-    **{name: slice(TALLY[name], TALLY[name] + 1) for name in TALLIES},
+    **{f"tally.{name}": slice(TALLY[name], TALLY[name] + 1) for name in TALLIES},
 }
-_OF_EVENTS: Final = [*(feature.name for feature in FEATURES if feature.votes == "events"), *TALLIES]
+_OF_EVENTS: Final = [
+    *(feature.name for feature in FEATURES if feature.votes == "events"),
+    *(f"tally.{name}" for name in TALLIES),
+]
 """What does not depend on the codebook version."""
 _OF_BUYERS: Final = [feature.name for feature in FEATURES if feature.votes == "buyers"]
 
@@ -85,7 +88,8 @@ class WindowComparison:
         is_exact, profiles = self._is_exact(expected), dict[Whose, Counts]()
         damaged = set()
         for field, packed in window.fields.items():
-            whose, wrong = StoreWindow("", OTHERS), "profile"
+            whose = StoreWindow("", OTHERS)
+            wrong: str | None = "profile"
             try:
                 whose = StoreWindow.from_field(field)
                 profiles[whose] = unpack_profile(packed)
@@ -191,6 +195,6 @@ def _is_unlike(name: str, found: Counts, wanted: Counts, window: Window) -> bool
     if name in TYING:
         moved = int(np.abs(difference).sum())
         return int(difference.sum()) != 0 or moved > 2 * window.ties[name]
-    if name == "refused":
+    if name == "tally.refused":
         return not 0 <= int(difference[0]) <= window.lost
     return bool(difference.any())

@@ -31,12 +31,12 @@ WORD = Assignment(
 
 def assigned(*words: tuple[str, int, str], is_cut: bool = False) -> Assigned:
     """words: codebook version, offset, reason."""
-    found = Assigned()
+    found = Assigned(end=1_000)
     for version, offset, reason in words:
         assignment = msgspec.structs.replace(
             WORD, codebook_version=version, offset=offset, reason=reason, buyer=f"b{offset}"
         )
-        assert found.add(assignment) is None
+        found.add(b"acme|" + assignment.buyer.encode(), assignment, b"")
     found.seal(is_cut)
     return found
 
@@ -61,11 +61,25 @@ def test_what_is_read_again_after_a_crash_was_tagged_by_both() -> None:
     assert found.in_force(51) == {"b"}
 
 
-def test_two_words_of_one_version_at_one_place_are_noticed() -> None:
-    found = Assigned()
-    assert found.add(WORD) is None
-    assert found.add(msgspec.structs.replace(WORD, codebook_version="b", code=2)) is None
-    assert found.add(msgspec.structs.replace(WORD, code=3)) == Persona(1, None)
+def test_the_last_of_a_buyer_are_all_that_were_sent_at_the_highest_offset() -> None:
+    found, key = Assigned(end=50), b"acme|b"
+    for offset, reason, version in [
+        (7, "code", "a"),
+        (9, "code", "a"),
+        (9, "code", "a"),  # read again after a crash
+        (9, "session_end", "a"),
+        (8, "code", "a"),  # a zombie's
+        (9, "swap", "b"),
+        (60, "code", "a"),  # in no checkpoint yet
+    ]:
+        assignment = msgspec.structs.replace(WORD, offset=offset, reason=reason, codebook_version=version)
+        found.add(key, assignment, b"%d" % offset)
+    assert {version: (last.offset, len(last.raws)) for version, last in found.last[key].items()} == {
+        "a": (9, 2),
+        "b": (9, 1),
+    }
+    assert found.ended == {key: 9}
+    assert found.ahead == {(key, 60): [b"60"]}
 
 
 def test_what_retention_cut_is_not_judged() -> None:
@@ -89,9 +103,10 @@ def test_somebody_who_tagged_an_offset_is_always_among_those_in_force(
             if at == start or data.draw(st.booleans()):
                 words.append((version, at, "swap" if at == start else "code"))
         offset = start + length
-    found = Assigned()
+    found = Assigned(end=1_000)
     for version, at, reason in words:
-        found.add(msgspec.structs.replace(WORD, codebook_version=version, offset=at, reason=reason))
+        assignment = msgspec.structs.replace(WORD, codebook_version=version, offset=at, reason=reason)
+        found.add(b"acme|b", assignment, b"")
     found.seal(is_cut=False)
     taggers: dict[int, set[str]] = {}
     for at, version in tagged:
