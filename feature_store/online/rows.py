@@ -260,7 +260,7 @@ class OnlineRows:
     def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
         """All that the store keeps of a partition, raw (see online.stored); for verification.
 
-        wanted: of which buyers to read the rows. They are read as they are asked for: do it inside `answers()`.
+        wanted: of which buyers to read the rows. They are read as they are asked for: inside `answers()`.
         """
         with _store_errors():
             return read_stored(self._redis, self._key(partition, ""), wanted)

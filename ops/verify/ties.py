@@ -1,9 +1,9 @@
 """When an answer that differs is none the worse: two codes, types or bands that are equally near.
 
 Runtimes sum float32 in different orders: another batch size, another instruction set, a GPU. Sums differ
-by about 1e-6 of their size. Where the nearest and the second nearest code are that close, either is right. The
-worker's own figures must say the same: an assignment is a tie only if its distance and confidence are those
-computed here, within these tolerances.
+by about 1e-6 of their size. Where the nearest and the second nearest code are that close, either is right.
+The worker's own figures must say the same: an assignment is a tie only if its distance and confidence are
+those computed here, within these tolerances.
 """
 
 from __future__ import annotations
