@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +89,9 @@ def spread(encoding: Encoding, at: Sequence[int], n: int) -> Encoding:
         np.full(n, NOTHING, np.int64),
         np.full(n, np.nan, np.float32),
     )
-    column: NDArray[Any]
-    for column, some in zip(whole, encoding, strict=True):
-        column[at] = some
+    whole.code[at], whole.type[at] = encoding.code, encoding.type
+    whole.distance[at], whole.margin[at] = encoding.distance, encoding.margin
+    whole.confidence[at] = encoding.confidence
     return whole
 
 
