@@ -1,8 +1,8 @@
 """`make audit`: what each environment is made of, and which of it has known vulnerabilities.
 
-For each file of pins it writes a bill of materials (CycloneDX, by cyclonedx-py). Advisories are OSV's. pip-audit
-asks its service; where there is no network, `--database` names an export of it, a zip with a JSON record per
-advisory. An export is as old as its newest record, which is printed.
+For each file of pins it writes a bill of materials (CycloneDX, by cyclonedx-py). Advisories are OSV's.
+pip-audit asks its service; where there is no network, `--database` names an export of it, a zip with a JSON
+record per advisory. An export is as old as its newest record, which is printed.
 
 Exits 0 without a finding, 1 with one, 2 where nothing could be found out.
 """
