@@ -57,7 +57,7 @@ class Cost(NamedTuple):
 def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
     """Go through generated traffic once, as a worker does."""
     config = TrafficConfig(buyers=100_000, stores=stores)
-    cache, products = BuyerCache(1 << 29), ProductTable()
+    cache, products = BuyerCache(1 << 29, slack=5_000), ProductTable()
     nothing = cast(OnlineRows, _NothingStored())  # of the store only what counting asks for
     counts = WindowCounts(WindowSettings(), ALLOWED_LATENESS_MS, nothing, "bench")
     tagged = Tagged("bench", all_of_them=True)
