@@ -12,9 +12,9 @@ from feature_store.errors import FatalProducerError, SimpersonaError
 from feature_store.online.rows import OnlineRows
 from streams.errors import ConsumerError
 from tests.simulation.oracle import differences
+from tests.simulation.outside import Process
 from tests.simulation.steps import Step
 from tests.simulation.store import Client
-from tests.simulation.outside import Process
 from tests.simulation.worker import SETTINGS, Outside, SimEncoder, SimErasures, Worker
 
 _LIVES_AGAIN: Final = (ConsumerError, FatalProducerError)
@@ -141,10 +141,15 @@ class World:
         if worker in self.workers:
             self.workers[worker].process.flush_fails = how
 
+    def _encoder_gone(self, worker: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.encoder_gone = True
+
     def _swap(self, version: int) -> None:
         self.versions.append(version)
         for worker in self.workers.values():
-            worker.loop.submit(lambda it, v=version: it.swap(SimEncoder(v)))  # type: ignore[misc]
+            encoder = SimEncoder(version, worker.process)
+            worker.loop.submit(lambda it, encoder=encoder: it.swap(encoder))  # type: ignore[misc]
 
     def _erase(self, buyer: int) -> None:
         key, at = record_key("acme", _buyer(buyer)), self.outside.clock.wall_ms
@@ -229,7 +234,7 @@ class World:
 
     def _unrest(self) -> str:
         numbers = list(range(self.outside.partitions))
-        for number, (progress, tagged) in self._rows().owned_of(numbers).items():
+        for number, (progress, tagged, _) in self._rows().owned_of(numbers).items():
             end = self.outside.clicks.ends[number]
             if end and not any(at < end for at in self.outside.clicks.records[number]):
                 continue

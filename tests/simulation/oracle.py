@@ -37,7 +37,14 @@ def differences(outside: Outside, versions: Sequence[int]) -> str | None:
     erasures.refresh()
     encoders = [SimEncoder(version) for version in versions]
     verifier = Verifier(
-        {}, SETTINGS.topic, SETTINGS.assignments_topic, rows, erasures, encoders, None, SETTINGS.allowed_lateness_ms
+        {},
+        SETTINGS.topic,
+        SETTINGS.assignments_topic,
+        rows,
+        erasures,
+        encoders,
+        None,
+        SETTINGS.allowed_lateness_ms,
     )
     report = VerifyReport()
     verifier._verify(_Reader(outside.logs), outside.partitions, report)  # type: ignore[arg-type]

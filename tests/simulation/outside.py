@@ -1,8 +1,8 @@
 """The outside of a simulated worker: every call that leaves the process stops here first.
 
-A worker runs in a greenlet. Before each call to the consumer, the store or the producer it hands control back to the
-history, which decides who runs next, what fails, and who is killed. So two workers interleave at every point at which
-two processes can, in one thread and the same way each time.
+A worker runs in a greenlet. Before each call to the consumer, the store or the producer it hands control back
+to the history, which decides who runs next, what fails, and who is killed. So two workers interleave at every
+point at which two processes can, in one thread and the same way each time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 
 class KilledError(BaseException):
-    """The process is no more: raised out of every outside call of a dead worker, so that nothing cleans up."""
+    """The process is no more: out of every outside call of a dead worker, so that nothing cleans up."""
 
 
 @dataclass
@@ -50,6 +50,8 @@ class Process:
     body: Callable[[Process], None]
     alive: bool = True
     frozen: bool = False
+    encoder_gone: bool = False
+    """The encoder does not answer the next time."""
     ended_with: BaseException | None = None
     calls: int = 0
     answer_lost: bool = False

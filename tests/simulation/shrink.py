@@ -8,7 +8,7 @@ from tests.simulation.steps import Step
 
 
 def shrink(steps: Sequence[Step], fails: Callable[[Sequence[Step]], bool]) -> list[Step]:
-    """Take out runs of steps, long ones first, as long as what is left fails (Zeller's ddmin), then make numbers small."""
+    """Take out runs of steps, long ones first, as long as what is left fails (Zeller's ddmin)."""
     left = list(steps)
     size = max(1, len(left) // 2)
     while True:

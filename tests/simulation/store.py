@@ -1,4 +1,4 @@
-"""The online store in memory: the Redis commands that the rows use, with WATCH, and the fence's script in Python.
+"""The online store in memory: the Redis commands that the rows use, WATCH, and the fence's script in Python.
 
 tests/simulation/test_store.py holds it against a real Valkey, command by command.
 """
@@ -104,7 +104,12 @@ class Server:
         return len(gone)
 
     def _zrangebyscore(
-        self, key: Key, low: str | float, high: str | float, start: int | None = None, num: int | None = None,
+        self,
+        key: Key,
+        low: str | float,
+        high: str | float,
+        start: int | None = None,
+        num: int | None = None,
         withscores: bool = False,
     ) -> list[Any]:
         bound = str(high)
@@ -150,15 +155,16 @@ class Server:
         if sha not in self.scripts:
             raise NoScriptError("NOSCRIPT No matching script.")
         assert sha == persona_rows._SHA, "a script that the simulation does not know"
-        keys, (fence, same, *rows) = keys_and_args[:count], keys_and_args[count:]
-        if (self._get(keys[0]) or b"") != fence:
+        keys, (fence, writes, same, *rows) = keys_and_args[:count], keys_and_args[count:]
+        if (self._get(keys[0]) or b"") != fence or (self._get(keys[1]) or b"0") != _bytes(writes):
             return 0
-        for key, new in zip(keys[1:], rows, strict=True):
+        for key, new in zip(keys[2:], rows, strict=True):
             old = self._get(key)
             newer = old is not None and old[:20] > new[:20]
             if not (newer and old is not None and same in old[20:]):
                 self._set(key, new)
-        return 1
+        self._set(keys[1], int(writes) + 1)
+        return int(writes) + 1
 
 
 def _glob(match: bytes) -> bytes:

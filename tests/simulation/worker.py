@@ -16,6 +16,7 @@ from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder, Encoding
+from inference.errors import EncoderUnavailableError
 from streams.live.loop import ConsumerLoop
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics
@@ -41,17 +42,20 @@ _WINDOWS: Final = WindowSettings()
 
 
 class SimEncoder:
-    """A codebook without a model: code, type and confidence of a state are integer functions of its scalars."""
+    """A codebook without a model: code, type and confidence are integer functions of a state's scalars."""
 
     types = ("looker", "comparer", "buyer")
 
-    def __init__(self, version: int) -> None:
-        self.version = version
+    def __init__(self, version: int, process: Process | None = None) -> None:
+        self._process = process
         self.codebook_version = f"v{version}"
         self._weights = np.arange(1, len(SCALARS) + 1, dtype=np.int64) ** 2 + version
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
         """See Encoder."""
+        if self._process is not None and self._process.encoder_gone:
+            self._process.encoder_gone = False
+            raise EncoderUnavailableError("the encoder does not answer")
         whole = np.floor(np.abs(vectors[:, : len(SCALARS)])).astype(np.int64)
         code = (whole @ self._weights // 3) % 5
         kind = code % len(self.types)
@@ -78,7 +82,8 @@ class SimErasures(ErasureLog):
         self._process.outside()
         for number, end in enumerate(self._log.ends):
             for record in self._log.range(number, self._at[number], end):
-                assert record.key_ is not None and record.value_ is not None
+                assert record.key_ is not None
+                assert record.value_ is not None
                 self.add(record.key_, decode_erasure(record.value_))
             self._at[number] = end
 
@@ -95,7 +100,12 @@ class Outside:
     group: Group = field(init=False)
 
     def __post_init__(self) -> None:
-        names = (SETTINGS.topic, SETTINGS.assignments_topic, SETTINGS.dead_letters_topic, SETTINGS.erasures_topic)
+        names = (
+            SETTINGS.topic,
+            SETTINGS.assignments_topic,
+            SETTINGS.dead_letters_topic,
+            SETTINGS.erasures_topic,
+        )
         self.logs = {name: Log(name, self.partitions) for name in names}
         self.group = Group(self.clock, self.partitions)
 
@@ -123,13 +133,21 @@ class Worker:
 
         output = Output({}, SETTINGS.flush_timeout_s, make_producer)
         erasures = SimErasures(process, outside.logs[SETTINGS.erasures_topic])
-        encoder: Encoder = SimEncoder(version)
+        encoder: Encoder = SimEncoder(version, process)
         self.tagger = Tagger(
             SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, _WINDOWS, clock
         )
         self.tagger.cache.capacity = outside.cache_buyers
         self.loop = ConsumerLoop(
-            SETTINGS, self.consumer, ends, rows, output, self.tagger, erasures, METRICS, clock  # type: ignore[arg-type]
+            SETTINGS,
+            self.consumer,
+            ends,
+            rows,
+            output,
+            self.tagger,
+            erasures,
+            METRICS,
+            clock,  # type: ignore[arg-type]
         )
 
     def _run(self, _process: Process) -> None:

@@ -22,7 +22,7 @@ def filled(cache: BuyerCache, count: int, *, dirty: bool, partition: int = 0, na
 
 
 def test_eviction_takes_the_oldest_clean_buyers_only() -> None:
-    cache = BuyerCache(100 * (BYTES_PER_STATE + 300, slack=5_000))
+    cache = BuyerCache(100 * (BYTES_PER_STATE + 300), slack=5_000)
     filled(cache, 60, dirty=True)
     filled(cache, 60, dirty=False, name="clean")
     assert cache.evict() == 45  # down to three quarters of the bound
@@ -33,7 +33,7 @@ def test_eviction_takes_the_oldest_clean_buyers_only() -> None:
 
 
 def test_nothing_is_evicted_while_everything_is_dirty() -> None:
-    cache = BuyerCache(10 * (BYTES_PER_STATE + 300, slack=5_000))
+    cache = BuyerCache(10 * (BYTES_PER_STATE + 300), slack=5_000)
     filled(cache, 30, dirty=True)
     assert cache.evict() == 0
     assert len(cache.table) == 30
