@@ -19,6 +19,7 @@ wrote last (docs/adr/0004). <key> is the Kafka key, `store|buyer`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +29,7 @@ from redis.exceptions import RedisError, WatchError
 from feature_store.errors import EmptyStoreError, FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online import persona_rows
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.stored import StoredPartition, Wanted, escape, read_stored
 
 _SCAN_COUNT: Final = 2_000
 
@@ -113,6 +115,12 @@ class OnlineRows:
         if known is None:
             raise EmptyStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
         return int(known)
+
+    def stored_partition_count(self) -> bytes | None:
+        """The recorded partition count, raw; None where no worker has run yet."""
+        with _store_errors():
+            raw: bytes | None = _answer(self._redis.get(f"simpersona:{self.topic}:partitions"))
+            return raw
 
     def progress(self, partition: int) -> Progress | None:
         """How far a partition is folded; None where nothing was."""
@@ -266,6 +274,25 @@ class OnlineRows:
         """Every (key, state row) of a partition; a scan, for verification and background work."""
         return self._all(partition, "state:")
 
+    @staticmethod
+    def answers() -> AbstractContextManager[None]:
+        """A place for reading what `stored` returned: errors of the store become OnlineStoreError."""
+        return _store_errors()
+
+    def stored_progress(self, partition: int) -> bytes | None:
+        """A partition's progress row, raw: also one that cannot be read."""
+        with _store_errors():
+            raw: bytes | None = _answer(self._redis.get(self._key(partition, "progress")))
+            return raw
+
+    def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
+        """All that the store keeps of a partition, raw (see online.stored); for verification.
+
+        wanted: of which buyers to read the rows. They are read as they are asked for: inside `answers()`.
+        """
+        with _store_errors():
+            return read_stored(self._redis, self._key(partition, ""), wanted)
+
     def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""
         return ((key, row[persona_rows.OFFSET_DIGITS :]) for key, row in self._all(partition, "persona:"))
@@ -281,7 +308,7 @@ class OnlineRows:
     def _scan(self, partition: int, kind: str, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
         prefix = self._key(partition, kind)
         with _store_errors():
-            cursor, keys = _answer(self._redis.scan(cursor, match=_escape(prefix) + b"*", count=_SCAN_COUNT))
+            cursor, keys = _answer(self._redis.scan(cursor, match=escape(prefix) + b"*", count=_SCAN_COUNT))
             rows = _answer(self._redis.mget(keys)) if keys else []
         found = zip(keys, rows, strict=True)
         return cursor, [(key[len(prefix) :], row) for key, row in found if row is not None]
@@ -304,16 +331,10 @@ def _answer(reply: Any) -> Any:
     return reply  # redis-py types every reply as "now or awaitable"; here it is always now
 
 
-def _escape(prefix: bytes) -> bytes:
-    return prefix.replace(b"[", b"\\[").replace(b"*", b"\\*").replace(b"?", b"\\?")
-
-
-class _store_errors:  # noqa: N801  (reads as a statement: with _store_errors(): ...)
+@contextmanager
+def _store_errors() -> Iterator[None]:
     """Turn the client library's errors into OnlineStoreError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RedisError):
-            raise OnlineStoreError(f"the online store did not answer: {error}") from error
+    try:
+        yield
+    except RedisError as error:
+        raise OnlineStoreError(f"the online store did not answer: {error}") from error

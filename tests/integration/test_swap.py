@@ -18,7 +18,7 @@ from inference.encoders.triton_live import put_live
 from inference.encoders.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 from streams.control import Erase, Shadow, Swap, encode_command
 from tests.inference.made_bundles import make_bundle
 from tests.rig import PARTITIONS, SESSION_TIMEOUT_MS, Rig, Worker
