@@ -63,7 +63,9 @@ def commands_page() -> str:
     """Every command and option, as --help says it."""
     lines = [
         _MADE,
-        "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr.\n",
+        "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr. SIGINT (Ctrl-C), SIGTERM\n"
+        "and SIGHUP end a command at any moment, with 128 + the signal's number; commands that serve end well on the\n"
+        "first two, with 0. An ignored SIGHUP (`nohup`) stays ignored.\n",
     ]
     for path, command in _commands(simpersona, ("simpersona",)):
         shown = copy.copy(command)

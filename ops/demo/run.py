@@ -31,7 +31,7 @@ from ops.errors import DemoError
 from ops.interrupts import interrupts
 from ops.stack.local import LocalStack, StackInfo
 from ops.stack.processes import Say
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
 
 _FRAME_S: Final = 0.25
