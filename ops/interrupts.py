@@ -86,7 +86,7 @@ def interrupts() -> Iterator[Interrupts]:
     hear it later on, when they have a handler of their own. An ignored SIGHUP stays ignored, as `nohup` asks.
     """
     taken = Interrupts()
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     try:
         for number in _SIGNALS:
             handler = signal.getsignal(number)
