@@ -111,9 +111,10 @@ class Erasures:
         """Erasures whose record a tombstone of an older one came after: compaction would lose them."""
 
     def void_before(self, key: bytes) -> int:
-        """Offsets of the key below this one are void; 0 where nothing was erased."""
+        """Offsets of the key below this one are void; -1 where nothing was erased: history from before the
+        topic has offset -1 and stays."""
         erasure = self.by_key.get(key)
-        return 0 if erasure is None else erasure.before_offset
+        return -1 if erasure is None else erasure.before_offset
 
     def take(self, messages: Sequence[Any]) -> dict[bytes, Erasure]:
         """Take records of the topic in; returns the erasures that void more than was known."""

@@ -60,6 +60,6 @@ class Buyers:
         self.cache.fill(slots, [row for _, row in rows])
         meta = self.cache.meta
         for slot in slots:
-            erasure = self._erasures.of(int(meta.partition[slot])).get(self.cache.keys[slot])
-            if erasure is not None and meta.since_offset[slot] < erasure.before_offset:
+            void_before = self._erasures.void_before(int(meta.partition[slot]), self.cache.keys[slot])
+            if meta.since_offset[slot] < void_before:
                 self.cache.reset(slot)

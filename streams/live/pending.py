@@ -35,9 +35,9 @@ class PendingErasures:
         return self._of.get(partition, _NOBODY)
 
     def void_before(self, partition: int, key: bytes) -> int:
-        """Offsets of the key below this one are void; 0 where no erasure of it is pending."""
+        """Offsets of the key below this one are void; -1 where no erasure of it is pending."""
         erasure = self.of(partition).get(key)
-        return 0 if erasure is None else erasure.before_offset
+        return -1 if erasure is None else erasure.before_offset
 
     def refresh(self) -> None:
         """Know every erasure on the topic that the store has not passed.

@@ -13,6 +13,7 @@ import pytest
 from feature_store.contract.erasure import Erasure, ErasureRequest, decode_erasure, encode_erasure
 from feature_store.contract.partitions import partition_of
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.rows import Owned
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
@@ -81,7 +82,8 @@ class Worker:
 
 
 def partition(number: int, next_offset: int = 0) -> Partition:
-    return Partition.at(number, Progress(next_offset, 1), None, Tagged("v1", all_of_them=False))
+    owned = Owned(Progress(next_offset, 1), None, 0)
+    return Partition.at(number, owned, Tagged("v1", all_of_them=False))
 
 
 def test_what_came_before_the_request_is_left_out_and_what_comes_after_is_a_new_life() -> None:
