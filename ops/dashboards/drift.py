@@ -35,7 +35,6 @@ _POINTS: Final = 70
 """Windows of history. SlidingWindows holds six hours, 72 windows by default, and a span takes in three."""
 _STORES: Final = 100
 _FRESH_S: Final = 2.0
-_SHARES: Final = ("late", "duplicates", "refused", "old", "unknown")
 
 
 class FeatureShift(BaseModel):
@@ -58,13 +57,14 @@ class DriftPoint(BaseModel):
 
 
 class RaisedAlert(BaseModel):
-    """An alert of the drift watch. about: a feature, or a kind of bad data."""
+    """An alert of the drift watch. about: a feature, or a signal."""
 
     store: str = Field(description="`*`: all stores together, told to operators.")
     about: str
     kind: str
     since: int = Field(description="ms since the epoch, UTC, event time")
     retrain_requested: bool
+    sentence: str | None = Field(description="A signal in words; null for a feature.")
 
 
 class Found(BaseModel):
@@ -72,7 +72,7 @@ class Found(BaseModel):
 
     shares: dict[str, float] = Field(
         default={},
-        description="Of what arrived in the span: late, duplicates, refused, old; unknown: of payload items.",
+        description="Of what arrived in the span, by signal: " + ", ".join(DriftSettings.signals()) + ".",
     )
     features: list[FeatureShift] = Field(default=[], description="The largest shift first.")
     history: list[DriftPoint] = Field(default=[], description="The oldest first.")
@@ -118,10 +118,10 @@ class History:
                 return Found()
             points = self._points(store, newest)
             counts = self._windows.of_store(newest, _SPAN_MS, store)
-            told = health(counts, self._reference.of(store))
+            told = health(counts, self._reference.of(store), self._settings.signals())
             features = [self._told(shift) for shift in self._shifts(store, counts)]
             return Found(
-                shares={name: round(getattr(told, name), 4) for name in _SHARES},
+                shares={name: round(share.value, 4) for name, share in told.shares.items()},
                 features=sorted(features, key=lambda one: -one.psi),
                 history=points,
             )
@@ -228,18 +228,22 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
             psi_threshold=settings.psi,
             least_votes=settings.least_votes,
             watched_until=None if book.evaluated is None else (book.evaluated + 1) * windows.length_ms,
-            alerts=[_raised(alert, windows.length_ms) for alert in book.active if alert.store in seen],
+            alerts=[
+                _raised(alert, windows.length_ms, settings) for alert in book.active if alert.store in seen
+            ],
             found=Found() if history is None else await asyncio.to_thread(history.of, store),
         )
 
     return router
 
 
-def _raised(alert: Alert, length_ms: int) -> RaisedAlert:
+def _raised(alert: Alert, length_ms: int, settings: DriftSettings) -> RaisedAlert:
+    signal = settings.signals().get(alert.name)
     return RaisedAlert(
         store=alert.store,
         about=alert.name,
         kind=alert.kind,
         since=(alert.since or 0) * length_ms,
         retrain_requested=alert.asked,
+        sentence=None if signal is None else signal.sentence,
     )
