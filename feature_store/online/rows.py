@@ -64,6 +64,13 @@ class OnlineRows:
         self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
         self.topic = topic
 
+    @classmethod
+    def over(cls, client: redis.Redis, topic: str) -> OnlineRows:
+        """The store behind a client that is open already."""
+        rows = cls.__new__(cls)
+        rows._redis, rows.topic = client, topic
+        return rows
+
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()

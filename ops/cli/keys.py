@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from inference.api.access.keys import KeyRecord, KeyStore
+from feature_store.contract.events import STORE_PATTERN
+from feature_store.online.reads import open_store
+from feature_store.settings import HomeSettings
+from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
+from inference.api.settings import ApiSettings
+from inference.errors import ApiKeyError
+from ops.cli.options import json_option
+from streams.settings import WorkerSettings
 
 T = TypeVar("T")
 _USUAL = ("events:write", "personas:read", "stream:read")
 _SCOPES = (*_USUAL, "buyers:erase", "operation:read")
-_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 
 
 @click.group()
@@ -41,24 +48,17 @@ def keys() -> None:
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")
 @click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
 @click.option("--note", default="", help="What it is for.")
-@_json
+@json_option
 def create(
     store: str, scopes: tuple[str, ...], rate: float | None, burst: float | None, note: str, as_json: bool
 ) -> None:
     """Make a key and print it; it is shown once and kept nowhere."""
-    import re
-
-    from feature_store.contract.events import STORE_PATTERN
-    from inference.api.access.keys import ALL_STORES, Scope
-    from inference.api.settings import ApiSettings
-    from ops.keys import create_key
-
     if store != ALL_STORES and not re.match(STORE_PATTERN, store):
         raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
     settings = ApiSettings()
     wanted = [Scope(scope) for scope in scopes or _USUAL]
     token, record = _with_keys(
-        lambda kept, home: create_key(
+        lambda kept, home: _create_key(
             kept,
             home,
             store,
@@ -78,7 +78,7 @@ def create(
 
 
 @keys.command("list")
-@_json
+@json_option
 def list_(as_json: bool) -> None:
     """Print every key that was ever made, without its secret."""
     records = _with_keys(lambda kept, _home: kept.all())
@@ -92,21 +92,60 @@ def list_(as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@_json
+@json_option
 def revoke(key_id: str, as_json: bool) -> None:
     """End a key; it holds nowhere from the next request on."""
-    from ops.keys import revoke_key
-
-    record = _with_keys(lambda kept, home: revoke_key(kept, home, key_id))
+    record = _with_keys(lambda kept, home: _revoke_key(kept, home, key_id))
     click.echo(json.dumps(_row(record)) if as_json else f"key {record.id} of {record.store} is revoked")
 
 
-def _with_keys(use: Callable[[KeyStore, Path], Awaitable[T]]) -> T:
-    from feature_store.online.reads import open_store
-    from feature_store.settings import HomeSettings
-    from inference.api.access.keys import KeyStore
-    from streams.settings import WorkerSettings
+async def _create_key(
+    keys: KeyStore,
+    home: Path,
+    store: str,
+    scopes: Sequence[Scope],
+    *,
+    rate: float,
+    burst: float,
+    note: str,
+) -> NewKey:
+    """Make a key; one that the audit log in `home` cannot name does not come into use.
 
+    Raises:
+        ApiKeyError: the audit log cannot be written; the key is revoked again.
+        OnlineStoreError: the store does not answer.
+    """
+    new = await keys.create(store, scopes, rate=rate, burst=burst, note=note)
+    try:
+        await _audit(home, "create_key", new.record)
+    except OSError as error:
+        await keys.revoke(new.record.id)
+        raise ApiKeyError(f"the audit log cannot be written, so no key was made: {error}") from error
+    return new
+
+
+async def _revoke_key(keys: KeyStore, home: Path, key_id: str) -> KeyRecord:
+    """Revoke a key. It is revoked first: a full disk must not keep a stolen key alive.
+
+    Raises:
+        ApiKeyError: there is no such key, or it is revoked and the audit log does not say so.
+        OnlineStoreError: the store does not answer.
+    """
+    record = await keys.revoke(key_id)
+    try:
+        await _audit(home, "revoke_key", record)
+    except OSError as error:
+        raise ApiKeyError(f"key {key_id} is revoked, but the audit log cannot be written: {error}") from error
+    return record
+
+
+async def _audit(home: Path, action: str, record: KeyRecord) -> None:
+    now = time.time_ns() // 1_000_000
+    line = AuditLine(at=now, action=action, store=record.store, key=record.id, scopes=tuple(record.scopes))
+    await asyncio.to_thread(write_audit, home, line)
+
+
+def _with_keys(use: Callable[[KeyStore, Path], Awaitable[T]]) -> T:
     async def run() -> T:
         store = open_store(WorkerSettings().store_url)
         try:

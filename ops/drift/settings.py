@@ -5,13 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from ops.drift.signals import SignalSettings
+from feature_store.settings import Settings
+from ops.drift.signals import Signals
 
 
-class DriftSettings(SignalSettings):
+class DriftSettings(Signals, Settings):
     """When live traffic counts as different from the reference, and when that is an alert."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DRIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DRIFT_")
 
     psi: float = Field(
         0.2,

@@ -1,7 +1,7 @@
 """The signals: shares of bad data that are watched. This table is the only place that names them.
 
 Look, alerts, report, metrics, the API, the page and docs/drift.md are made from it. A field of
-`SignalSettings` is a signal: its name is the signal's, its value the share that is an alert
+`Signals` is a signal: its name is the signal's, its value the share that is an alert
 (SIMPERSONA_DRIFT_<NAME>), and its `Signal` says how the share is read from counts and what to tell people.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple
 
-from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel, Field
 
 from inference.counts.profile import AGE_EDGES_MS, FEATURE, TALLY, Counts
 
@@ -65,8 +64,8 @@ def _unknown(counts: Counts) -> Share:
     return Share(unknown, unknown + known)
 
 
-class SignalSettings(BaseSettings):
-    """One field for each signal: the share that is an alert."""
+class Signals(BaseModel):
+    """One field for each signal: the share that is an alert. Part of the settings of drift."""
 
     late: Annotated[
         float,

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from feature_store.log.erasures import ErasureLog
-from feature_store.log.topics import end_offsets
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.rows import Checkpoint, OnlineRows
 from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
 
+EndOffsets = Callable[[Sequence[int]], dict[int, int]]
+"""Partitions of the clickstream -> where each ends now, its next offset. Raises TopicError."""
+
 
 class Takeover:
     """Makes the partitions that the group assigns those of this worker. Of the loop's thread."""
 
     def __init__(
-        self, topic: str, kafka: Mapping[str, Any], rows: OnlineRows, tagger: Tagger, erasures: ErasureLog
+        self, topic: str, ends: EndOffsets, rows: OnlineRows, tagger: Tagger, erasures: ErasureLog
     ) -> None:
-        self._topic, self._kafka, self._rows = topic, kafka, rows
+        self._topic, self._ends, self._rows = topic, ends, rows
         self._tagger, self._erasures = tagger, erasures
 
     def begin(self, numbers: list[int]) -> Iterator[Partition]:
@@ -55,7 +56,7 @@ class Takeover:
             partition.written, partition.tagged = change.progress, partition.tag_as
 
     def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:
-        for number, end in end_offsets(self._kafka, self._topic, list(folded_to)).items():
+        for number, end in self._ends(list(folded_to)).items():
             folded = folded_to[number]
             if folded is not None and folded.next_offset > end:
                 raise ConsumerError(

@@ -19,6 +19,7 @@ from feature_store.sources.adapters.common import (
     adapt_items,
     build_event,
     currency,
+    event_type,
     get,
     identifier,
     items_of,
@@ -28,7 +29,6 @@ from feature_store.sources.adapters.common import (
     refuse_bot,
     text,
     time_ms,
-    unmapped,
 )
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
@@ -43,6 +43,21 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "payment_info_submitted": "add_payment_info",
     "checkout_completed": "purchase",
 }
+OTHER_EVENTS: Final = frozenset(
+    {
+        "alert_displayed",
+        "checkout_address_info_submitted",
+        "checkout_contact_info_submitted",
+        "checkout_shipping_info_submitted",
+        "clicked",
+        "form_submitted",
+        "input_blurred",
+        "input_changed",
+        "input_focused",
+        "ui_extension_errored",
+    }
+)
+"""Standard events that mean nothing here."""
 
 
 def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
@@ -51,10 +66,7 @@ def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
 
 
 def _adapt_one(payload: Json, store: str, hasher: Identity) -> Event:
-    name = get(payload, "name")
-    kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise unmapped()
+    kind = event_type(get(payload, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "context", "navigator", "userAgent"))
     data = get(payload, "data")
     fields: Fields = {

@@ -11,6 +11,7 @@ from feature_store.contract.erasure import Erasure, decode_erasure
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import FencedError
 from feature_store.online.encoding import Progress, Tagged
+from streams.live.clock import SystemClock
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
 
@@ -36,7 +37,7 @@ class Log:
         output.flush.side_effect = lambda: self.steps.append("acknowledged")
         tagger.cache.remove.side_effect = lambda keys: self.steps.append("forget")
         log: Any = self
-        return Eraser("erasures", output, tagger, log)
+        return Eraser("erasures", output, tagger, log, SystemClock())
 
     def checkpoint(self) -> None:
         self.steps.append("checkpoint")
