@@ -20,11 +20,13 @@ from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
+from ops.drift.signals import Signals
 from ops.personas import personas_page
 from ops.settings import SETTINGS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+_SIGNALS, _SIGNALS_END = "<!-- signals: made by `make docs` -->", "<!-- signals: end -->"
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
@@ -94,6 +96,19 @@ def personas() -> str:
     return _MADE + personas_page(load_bundle(starter_bundle_path()))
 
 
+def drift_page() -> str:
+    """docs/drift.md with the table of signals made anew; the rest of it is written by hand."""
+    text = (DOCS / "drift.md").read_text()
+    before, _, rest = text.partition(_SIGNALS)
+    _, _, after = rest.partition(_SIGNALS_END)
+    lines = ["\n| signal | alert says | an alert from | what to do |\n|---|---|---|---|\n"]
+    for name, signal in Signals.signals().items():
+        field = Signals.model_fields[name]
+        limit = f"{field.default:.0%} (`SIMPERSONA_DRIFT_{name.upper()}`)"
+        lines.append(f"| `{name}` | {signal.sentence} | {limit} | {signal.advice} |\n")
+    return f"{before}{_SIGNALS}{''.join(lines)}{_SIGNALS_END}{after}"
+
+
 def openapi() -> str:
     """The persona API's OpenAPI document, as it serves it."""
     from inference.api.app import create_app
@@ -110,6 +125,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "openapi.json": openapi,
     "asyncapi.yaml": asyncapi_yaml,
     "personas.md": personas,
+    "drift.md": drift_page,
 }
 
 

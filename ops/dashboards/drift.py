@@ -28,6 +28,7 @@ from ops.drift.alerts import ALL_STORES as EVERY_STORE
 from ops.drift.alerts import BOOK, Alert, AlertBook
 from ops.drift.measures import Shift, compare, health
 from ops.drift.settings import DriftSettings
+from ops.drift.signals import Signals
 from ops.drift.windows import SlidingWindows
 
 _SPAN_MS: Final = SPANS_MS[0]
@@ -203,9 +204,7 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         state: State = app.state.api
         served = state.installation
-        with closing(
-            IntakeCounts(served.store_url, served.topic, windows.length_ms, windows.keep_s)
-        ) as intake:
+        with closing(IntakeCounts(served.store_url, served.topic, windows.length_ms)) as intake:
             app.state.drift = Histories(state.windows, intake, windows.length_ms, settings)
             yield
 
@@ -228,22 +227,19 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
             psi_threshold=settings.psi,
             least_votes=settings.least_votes,
             watched_until=None if book.evaluated is None else (book.evaluated + 1) * windows.length_ms,
-            alerts=[
-                _raised(alert, windows.length_ms, settings) for alert in book.active if alert.store in seen
-            ],
+            alerts=[_raised(alert, windows.length_ms) for alert in book.active if alert.store in seen],
             found=Found() if history is None else await asyncio.to_thread(history.of, store),
         )
 
     return router
 
 
-def _raised(alert: Alert, length_ms: int, settings: DriftSettings) -> RaisedAlert:
-    signal = settings.signals().get(alert.name)
+def _raised(alert: Alert, length_ms: int) -> RaisedAlert:
     return RaisedAlert(
         store=alert.store,
         about=alert.name,
         kind=alert.kind,
         since=(alert.since or 0) * length_ms,
         retrain_requested=alert.asked,
-        sentence=None if signal is None else signal.sentence,
+        sentence=Signals.sentence(alert.name),
     )

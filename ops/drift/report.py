@@ -11,6 +11,7 @@ from inference.bundles.reference import SPANS_MS
 from ops.drift.alerts import ALL_STORES, AlertBook
 from ops.drift.look import SPAN_NAMES, Look
 from ops.drift.measures import Health, Shift
+from ops.drift.signals import Signals
 
 
 def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | None) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | No
                 "kind": alert.kind,
                 "since": _time(alert.since or 0, length_ms),
                 "retrain_requested": alert.asked,
+                "sentence": Signals.sentence(alert.name),
                 "figures": alert.figures,
             }
             for alert in book.active

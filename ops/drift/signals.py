@@ -130,6 +130,12 @@ class Signals(BaseModel):
             if isinstance(signal, Signal)
         }
 
+    @classmethod
+    def sentence(cls, name: str) -> str | None:
+        """What an alert about a signal says; None where the name is a feature's."""
+        signal = cls.signals().get(name)
+        return None if signal is None else signal.sentence
+
     def limit(self, name: str) -> float:
         """The share of a signal that is an alert."""
         limit: float = getattr(self, name)
