@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ import click
 
 from feature_store.contract.events import json_schema
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.sources.formats import CONTRACT, formats
 from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.asyncapi import asyncapi_yaml
@@ -26,7 +27,6 @@ from ops.settings import SETTINGS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
-_SIGNALS, _SIGNALS_END = "<!-- signals: made by `make docs` -->", "<!-- signals: end -->"
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
@@ -97,16 +97,34 @@ def personas() -> str:
 
 
 def drift_page() -> str:
-    """docs/drift.md with the table of signals made anew; the rest of it is written by hand."""
-    text = (DOCS / "drift.md").read_text()
-    before, _, rest = text.partition(_SIGNALS)
-    _, _, after = rest.partition(_SIGNALS_END)
-    lines = ["\n| signal | alert says | an alert from | what to do |\n|---|---|---|---|\n"]
+    """docs/drift.md with the table of signals."""
+    lines = ["| signal | alert says | an alert from | what to do |\n|---|---|---|---|\n"]
     for name, signal in Signals.signals().items():
-        field = Signals.model_fields[name]
-        limit = f"{field.default:.0%} (`SIMPERSONA_DRIFT_{name.upper()}`)"
+        limit = f"{Signals.model_fields[name].default:.0%} (`SIMPERSONA_DRIFT_{name.upper()}`)"
         lines.append(f"| `{name}` | {signal.sentence} | {limit} | {signal.advice} |\n")
-    return f"{before}{_SIGNALS}{''.join(lines)}{_SIGNALS_END}{after}"
+    return _with_table("drift.md", "signals", lines)
+
+
+def adapters_page() -> str:
+    """docs/adapters.md with the table of formats."""
+    lines = ["| format | what | lines of JSON | parquet | over HTTP |\n|---|---|---|---|---|\n"]
+    for name, found in formats().items():
+        rows = "recognised" if found.columns else _yes(found.rows)
+        over_http = _yes(found.payload is not None or name == CONTRACT)
+        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} |\n")
+    return _with_table("adapters.md", "formats", lines)
+
+
+def _yes(it: bool) -> str:
+    return "yes" if it else ""
+
+
+def _with_table(page: str, name: str, lines: Sequence[str]) -> str:
+    """A page that is written by hand, with its one generated table made anew."""
+    text = (DOCS / page).read_text()
+    start, end = f"<!-- {name}: made by `make docs` -->", f"<!-- {name}: end -->"
+    before, _, rest = text.partition(start)
+    return f"{before}{start}\n\n{''.join(lines)}\n{end}{rest.partition(end)[2]}"
 
 
 def openapi() -> str:
@@ -126,6 +144,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "asyncapi.yaml": asyncapi_yaml,
     "personas.md": personas,
     "drift.md": drift_page,
+    "adapters.md": adapters_page,
 }
 
 

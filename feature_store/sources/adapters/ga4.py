@@ -34,6 +34,7 @@ from feature_store.sources.adapters.common import (
     text,
     time_ms,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_view": "page_view",
@@ -229,3 +230,22 @@ def _item_line(item: Json, params: Json) -> Line:
         currency_code=get(item, "currency") or get(params, "currency"),
         quantity=get(item, "quantity"),
     )
+
+
+def _received(payload: Json, received_ms: int) -> Json:
+    """A payload without a time means "now"."""
+    if isinstance(payload, dict) and "events" in payload:
+        return {"timestamp_micros": received_ms * 1000} | payload
+    return payload
+
+
+register(
+    vendor(
+        "ga4",
+        "Google Analytics 4: Measurement Protocol, rows of the BigQuery export",
+        adapt,
+        columns=frozenset({"event_name", "event_timestamp", "user_pseudo_id"}),
+        items="events",
+        stamp=_received,
+    )
+)

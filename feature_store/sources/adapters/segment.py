@@ -30,6 +30,7 @@ from feature_store.sources.adapters.common import (
     text,
     time_ms,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "Product List Viewed": "list_view",
@@ -141,3 +142,6 @@ def _total(properties: Json) -> float | None:
         if amount is not None:
             return amount
     return None
+
+
+register(vendor("segment", "Segment's Spec: messages and batches of them", adapt, items="batch"))

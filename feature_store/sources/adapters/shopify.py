@@ -30,6 +30,7 @@ from feature_store.sources.adapters.common import (
     text,
     time_ms,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_viewed": "page_view",
@@ -125,3 +126,6 @@ def _total(money: Json) -> Fields:
     total: Fields = {"value": number(get(money, "amount"))}
     code = currency(get(money, "currencyCode"))
     return total if code is None else {**total, "currency": code}
+
+
+register(vendor("shopify", "Shopify Web Pixel: standard events", adapt))

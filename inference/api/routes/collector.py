@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +16,12 @@ from feature_store.contract.events import Event, encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.reads import store_answers
 from feature_store.sources.adapters.common import SkipReason
+from feature_store.sources.formats import CONTRACT
 from inference.api.access.keys import ALL_STORES
 from inference.api.access.permissions import WritesEvents, check_store, take
 from inference.api.bodies import read_body
 from inference.api.ids import StoreName
-from inference.api.payloads import Source, Taken, take_body
+from inference.api.payloads import Taken, sources, take_body
 from inference.api.problems import ProblemError, documented
 from inference.api.state import State, state_of
 from inference.counts.windows import OTHERS
@@ -98,7 +100,14 @@ _BODY: Final[dict[str, Any]] = {
 async def collect(
     request: Request,
     key: WritesEvents,
-    source: Annotated[Source, Query(description="The format of the body's payloads.")] = Source.CONTRACT,
+    source: Annotated[
+        str,
+        Query(
+            description="The format of the body's payloads.",
+            pattern=f"^({'|'.join(map(re.escape, sources()))})$",
+            json_schema_extra={"enum": list(sources())},
+        ),
+    ] = CONTRACT,
     store: Annotated[
         StoreName | None,
         Query(
