@@ -10,7 +10,6 @@ EventSourceError. Memory stays at one batch, whatever the file's size.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,13 +19,13 @@ import msgspec
 
 from feature_store.contract.events import (
     MAX_EVENT_BYTES,
-    STORE_PATTERN,
     DeadLetterReason,
     Event,
     check_record_size,
     explain_invalid,
 )
 from feature_store.contract.identity import Identity
+from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
 from feature_store.sources.adapters.common import FAULTS, Adapted
 from feature_store.sources.adapters.mapping import load_mapping, mapped
@@ -235,10 +234,8 @@ def _store_name(path: Path, kind: Format, store: str | None) -> str:
     store = store or kind.store
     if store is None:
         raise EventSourceError(f"{path} ({kind.name}) does not say which shop it is of: add --store NAME")
-    if not re.match(STORE_PATTERN, store):
-        raise EventSourceError(
-            f"{store!r} is no store name: 1-64 letters, digits, dots, hyphens or underscores"
-        )
+    if not is_name(store):
+        raise EventSourceError(f"{store!r} is no store name: {NAME_RULE}")
     return store
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from feature_store.contract.events import STORE_PATTERN
+from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.online.reads import open_store
 from feature_store.settings import HomeSettings
 from inference.api.access.audit import AuditLine, write_audit
@@ -53,8 +52,8 @@ def create(
     store: str, scopes: tuple[str, ...], rate: float | None, burst: float | None, note: str, as_json: bool
 ) -> None:
     """Make a key and print it; it is shown once and kept nowhere."""
-    if store != ALL_STORES and not re.match(STORE_PATTERN, store):
-        raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
+    if store != ALL_STORES and not is_name(store):
+        raise click.BadParameter(f"a store is {NAME_RULE}", param_hint="--store")
     settings = ApiSettings()
     wanted = [Scope(scope) for scope in scopes or _USUAL]
     token, record = _with_keys(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ops.demo.summary import Latency, Summary, Verdict, count_lost, write_summary
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 
 KEYS = {
     "events_in",
