@@ -109,7 +109,7 @@ def adapters_page() -> str:
     """docs/adapters.md with the table of formats."""
     lines = ["| format | what | lines of JSON | parquet | over HTTP |\n|---|---|---|---|---|\n"]
     for name, found in formats().items():
-        rows = "recognised" if found.columns else _yes(found.rows)
+        rows = "recognised" if found.columns else "yes"
         over_http = _yes(found.payload is not None or name == CONTRACT)
         lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} |\n")
     return _with_table("adapters.md", "formats", lines)

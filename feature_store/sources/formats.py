@@ -76,8 +76,6 @@ class Format:
     """The adapter of a file's records."""
     lines: bool = True
     """Whether lines of JSON may be of it."""
-    rows: bool = True
-    """Whether rows of parquet may be."""
     columns: frozenset[str] = frozenset()
     """Parquet files that have all of these are of it, where nobody says a format; none: never."""
     read: tuple[str, ...] | None = None

@@ -194,8 +194,6 @@ def open_events(
     found = _format(path, kind) if mapping is None else _mapped(mapping, kind)
     if is_lines(path) and not found.lines:
         raise EventSourceError(f"{path}: {found.name} events are read from .parquet only")
-    if not (is_lines(path) or found.rows):
-        raise EventSourceError(f"{path}: {found.name} events are read from {', '.join(LINE_SUFFIXES)} only")
     whose = _store_name(path, found, store)
     return EventSource(path, found, found.open(Origin(path, whose, identity)))
 
@@ -220,8 +218,8 @@ def _format(path: Path, kind: str | None) -> Format:
     found = recognise(columns)
     if found is None:
         raise EventSourceError(
-            f"{path} has the columns {', '.join(sorted(columns)[:12])}: neither contract nor normalised "
-            "events; say --format, or map them with --mapping FILE.toml"
+            f"{path} has the columns {', '.join(sorted(columns)[:12])}: no format is known by these; "
+            "say --format, or map them with --mapping FILE.toml"
         )
     return found
 

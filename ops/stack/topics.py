@@ -31,7 +31,7 @@ def topics(partitions: int) -> dict[str, tuple[int, dict[str, str]]]:
 def _sinks_dead_letters() -> list[str]:
     from streams.sinks.sink import sinks
 
-    return [kind.settings.model_fields["dead_letters_topic"].default for kind in sinks().values()]
+    return [kind.dead_letters_topic for kind in sinks().values()]
 
 
 def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITIONS) -> list[str]:

@@ -82,6 +82,14 @@ class SinkKind(Generic[S]):
     def __post_init__(self) -> None:
         if not issubclass(self.settings, Settings):
             raise TypeError(f"{self.settings.__name__} is no class of feature_store.settings.Settings")
+        if self.settings.model_fields["dead_letters_topic"].is_required():
+            raise TypeError(f"{self.settings.__name__} names no dead_letters_topic")
+
+    @property
+    def dead_letters_topic(self) -> str:
+        """Its topic of dead letters, unless the environment names another."""
+        topic: str = self.settings.model_fields["dead_letters_topic"].default
+        return topic
 
 
 _registered: Final[dict[str, SinkKind[Any]]] = {}
