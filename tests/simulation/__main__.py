@@ -1,4 +1,4 @@
-"""`make simulate ARGS="--histories N --seed S"`: live through many histories; exit 1 at the first that goes wrong."""
+"""`make simulate ARGS="--histories N --seed S"`: live through histories; exit 1 at one that goes wrong."""
 
 from __future__ import annotations
 
@@ -30,9 +30,15 @@ _ROOMS: Final = ("feature_store", "inference", "streams", "ops/verify", "tests/s
 @click.option("--histories", default=1_000, show_default=True, help="How many.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the first; the next one's is one more.")
 @click.option("--processes", default=2, show_default=True, help="How many at once.")
-@click.option("--work", type=click.Path(path_type=Path), default=_ROOT / "build" / "simulation", show_default=True,
-              help="Folder that remembers what is done: a run that was stopped goes on.")  # fmt: skip
-@click.option("--report", type=click.Path(path_type=Path), help="Write the table and its figures to this .md.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=_ROOT / "build" / "simulation",
+    help="Folder that remembers what is done (build/simulation): a run that was stopped goes on.",
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write the table and its figures to this .md."
+)
 def main(histories: int, seed: int, processes: int, work: Path, report: Path | None) -> None:
     """See the module."""
     done = _Done(work / f"{seed}-{_code()[:12]}.json")
@@ -54,7 +60,8 @@ def main(histories: int, seed: int, processes: int, work: Path, report: Path | N
         _explain(bad)
         sys.exit(1)
     total = done.total(chunks)
-    print(f"{total['histories']} histories, 0 violations, {total['histories'] / total['seconds']:.0f} per process and s")
+    per_s = total["histories"] / total["seconds"]
+    print(f"{total['histories']} histories, 0 violations, {per_s:.0f} histories/s per process")
     if report is not None:
         write_report(report, total, seed)
 
@@ -93,7 +100,7 @@ def _explain(seed: int) -> None:
 
 def same(found: str | None, wanted: str) -> bool:
     """Whether two violations are of one kind: the words before the first comma."""
-    return found is not None and found.split(",")[0] == wanted.split(",")[0]
+    return found is not None and found.split(",")[0] == wanted.split(",", maxsplit=1)[0]
 
 
 def silence() -> None:

@@ -12,12 +12,12 @@ _MEANS: Final = {
     "lives": "worker processes started",
     "kill": "a worker killed at an outside call; none, half or all of its queued messages had left",
     "stop": "SIGTERM",
-    "freeze": "a worker paused at an outside call, past the session timeout if time goes on (a zombie when it wakes)",
+    "freeze": "a worker paused at an outside call; a zombie when it wakes after the session timeout",
     "expel": "a worker lost its partitions without knowing",
     "store gone": "the store refuses connections until it is back",
     "store rolled back": "the store restarts as it was at an earlier moment",
     "answer lost": "a write was done and its answer never came",
-    "flush fails": "messages refused, stored with the report lost, not acknowledged in time, or the producer is dead",
+    "flush fails": "messages refused, stored with the report lost, or late; or the producer dies",
     "encoder gone": "the encoder does not answer once",
     "hole": "a consumer loses a record that is in the log",
     "gap": "an offset without a record",
@@ -40,13 +40,15 @@ def write_report(page: Path, total: dict[str, Any], seed: int) -> None:
     page.write_text(
         f"""# Simulation
 
-The real loop, tagger, checkpoint, takeover and erasing under a simulated Kafka, store, encoder and clock, by seed:
-`make simulate ARGS="--histories N --seed S"`. How it works: [ADR 37](adr/0037-the-live-loop-in-a-simulation.md).
-At the end of each history everything is healed, the workers come to rest, `verify`'s own comparison looks at every
-row and assignment, and each worker must end after SIGTERM.
+The real loop, tagger, checkpoint, takeover and erasing under a simulated Kafka, store, encoder and clock, by
+seed: `make simulate ARGS="--histories N --seed S"`. How it works:
+[ADR 37](adr/0037-the-live-loop-in-a-simulation.md). At the end of each history everything is healed, the
+workers come to rest, `verify`'s own comparison looks at every row and assignment, and each worker must end
+after SIGTERM.
 
-**{total["histories"]:,} histories from seed {seed}: 0 violations**, {per_s:.0f} histories per second and process.
-Made by `make simulate ARGS="--histories {total["histories"]} --seed {seed} --report docs/simulation.md"`.
+**{total["histories"]:,} histories from seed {seed}: 0 violations**, {per_s:.0f} histories per second and
+process. Made by
+`make simulate ARGS="--histories {total["histories"]} --seed {seed} --report docs/simulation.md"`.
 
 | step | times | what it is |
 | --- | ---: | --- |
