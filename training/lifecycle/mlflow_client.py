@@ -59,8 +59,8 @@ def open_mlflow(folder: Path, uri: str | None) -> tuple[MlflowClient, str | None
         from mlflow import MlflowClient
 
         if uri is not None:
-            # To every server MLflow sends headers of the packages that offer some; Feast is one, and must not be
-            # imported bare: it switches the process's metrics to files.
+            # MLflow imports every package that offers request headers. Feast is one, and must not be imported
+            # bare: it switches the process's metrics to files.
             import feature_store.online.feast.light_import  # noqa: F401
 
             return MlflowClient(uri, uri), None
