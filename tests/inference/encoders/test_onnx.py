@@ -16,6 +16,8 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.errors import EncoderUnavailableError, InvalidVectorError
 from tests.inference.made_bundles import make_bundle, random_vectors
 
+pytestmark = pytest.mark.numeric
+
 STARTER = OnnxEncoder(load_bundle(starter_bundle_path()))
 ROWS = random_vectors(512)
 AT_ONCE = STARTER.encode(ROWS)

@@ -31,6 +31,8 @@ from training.persona_llm.model.from_traces import EPOCHS
 from training.persona_llm.storefront.storefront import Goal
 from training.persona_llm.traces.traces import load_traces
 
+pytestmark = pytest.mark.numeric
+
 STARTER = load_bundle(starter_bundle_path())
 
 

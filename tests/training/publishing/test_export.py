@@ -23,6 +23,8 @@ from training.errors import ExportError
 from training.publishing.export import TIE, ServingGraph, check_parity, export_onnx, parity_rows
 from training.publishing.publish import MAX_BUNDLE_BYTES, check_absent, publish
 
+pytestmark = pytest.mark.numeric
+
 Published = tuple[Bundle, dict[str, object]]
 
 

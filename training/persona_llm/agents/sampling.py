@@ -8,8 +8,7 @@ from torch import Tensor
 
 
 def exaggerated(persona: Tensor, nobody: Tensor, guidance: float) -> Tensor:
-    """Logits [n, vocabulary] that lie `guidance` times as far from `nobody`, those without a persona token, as
-    `persona` does."""
+    """Logits [n, vocabulary], `guidance` times as far from `nobody`, the logits without a persona token."""
     return nobody + guidance * (persona - nobody)
 
 

@@ -20,6 +20,8 @@ from training.persona_llm.storefront.actions import ACTIONS, ADD, CHECKOUT, LEAV
 from training.persona_llm.storefront.storefront import STEP_LIMIT, Goal
 from training.persona_llm.traces.traces import NO_CODE
 
+pytestmark = pytest.mark.numeric
+
 VISIT = Goal("Visit the shop.", None)
 
 

@@ -8,6 +8,8 @@ import torch
 
 from training.persona_llm.agents.sampling import exaggerated, sample
 
+pytestmark = pytest.mark.numeric
+
 LOGITS = np.array([2.0, 1.0, 0.0, -1.0, 3.0])
 ALLOWED = np.array([True, True, True, True, False])
 DRAWS = 10_000
