@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check bench bench-encode bench-api docs lock starter-bundle clean
+.PHONY: help setup setup-dev demo test test-numeric check bench bench-encode bench-api docs lock audit starter-bundle wheel clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,10 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 	@$(UV) pip install --quiet --no-deps -e .
 	@touch $@
 
-.venv/.dev: requirements/dev.txt pyproject.toml | .venv/bin/uv
+.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml | .venv/bin/uv
 	@echo "== installing packages for training and tests (about 5 GB with torch, a few minutes on a fresh machine)" >&2
 	@$(UV) pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --no-deps -e .
+	@$(UV) pip install --quiet --no-deps -e . -e clients/python
 	@touch $@
 
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
@@ -68,10 +68,17 @@ docs: setup-dev ## Make the generated documents anew
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
 
+audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
+	@$(PY) -m ops.audit $(ARGS)
+
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle
 
+wheel: setup-dev ## Build the wheels of simpersona and of its client into dist/, without an index
+	@rm -rf build clients/python/build *.egg-info clients/python/src/*.egg-info # setuptools adds what it finds there
+	@for project in . clients/python; do $(UV) build --quiet --wheel --python $(PY) --offline --no-build-isolation --out-dir dist $$project; done
+
 clean: ## Stop the servers; delete .venv, data folder and caches
 	@[ ! -x .venv/bin/simpersona ] || .venv/bin/simpersona stack down || true
-	@rm -rf .venv .simpersona .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .simpersona .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

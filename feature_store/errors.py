@@ -1,6 +1,7 @@
 """Exceptions of the feature store.
 
 SimpersonaError                 the root that the command line turns into one line on stderr
++-- SettingError                an environment variable holds a value that is wrong
 +-- FeatureStoreError
     +-- InvalidEventError       one event breaks the contract; carries a DeadLetterReason
     +-- IdentityKeyError        the key of buyer pseudonyms is missing or unusable
@@ -25,6 +26,10 @@ from __future__ import annotations
 
 class SimpersonaError(Exception):
     """Root of every error that this project raises on purpose."""
+
+
+class SettingError(SimpersonaError):
+    """A setting is wrong; the message names its environment variable."""
 
 
 class FeatureStoreError(SimpersonaError):

@@ -9,7 +9,6 @@ InferenceError
 +-- EncoderUnavailableError   the encoder (Triton) cannot be reached or fails: retry or degrade
 +-- ApiKeyError               there is no such API key
 +-- ApiStartError             the API cannot listen where it was told to, or not with that certificate
-+-- ClientError               of the API's Python client: see inference.client.errors
 """
 
 from __future__ import annotations

@@ -13,48 +13,17 @@ from pathlib import Path
 from typing import Final
 
 import click
-from pydantic_settings import BaseSettings
 
 from feature_store.contract.events import json_schema
-from feature_store.contract.identity import IdentitySettings
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
-from feature_store.log.config import KafkaSettings
-from feature_store.settings import HomeSettings
 from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
-from inference.counts.windows import WindowSettings
-from inference.encoders.settings import EncoderSettings
 from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
-from ops.dashboards.settings import DashboardSettings
-from ops.drift.settings import DriftSettings
 from ops.personas import personas_page
-from ops.retrain_settings import RetrainSettings
-from streams.settings import WorkerSettings
-from streams.webhook.settings import WebhookSettings
-from training.lifecycle.gates import GateSettings
-from training.lifecycle.mlflow_client import RegistrySettings
-from training.persona_llm.agents.chat import ChatSettings
-from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
+from ops.settings import SETTINGS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-SETTINGS: Final[tuple[type[BaseSettings], ...]] = (
-    HomeSettings,
-    IdentitySettings,
-    KafkaSettings,
-    WorkerSettings,
-    EncoderSettings,
-    ApiSettings,
-    RegistrySettings,
-    GateSettings,
-    RetrainSettings,
-    LlmGateSettings,
-    ChatSettings,
-    WindowSettings,
-    DriftSettings,
-    WebhookSettings,
-    DashboardSettings,
-)
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
 _FEATURES: Final = """# Features
 
@@ -80,10 +49,9 @@ def settings_page() -> str:
         lines.append(
             f"\n## {settings.__name__}\n\n{summary}\n\n| variable | default | meaning |\n|---|---|---|\n"
         )
-        prefix = settings.model_config.get("env_prefix", "")
-        for name, field in settings.model_fields.items():
+        for name, field in settings.variables().items():
             default = "" if field.default is None else f"`{field.default}`"
-            lines.append(f"| `{prefix}{name.upper()}` | {default} | {_cell(field.description)} |\n")
+            lines.append(f"| `{name}` | {default} | {_cell(field.description)} |\n")
     return "".join(lines)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class RetrainSettings(BaseSettings):
+class RetrainSettings(Settings):
     """How long a candidate runs in the shadow of the champion before it is promoted."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_RETRAIN_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_RETRAIN_")
 
     metrics_urls: tuple[str, ...] = Field(
         (), description='/metrics of workers, a JSON list (["http://127.0.0.1:9400/metrics"]); empty: no wait'

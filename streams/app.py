@@ -14,17 +14,19 @@ import os
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import faust
 import structlog
+from confluent_kafka import Consumer
 from mode import Service
 
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
-from feature_store.log.topics import partition_count
+from feature_store.log.topics import end_offsets, partition_count
 from feature_store.online.feast.repo import online_rows
 from feature_store.settings import HomeSettings
 from inference.bundles.active import answering_bundle
@@ -35,6 +37,8 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
+from streams.consumer_config import consumer_config
+from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics, serve_metrics
@@ -165,10 +169,11 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     partitions = partition_count(config, settings.topic)
     rows.claim_partition_count(partitions)
     warm_up()
-    output = Output(config, settings.flush_timeout_s)
+    output, clock = Output(config, settings.flush_timeout_s), SystemClock()
     erasures = ErasureLog(config, settings.erasures_topic)
-    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings())
-    loop = ConsumerLoop(settings, config, rows, output, tagger, erasures, metrics)
+    tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings(), clock)
+    consumer, ends = Consumer(consumer_config(config, settings)), partial(end_offsets, config, settings.topic)
+    loop = ConsumerLoop(settings, consumer, ends, rows, output, tagger, erasures, metrics, clock)
     # A candidate is encoded in process: it disturbs no server that answers for the champion.
     commander = Commander(
         loop, load, lambda bundle: OnnxEncoder(load_bundle(Path(bundle))), metrics, standing.known

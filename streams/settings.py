@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(Settings):
     """What a worker reads, where it writes, and how much it keeps in memory."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_")
 
     store_url: str = Field(
         "redis://127.0.0.1:6379/0", description="online store (redis://, rediss://, unix://)"

@@ -42,13 +42,3 @@ def test_serving_imports_without_the_training_packages() -> None:
     # Feast is imported when a feature store is opened, not before: import it the same way.
     then = "import feature_store.online.feast.light_import"
     run(_IMPORT_WITHOUT.format(blocked=BLOCKED, modules=SERVING, then=then))
-
-
-def test_help_loads_nothing_heavy() -> None:
-    heavy = ("feast", "faust", "torch", "polars", "numba", "confluent_kafka", "onnxruntime")
-    loaded = run(
-        "import sys\nfrom click.testing import CliRunner\nfrom ops.cli.main import simpersona\n"
-        "assert CliRunner().invoke(simpersona, ['--help']).exit_code == 0\n"
-        f"print([name for name in {heavy!r} if name in sys.modules])"
-    )
-    assert loaded.strip() == "[]"

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 
-from inference.client import NoPersonaError, PersonaClient
+from simpersona_client import NoPersonaError, PersonaClient
 
 STORE, SHOPPER = "acme", f"customer-{uuid.uuid4().hex[:8]}"
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from inference.client import Absent, AsyncPersonaClient
+from simpersona_client import Absent, AsyncPersonaClient
 
 STORE = "acme"
 

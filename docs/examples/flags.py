@@ -12,8 +12,8 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagResolutionDetails, Reason
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-from inference.client import PersonaClient, Retries
-from inference.openfeature import PersonaHook
+from simpersona_client import PersonaClient, Retries
+from simpersona_client.openfeature import PersonaHook
 
 BUDGET_S = float(os.environ.get("BUDGET_S", "0.05"))
 

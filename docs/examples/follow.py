@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from inference.client import Gap, PersonaClient
+from simpersona_client import Gap, PersonaClient
 
 STORE, PLACE = "acme", Path(sys.argv[1])
 

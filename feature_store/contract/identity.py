@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from feature_store.errors import IdentityKeyError
+from feature_store.settings import Settings
 
 KEY_FILE: Final = "id.key"
 MIN_KEY_BYTES: Final = 16
@@ -30,7 +31,7 @@ PSEUDONYM_BYTES: Final = 16
 """128 bits, 32 hex digits: among 10^12 buyers of a store, two share a pseudonym with odds below 10^-14."""
 
 
-class IdentitySettings(BaseSettings):
+class IdentitySettings(Settings):
     """Where buyer pseudonyms get their key."""
 
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_")

@@ -34,7 +34,6 @@ ALLOWED_LATENESS_MS: Final = 30 * 60 * 1000
 DEDUP_WINDOW: Final = 64
 NO_LIMIT: Final = 2**62
 
-N_TYPES: Final = len(EVENT_TYPES)
 COUNTERS: Final = (
     *EVENT_TYPES,
     "events",

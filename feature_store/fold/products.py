@@ -12,7 +12,6 @@ import functools
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
-import pycountry
 import xxhash
 from numpy.typing import NDArray
 
@@ -32,7 +31,6 @@ _NO_MINOR_UNIT: Final = frozenset(
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()  # noqa: SIM905
 )
 _THREE_DIGITS: Final = frozenset("BHD IQD JOD KWD LYD OMR TND".split())  # noqa: SIM905
-_KNOWN: Final = frozenset(currency.alpha_3 for currency in pycountry.currencies)
 
 ProductKey = tuple[str | None, str | None, str | None, float | None, str | None]
 
@@ -42,11 +40,6 @@ def currency_exponent(currency: str | None) -> int:
     if currency in _NO_MINOR_UNIT:
         return 0
     return 3 if currency in _THREE_DIGITS else 2
-
-
-def is_known_currency(currency: str) -> bool:
-    """Whether ISO 4217 lists the code."""
-    return currency in _KNOWN
 
 
 def product_vector(

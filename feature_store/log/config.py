@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from feature_store.errors import KafkaConnectionError
+from feature_store.settings import Settings
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(Settings):
     """Connection to Kafka (environment: SIMPERSONA_KAFKA_*)."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_KAFKA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_KAFKA_")
 
     bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several with commas")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(

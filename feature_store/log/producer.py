@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -23,8 +23,14 @@ _SETTINGS: Final[dict[str, Any]] = {
 class Output:
     """Sends keyed messages; `flush` returns only when Kafka has acknowledged all of them."""
 
-    def __init__(self, config: Mapping[str, Any], flush_timeout_s: float) -> None:
-        self._producer = Producer(
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        flush_timeout_s: float,
+        make: Callable[[dict[str, Any]], Producer] = Producer,
+    ) -> None:
+        """`make` makes the client out of its settings."""
+        self._producer = make(
             {**config, **_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
         )
         self._flush_timeout_s = flush_timeout_s

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(Settings):
     """Where the API listens, what it accepts, and how much of it at once."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_API_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_API_")
 
     host: str = Field("127.0.0.1", description="address; 0.0.0.0 for clients elsewhere")
     port: int = Field(8080, description="port; 0: any free one", ge=0, le=65_535)

@@ -25,7 +25,6 @@ from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
 from inference.api.model import ModelKeeper
 from inference.api.settings import ApiSettings
-from inference.counts.profile import Counts
 from inference.counts.windows import WindowReader, WindowSettings
 
 log = structlog.get_logger(__name__)
@@ -56,14 +55,6 @@ class State:
     def pseudonym(self, store: str, buyer: str, is_one: bool) -> str:
         """The buyer's name in events; the name itself where it is one already."""
         return buyer if is_one else self.hasher.buyer(store, buyer)
-
-    def recent(self, span_ms: int, version: str) -> dict[str, Counts]:
-        """What workers counted in the last windows, by store. Blocks.
-
-        Raises:
-            OnlineStoreError, ProfileError: see WindowReader.
-        """
-        return self.windows.recent(span_ms, version)
 
     async def close(self) -> None:
         """Let what was handed to Kafka be acknowledged, then close every client."""

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from feature_store.errors import EmptyStoreError
 from feature_store.online.rows import OnlineRows
+from feature_store.settings import Settings
 from inference.counts.profile import Counts, empty_profile, unpack_profile
 
 OTHERS: Final = ""
@@ -23,10 +24,10 @@ OTHERS: Final = ""
 _WINDOWS_A_READ: Final = 96
 
 
-class WindowSettings(BaseSettings):
+class WindowSettings(Settings):
     """How live traffic is counted for drift and for p_s(k)."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_")
 
     window_seconds: int = Field(
         300, description="event time of a window of counts; one value for workers, API and drift", ge=10

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from feature_store.settings import Settings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoder
 from inference.encoders.failover import FailoverEncoder, Mode
@@ -19,10 +20,10 @@ from inference.encoders.triton_repository import MODEL_NAME
 from inference.errors import EncoderUnavailableError
 
 
-class EncoderSettings(BaseSettings):
+class EncoderSettings(Settings):
     """Which bundle answers, where it runs, and what to do when that is away."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_ENCODER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_ENCODER_")
 
     runtime: Literal["onnx", "triton"] = Field(
         "onnx", description="onnx: ONNX Runtime in process; triton: a Triton server over gRPC"

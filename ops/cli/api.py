@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from inference.api.settings import ApiSettings
+from ops.cli.extras import require_extras
+
 
 @click.command()
 def api() -> None:
@@ -13,8 +16,8 @@ def api() -> None:
     /docs and /openapi.json. Start as many as needed: they share nothing but the store. SIGTERM finishes
     what is under way.
     """
+    require_extras("api")
     from inference.api.server import run_api
-    from inference.api.settings import ApiSettings
     from ops.api import installation
 
     run_api(installation(), ApiSettings())

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import click
+
+from ops.cli.options import json_option
+from ops.connect import connect
+from streams.archive import Archiver
 
 
 @click.command()
@@ -13,14 +18,9 @@ import click
     "--file-events", default=200_000, show_default=True, help="Finish a file after so many offsets."
 )
 @click.option("--file-seconds", default=300.0, show_default=True, help="Finish a file after so many seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@json_option
 def archive(once: bool, file_events: int, file_seconds: float, as_json: bool) -> None:
     """Write the topic to partitioned parquet files named by offsets: each event once, after any kill."""
-    import signal
-
-    from ops.connect import connect
-    from streams.archive import Archiver
-
     with connect() as live:
         archiver = Archiver(
             live.kafka, live.settings.topic, live.erasures, live.home / "archive", file_events, file_seconds

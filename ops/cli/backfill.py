@@ -7,17 +7,18 @@ from pathlib import Path
 
 import click
 
+from feature_store.log.topics import partition_count
+from ops.backfill import backfill as load
+from ops.cli.options import json_option
+from ops.connect import connect
+from ops.history_files import history_batches
+
 
 @click.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@json_option
 def backfill(path: Path, as_json: bool) -> None:
     """Load the history of PATH (a file or an archive folder) into the store, before a first start."""
-    from feature_store.log.topics import partition_count
-    from ops.backfill import backfill as load
-    from ops.connect import connect
-    from ops.history_files import history_batches
-
     with connect() as live:
         count = partition_count(live.kafka, live.settings.topic)
         written = load(

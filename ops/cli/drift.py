@@ -7,13 +7,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from ops.connect import Connection
-    from ops.drift.look import Watcher
+from feature_store.online.intake import IntakeCounts
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.bundles.reference import load_reference
+from inference.counts.windows import WindowReader, WindowSettings
+from ops.connect import Connection, connect
+from ops.drift.exporter import DriftMetrics, serve
+from ops.drift.look import Look, Watcher
+from ops.drift.report import tables, to_dict
+from ops.drift.settings import DriftSettings
+from ops.drift.windows import SlidingWindows
+from streams.commands import read_standing
 
 
 @click.command()
@@ -42,8 +51,6 @@ def drift(
     Windows that passed since the last call are looked at first, so a timer will do as well as --watch.
     Alerts are kept in $SIMPERSONA_HOME/drift.json, a request in $SIMPERSONA_HOME/retrain-request.json.
     """
-    from ops.drift.exporter import DriftMetrics, serve
-
     if metrics_port is not None and not watch:
         raise click.UsageError("--metrics-port goes with --watch")
     metrics = DriftMetrics()
@@ -62,15 +69,6 @@ def drift(
 
 @contextmanager
 def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
-    from feature_store.online.intake import IntakeCounts
-    from inference.bundles.bundle import load_bundle
-    from inference.bundles.reference import load_reference
-    from inference.counts.windows import WindowReader, WindowSettings
-    from ops.connect import connect
-    from ops.drift.look import Watcher
-    from ops.drift.settings import DriftSettings
-    from ops.drift.windows import SlidingWindows
-
     windows, settings = WindowSettings(), DriftSettings()
     with connect() as live:
         folder = bundle or _served(live)
@@ -85,19 +83,11 @@ def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
 
 def _served(live: Connection) -> Path:
     """The bundle that the workers answer with: the last swap's, else this installation's."""
-    from inference.bundles.active import answering_bundle
-    from streams.commands import read_standing
-
     swaps = read_standing(live.kafka, live.settings.control_topic).swaps
     return Path(swaps[0]) if swaps else answering_bundle()
 
 
 def _print(watcher: Watcher, shown: object, length_ms: int, store: str | None, as_json: bool) -> None:
-    from rich.console import Console
-
-    from ops.drift.look import Look
-    from ops.drift.report import tables, to_dict
-
     found = shown if isinstance(shown, Look) else None
     if as_json:
         click.echo(json.dumps(to_dict(found, watcher.book, length_ms, store)))

@@ -7,6 +7,15 @@ from pathlib import Path
 
 import click
 
+from feature_store.history.shards import fold_shards, shard_events
+from feature_store.workspace import publish, workspace
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.encoders.onnx import OnnxEncoder
+from ops.cli.options import json_option
+from ops.encode import encode_buyers, write_codes
+from ops.progress import progress_bars, read_with_bar
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
@@ -19,7 +28,7 @@ import click
     "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Parquet to write."
 )
 @click.option("--prefix", type=click.IntRange(min=1), help="Only each buyer's first N events.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_json: bool) -> None:
     """Encode the buyers of a file of events, or of an archive folder: one row a buyer, with code and token.
 
@@ -27,14 +36,6 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
     """
-    from feature_store.history.shards import fold_shards, shard_events
-    from feature_store.workspace import publish, workspace
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from inference.encoders.onnx import OnnxEncoder
-    from ops.encode import encode_buyers, write_codes
-    from ops.progress import progress_bars, read_with_bar
-
     encoder = OnnxEncoder(load_bundle(model or answering_bundle()))
     with workspace(out) as work, progress_bars() as bars:
         shards = shard_events(read_with_bar(path, bars), work / "shards")

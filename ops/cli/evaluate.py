@@ -8,34 +8,31 @@ from pathlib import Path
 
 import click
 
+from inference.bundles.bundle import load_bundle
+from ops.cli.extras import require_extras
+from ops.cli.options import histories_argument, json_option
+from ops.progress import progress_bars, read_with_bar
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
+
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
-)
+@histories_argument
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the split and the samples."
 )
 @click.option("--most", type=click.IntRange(min=10), help="Judged buyers of a store, at most.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None, as_json: bool) -> None:
     """Judge the codes of BUNDLE on files of events, beside k-means and two rules.
 
     PATH is any file that `simpersona events check` accepts, or an archive folder. Two thirds of the buyers
     fix what a code means, the others are judged. The measures are defined in docs/evaluation.md.
     """
-    try:
-        from training.evaluation.judge import MEASURES, judge_bundle
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"{error.name} is not installed; evaluating needs: pip install 'simpersona[training]'"
-        ) from error
-    from inference.bundles.bundle import load_bundle
-    from ops.progress import progress_bars, read_with_bar
-    from training.encoder.config import TrainConfig
-    from training.encoder.dataset import training_rows
+    require_extras("training")
     from training.evaluation.cells import TITLES, cell, rounded
+    from training.evaluation.judge import MEASURES, judge_bundle
 
     loaded = load_bundle(bundle)
     with progress_bars() as bars:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 
-from ops.cli.traffic import FORMATS, generate, replay
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from feature_store.sources.reader import SourceReport
+from feature_store.contract.events import json_schema
+from feature_store.contract.identity import LazyBuyerHasher, PlainIds
+from feature_store.errors import EventSourceError
+from feature_store.settings import HomeSettings
+from feature_store.sources.reader import SourceReport
+from feature_store.sources.repeats import RepeatCounter
+from feature_store.sources.writer import write_events
+from ops.cli.options import json_option
+from ops.cli.source_options import SourceOptions, source_options
+from ops.cli.traffic import generate, replay
 
 _FILE = click.Path(path_type=Path)
+_FILE_ARGUMENT = click.argument("path", type=_FILE)
 
 
 @click.group()
@@ -29,86 +34,49 @@ events.add_command(generate)
 events.add_command(replay)
 
 
-def _source_options(command: Callable[..., None]) -> Callable[..., None]:
-    options = (
-        click.argument("path", type=_FILE),
-        click.option("--format", "kind", type=click.Choice(FORMATS), help="Where the file does not say it."),
-        click.option("--mapping", type=_FILE, help="Mapping file of a shop's own pixel (docs/adapters.md)."),
-        click.option("--store", help="Shop of a vendor's or mapped file."),
-        click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @events.command()
-@_source_options
-def check(path: Path, kind: str | None, mapping: Path | None, store: str | None, as_json: bool) -> None:
+@_FILE_ARGUMENT
+@source_options
+@json_option
+def check(path: Path, source: SourceOptions, as_json: bool) -> None:
     """Read a file of events and say what is in it; exit 1 if a record is invalid.
 
     Repeated: events that carry the buyer and event_id of one among the 100,000 before them, and would change
     nothing.
     """
-    from feature_store.contract.identity import PlainIds
-    from feature_store.errors import EventSourceError
-    from feature_store.sources.reader import Format, open_events
-    from feature_store.sources.repeats import RepeatCounter
-
-    source = open_events(
-        path,
-        identity=PlainIds(),
-        kind=None if kind is None else Format(kind),
-        mapping=mapping,
-        store=store,
-    )
+    opened = source.open(path, PlainIds())
     repeats = RepeatCounter()
-    for batch in source.batches():
+    for batch in opened.batches():
         repeats.add(batch)
-    _echo(source.report, as_json, repeated=repeats.repeated)
-    _require_events(source.report)
-    if source.report.invalid:
-        raise EventSourceError(f"{path}: {sum(source.report.invalid.values()):,} invalid")
+    _echo(opened.report, as_json, repeated=repeats.repeated)
+    _require_events(opened.report)
+    if opened.report.invalid:
+        raise EventSourceError(f"{path}: {sum(opened.report.invalid.values()):,} invalid")
 
 
 @events.command()
-@_source_options
+@_FILE_ARGUMENT
+@source_options
 @click.option("--out", required=True, type=_FILE, help="File: .ndjson, .jsonl or .parquet.")
-def convert(
-    path: Path, kind: str | None, mapping: Path | None, store: str | None, as_json: bool, out: Path
-) -> None:
+@json_option
+def convert(path: Path, source: SourceOptions, out: Path, as_json: bool) -> None:
     """Write a file's events as contract events; invalid records are left out and reported.
 
     Buyer ids of vendor payloads and mapped pixels become pseudonyms under the key of buyer ids.
     """
-    from feature_store.contract.identity import LazyBuyerHasher
-    from feature_store.settings import HomeSettings
-    from feature_store.sources.reader import Format, open_events
-    from feature_store.sources.writer import write_events
-
-    source = open_events(
-        path,
-        identity=LazyBuyerHasher(HomeSettings().home),
-        kind=None if kind is None else Format(kind),
-        mapping=mapping,
-        store=store,
-    )
-    write_events(out, source.batches())
-    _echo(source.report, as_json, out=str(out))
-    _require_events(source.report)
+    opened = source.open(path, LazyBuyerHasher(HomeSettings().home))
+    write_events(out, opened.batches())
+    _echo(opened.report, as_json, out=str(out))
+    _require_events(opened.report)
 
 
 @events.command()
 def schema() -> None:
     """Print the JSON Schema of an event (docs/event.schema.json)."""
-    from feature_store.contract.events import json_schema
-
     click.echo(json.dumps(json_schema(), indent=2))
 
 
 def _require_events(report: SourceReport) -> None:
-    from feature_store.errors import EventSourceError
-
     if report.events:
         return
     hint = ""

@@ -6,60 +6,41 @@ import sys
 from typing import Final
 
 import click
-from pydantic import ValidationError
 
 from feature_store.errors import SimpersonaError
-from feature_store.logs import configure_logging
-from ops.cli.lazy import LazyGroup
+from ops.cli.lazy import Entry, LazyGroup
 
-COMMANDS: Final[dict[str, str]] = {
-    # command -> module:attribute, so that `simpersona --help` imports neither Feast nor Faust
-    "api": "ops.cli.api:api",
-    "archive": "ops.cli.archive:archive",
-    "backfill": "ops.cli.backfill:backfill",
-    "demo": "ops.cli.demo:demo",
-    "drift": "ops.cli.drift:drift",
-    "encode": "ops.cli.encode:encode",
-    "erase": "ops.cli.erase:erase",
-    "evaluate": "ops.cli.evaluate:evaluate",
-    "events": "ops.cli.events:events",
-    "fold": "ops.cli.fold:fold",
-    "keys": "ops.cli.keys:keys",
-    "llm": "ops.cli.llm.group:llm",
-    "models": "ops.cli.models:models",
-    "personas": "ops.cli.personas:personas",
-    "sample": "ops.cli.sample:sample",
-    "retrain": "ops.cli.retrain:retrain",
-    "stack": "ops.cli.stack:stack",
-    "study": "ops.cli.study:study",
-    "train": "ops.cli.train:train",
-    "verify": "ops.cli.verify:verify",
-    "webhook": "ops.cli.webhook:webhook",
-    "worker": "ops.cli.worker:worker",
-}
-
-# Settings class -> prefix of its variables, so that an error can name the variable.
-_PREFIXES: Final[dict[str, str]] = {
-    "ApiSettings": "SIMPERSONA_API_",
-    "HomeSettings": "SIMPERSONA_",
-    "IdentitySettings": "SIMPERSONA_",
-    "WorkerSettings": "SIMPERSONA_",
-    "KafkaSettings": "SIMPERSONA_KAFKA_",
-    "EncoderSettings": "SIMPERSONA_ENCODER_",
-    "GateSettings": "SIMPERSONA_GATE_",
-    "RetrainSettings": "SIMPERSONA_RETRAIN_",
-    "LlmGateSettings": "SIMPERSONA_LLM_GATE_",
-    "ChatSettings": "SIMPERSONA_CHAT_",
-    "WindowSettings": "SIMPERSONA_",
-    "DriftSettings": "SIMPERSONA_DRIFT_",
-    "WebhookSettings": "SIMPERSONA_WEBHOOK_",
+COMMANDS: Final[dict[str, Entry]] = {
+    "api": Entry("ops.cli.api:api", "Serve the persona API over HTTP."),
+    "archive": Entry("ops.cli.archive:archive", "Keep the clickstream as parquet files."),
+    "backfill": Entry("ops.cli.backfill:backfill", "Load history into the store, before a first start."),
+    "demo": Entry("ops.cli.demo:demo", "Tag live shoppers on real servers, and prove it."),
+    "drift": Entry("ops.cli.drift:drift", "Compare live traffic with what the encoder was trained on."),
+    "encode": Entry("ops.cli.encode:encode", "Write the code and token of each buyer in a history."),
+    "erase": Entry("ops.cli.erase:erase", "Erase a buyer, everywhere and from every later replay."),
+    "evaluate": Entry("ops.cli.evaluate:evaluate", "Judge a bundle's codes on files of events."),
+    "events": Entry("ops.cli.events:events", "Check, convert, generate and replay files of events."),
+    "fold": Entry("ops.cli.fold:fold", "Write the features of each buyer in a history."),
+    "keys": Entry("ops.cli.keys:keys", "Make, list and revoke keys of the persona API."),
+    "llm": Entry("ops.cli.llm.group:llm", "Train and run shopping agents that act as real shoppers do."),
+    "models": Entry("ops.cli.models:models", "List, try, promote and roll back versions of the encoder."),
+    "personas": Entry("ops.cli.personas:personas", "Show the catalogue of types and codes."),
+    "retrain": Entry("ops.cli.retrain:retrain", "Train a successor, judge it, and put it live."),
+    "sample": Entry("ops.cli.sample:sample", "Draw persona tokens from a store's mix of buyers."),
+    "stack": Entry("ops.cli.stack:stack", "Start, stop and inspect the local servers."),
+    "study": Entry("ops.cli.study:study", "Judge the method on files of events, beside baselines."),
+    "train": Entry("ops.cli.train:train", "Train an encoder and publish it as a bundle."),
+    "verify": Entry("ops.cli.verify:verify", "Compare store and assignments with an offline fold."),
+    "webhook": Entry("ops.cli.webhook:webhook", "Post assignments to a URL, or to Segment."),
+    "worker": Entry("ops.cli.worker:worker", "Run one worker of the live path."),
 }
 
 
-@click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="simpersona")
 def simpersona() -> None:
     """Know, live, what kind of buyer is on a storefront."""
+    from feature_store.logs import configure_logging
     from feature_store.settings import HomeSettings
     from ops.stack.local import use_local_stack
 
@@ -74,17 +55,6 @@ def main() -> None:
     except SimpersonaError as error:
         print(f"simpersona: {error}", file=sys.stderr)
         sys.exit(1)
-    except ValidationError as error:
-        print(f"simpersona: {_settings_error(error)}", file=sys.stderr)
-        sys.exit(1)
-
-
-def _settings_error(error: ValidationError) -> str:
-    """A bad setting in one line: the variable's name, what is wrong with it, and what it was."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else error.title
-    prefix = _PREFIXES.get(error.title, "")
-    return f"the setting {prefix}{name.upper()} is wrong: {first['msg']} (it is {first['input']!r})"
 
 
 if __name__ == "__main__":

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import importlib.util
+import itertools
 import json
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from training.lifecycle.versions import Version
-
-_no_announce = click.option(
-    "--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+from feature_store.settings import HomeSettings
+from ops.cli.extras import require_extras
+from ops.cli.options import json_option, no_announce_option
+from ops.errors import ModelsError
+from ops.history_files import history_batches
+from ops.models import Forced, Models, open_models
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
+from training.errors import GateError
+from training.lifecycle.gate_figures import GateRows, measure
+from training.lifecycle.gates import GateSettings, Verdict, judge, refusal, verdict_table
+from training.lifecycle.versions import Version
 
 
 @click.group()
 def models() -> None:
     """Versions of the encoder: list them, try one out, put one live, take it back."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise click.UsageError(
-            "mlflow is not installed; the registry needs: pip install 'simpersona[training]'"
-        )
+    require_extras("training")
 
 
 @models.command("list")
-@_as_json
+@json_option
 def list_(as_json: bool) -> None:
     """Every version, the newest first, with its aliases and the figures of its gates."""
-    from ops.models import open_models
-
     with open_models(announce=False) as installed:
         versions = installed.registry.versions()
     if as_json:
@@ -50,14 +52,12 @@ def list_(as_json: bool) -> None:
 @models.command()
 @click.argument("version", required=False)
 @click.option("--off", is_flag=True, help="End shadow mode.")
-@_as_json
+@json_option
 def shadow(version: str | None, off: bool, as_json: bool) -> None:
     """Let VERSION tag beside the champion; the agreement is on workers' metrics, nobody sees its personas.
 
     VERSION is a number, a codebook version, an alias, or the folder of a bundle.
     """
-    from ops.models import open_models
-
     if off == (version is not None):
         raise click.UsageError("name one version, or say --off")
     with open_models(announce=True) as installed:
@@ -80,8 +80,8 @@ def shadow(version: str | None, off: bool, as_json: bool) -> None:
     help="Promote although gates fail or there is no history to compare on; the registry keeps who and why.",
 )
 @click.option("--reason", default="none given", help="Why it is forced.")
-@_no_announce
-@_as_json
+@no_announce_option
+@json_option
 def promote(
     version: str, data: tuple[Path, ...], force: bool, reason: str, no_announce: bool, as_json: bool
 ) -> None:
@@ -90,12 +90,6 @@ def promote(
     VERSION is a number, a codebook version, an alias, or the folder of a bundle. Promoting the champion
     itself tells workers again.
     """
-    from feature_store.settings import HomeSettings
-    from ops.gating import compare
-    from ops.models import Forced, open_models
-    from training.errors import GateError
-    from training.lifecycle.gates import refusal, verdict_table
-
     with open_models(announce=not no_announce) as installed:
         champion = installed.champion()
         found = installed.find(version)
@@ -106,7 +100,7 @@ def promote(
         elif force and not data and not archive.exists():
             refused = "not compared, there is no history"
         else:
-            verdicts = compare(installed, found, champion, data or [archive])
+            verdicts = _compare(installed, found, champion, data or [archive])
             refused = refusal(verdicts) or ""
             installed.registry.measured(found, {verdict.gate: verdict.candidate for verdict in verdicts})
             click.echo(verdict_table(verdicts), err=True)
@@ -122,16 +116,35 @@ def promote(
 
 
 @models.command()
-@_no_announce
-@_as_json
+@no_announce_option
+@json_option
 def rollback(no_announce: bool, as_json: bool) -> None:
     """Put the version live that the champion replaced. No gates: it answered before."""
-    from ops.models import open_models
-
     with open_models(announce=not no_announce) as installed:
         before, now = installed.rollback()
         now = installed.registry.version(now.number)
     _say(as_json, {"champion": _described(now), "before": before.number})
+
+
+def _compare(models: Models, candidate: Version, champion: Version, paths: Sequence[Path]) -> list[Verdict]:
+    """Measure both versions on the histories in `paths` and judge the candidate.
+
+    Raises:
+        ModelsError: there is no history to compare on.
+        GateError: it has too few buyers.
+    """
+    if not all(path.exists() for path in paths):
+        raise ModelsError(
+            f"gates compare both versions on history, and {', '.join(map(str, paths))} is not there: "
+            "run `simpersona archive`, or name files with --data"
+        )
+    config = TrainConfig()
+    data = training_rows(itertools.chain.from_iterable(map(history_batches, paths)), ())
+    rows = GateRows.of(data, config.validation_share, config.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = [models.registry.lay_down(version, Path(folder)) for version in (champion, candidate)]
+        theirs, ours = measure(bundles, rows)
+    return judge(theirs, ours, GateSettings())
 
 
 def _described(version: Version) -> dict[str, Any]:

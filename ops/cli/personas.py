@@ -6,17 +6,21 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
+
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from ops.cli.options import bundle_option
+from ops.personas import as_json as entry
+from ops.personas import page
+from ops.store_mix import mix_of
 
 
 @click.command()
 @click.option("--store", help="Beside all buyers, show the mix of this store.")
 @click.option("--type", "type_", metavar="NAME", help="One type and its most common codes.")
 @click.option("--code", type=click.IntRange(0, 255), help="One code's card.")
-@click.option(
-    "--bundle",
-    type=click.Path(path_type=Path),
-    help="Bundle folder; default: the one that answers.",
-)
+@bundle_option
 @click.option("--json", "as_json", is_flag=True, help="The catalogue, or the one entry, as JSON on stdout.")
 def personas(
     store: str | None, type_: str | None, code: int | None, bundle: Path | None, as_json: bool
@@ -28,14 +32,6 @@ def personas(
     """
     if type_ is not None and code is not None:
         raise click.UsageError("--type and --code show one entry each: give one of them")
-
-    from rich.console import Console
-
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from ops.personas import as_json as entry
-    from ops.personas import page
-    from ops.store_mix import mix_of
 
     loaded = load_bundle(bundle or answering_bundle())
     mix = None if store is None else mix_of(loaded, store, "reference")

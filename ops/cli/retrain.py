@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import click
+
+from ops.cli.extras import require_extras
+from ops.cli.options import json_option, no_announce_option
 
 
 @click.command()
@@ -16,10 +18,10 @@ import click
 @click.option("--if-requested", is_flag=True, help="Do nothing unless `simpersona drift` asked for it.")
 @click.option("--restart", is_flag=True, help="Give up a run that was interrupted and begin anew.")
 @click.option("--no-promote", is_flag=True, help="Leave the version as the candidate.")
-@click.option("--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then.")
+@no_announce_option
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed and snapshot, same codes.")
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+@json_option
 def retrain(
     paths: tuple[Path, ...],
     if_requested: bool,
@@ -36,8 +38,7 @@ def retrain(
     step. A run that was killed goes on where it was, as it was ordered. Exit 1 also where the gates refuse.
     PATH: files of events to train on in place of the archive.
     """
-    if importlib.util.find_spec("mlflow") is None or importlib.util.find_spec("torch") is None:
-        raise click.UsageError("retraining needs: pip install 'simpersona[training]'")
+    require_extras("training")
     from feature_store.settings import HomeSettings
     from ops.erasures import void_before
     from ops.models import open_models

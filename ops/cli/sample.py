@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ops.store_mix import Source
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.population import draw_codes, only_codes, tokens
+from ops.cli.options import bundle_option, json_option
+from ops.store_mix import Source, mix_of
 
 
 def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,12 +45,8 @@ def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[
     show_default=True,
     help="reference: the bundle's training buyers; live: what workers counted lately.",
 )
-@click.option(
-    "--bundle",
-    type=click.Path(path_type=Path),
-    help="Bundle folder; default: the one that answers.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@bundle_option
+@json_option
 def sample(
     store: str, n: int, seed: int, types: tuple[str, ...], source: Source, bundle: Path | None, as_json: bool
 ) -> None:
@@ -57,11 +55,6 @@ def sample(
     A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
     the mix rests on is said on stderr.
     """
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from inference.population import draw_codes, only_codes, tokens
-    from ops.store_mix import mix_of
-
     loaded = load_bundle(bundle or answering_bundle())
     mix = mix_of(loaded, store, source)
     if types:

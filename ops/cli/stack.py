@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-if TYPE_CHECKING:
-    from inference.encoders.triton_repository import Variant
-    from ops.stack.local import LocalStack, ServerStatus, StackInfo
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
+from feature_store.contract.identity import load_id_key
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.online.feast.repo import apply
+from feature_store.settings import HomeSettings
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from inference.encoders.triton_repository import Variant, build_repository
+from ops.cli.options import json_option
+from ops.stack.local import LocalStack, ServerStatus, StackInfo
+from ops.stack.topics import create_topics
+from streams.settings import WorkerSettings
 
 
 @click.group()
@@ -28,8 +34,6 @@ def stack() -> None:
 @json_option
 def up(triton: bool, as_json: bool) -> None:
     """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
-    from feature_store.contract.identity import load_id_key
-
     load_id_key(_home(), create=True)
     started = _stack(_lay_out_encoder(_home() / "triton" / "models") if triton else None)
     started.up(on_ready=_apply_feature_definitions)
@@ -56,11 +60,6 @@ def init(partitions: int, triton_models: Path | None, triton_backend: Variant, a
 
     What is there already stays as it is, so that it may run before every start.
     """
-    from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
-    from feature_store.online.feast.repo import apply
-    from ops.stack.topics import create_topics
-    from streams.settings import WorkerSettings
-
     kafka, settings = librdkafka_config(KafkaSettings()), WorkerSettings()
     check_connection(kafka)
     made = create_topics(kafka, partitions)
@@ -92,31 +91,20 @@ def status(as_json: bool) -> None:
 
 
 def _home() -> Path:
-    from feature_store.settings import HomeSettings
-
     return HomeSettings().home
 
 
 def _stack(model_repository: Path | None = None) -> LocalStack:
-    from ops.stack.local import LocalStack
-
     return LocalStack(_home(), model_repository=model_repository, say=_say)
 
 
 def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:
     """Lay the encoder's bundle out as a model repository in a folder; returns the folder."""
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from inference.encoders.triton_repository import build_repository
-
     bundle = load_bundle(answering_bundle())
     return build_repository(bundle, folder, backend)
 
 
 def _apply_feature_definitions(info: StackInfo) -> None:
-    from feature_store.online.feast.repo import apply
-    from streams.settings import WorkerSettings
-
     _say("applying the Feast definitions")
     apply(info.redis_url, WorkerSettings().topic, _home())
 
@@ -126,8 +114,6 @@ def _say(line: str) -> None:
 
 
 def _report(servers: list[ServerStatus], as_json: bool) -> None:
-    import msgspec
-
     if as_json:
         click.echo(msgspec.json.encode({"servers": servers}))
         return

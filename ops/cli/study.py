@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from ops.cli.extras import require_extras
+from ops.cli.options import histories_argument, json_option
+
 STUDY_PARTS = ("a", "b", "c", "d", "e", "calibration", "ablations", "scaling")
 """training.evaluation.plan.PARTS, known here without importing torch."""
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
-)
+@histories_argument
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -59,7 +60,7 @@ STUDY_PARTS = ("a", "b", "c", "d", "e", "calibration", "ablations", "scaling")
     "--part", "parts", multiple=True, type=click.Choice(STUDY_PARTS), help="Part to make; default: all."
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 16 short ones.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def study(
     paths: tuple[Path, ...],
     out: Path,
@@ -80,16 +81,12 @@ def study(
     killed, it loses the run under way, and the same command goes on. The level scale is chosen on validation
     buyers and written to choice.json in the work folder before the test buyers are opened.
     """
-    try:
-        from training.evaluation.study import run_study
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"{error.name} is not installed; a study needs: pip install 'simpersona[training]'"
-        ) from error
+    require_extras("training")
     from ops.study import command_line, stores_to_hold_out, study_inputs
     from training.evaluation.cells import rounded
     from training.evaluation.plan import BRIEF, Plan
     from training.evaluation.report import write_report
+    from training.evaluation.study import run_study
 
     def tell(line: str) -> None:
         click.echo(line, err=True)

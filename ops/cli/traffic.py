@@ -5,26 +5,32 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 import structlog
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from feature_store.contract.events import Event
-    from feature_store.sources.reader import SourceReport
-    from ops.replay import Pace, ReplayReport
-    from ops.traffic import TrafficConfig
+from feature_store.contract.events import Event
+from feature_store.contract.identity import LazyBuyerHasher
+from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.log.producer import Output
+from feature_store.settings import HomeSettings
+from feature_store.sources.reader import SourceReport
+from feature_store.sources.writer import write_events
+from ops import traffic
+from ops.cli.options import json_option
+from ops.cli.source_options import SourceOptions, source_options
+from ops.dead_letter_replay import replay_dead_letters
+from ops.replay import AsFastAsPossible, EventTime, Pace, Rate, ReplayReport, first_events, replay_events
+from ops.traffic import TrafficConfig
+from ops.traffic.writers import write_truth
+from streams.settings import WorkerSettings
 
 _LIVE_BATCH = 500  # made while the last ones are on their way: small, so that sending hardly pauses
 
-FORMATS = ("contract", "normalised", "shopify", "segment", "ga4", "mapping")
-"""feature_store.sources.reader.Format, spelt out so that --help need not import the adapters."""
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 log = structlog.get_logger()
 
@@ -56,7 +62,7 @@ log = structlog.get_logger()
     type=click.Path(path_type=Path, dir_okay=False),
     help="Parquet file for the buyers' latent types: store, buyer, type.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def generate(
     out: Path | None,
     to_kafka: bool,
@@ -71,8 +77,6 @@ def generate(
 
     The same seed and parameters give the same bytes. Figures are fitted to real shops: docs/traffic.md.
     """
-    from ops.traffic import TrafficConfig
-
     if (out is None) != to_kafka:
         raise click.UsageError("give either --out FILE or --to-kafka")
     if to_kafka and (rate is None or truth is not None):
@@ -85,27 +89,20 @@ def generate(
         _generate_live(config, seed, rate, seconds, as_json)
         return
 
-    import ops.traffic
-    from feature_store.sources.writer import write_events
-    from ops.traffic.writers import write_truth
-
     started = time.perf_counter()
-    events = write_events(out, ops.traffic.generate(config, seed))
+    events = write_events(out, traffic.generate(config, seed))
     took = time.perf_counter() - started
     report = {"events": events, "seconds": took, "events_per_s": events / took, "seed": seed}
     if truth is not None:
-        report["buyers"] = write_truth(truth, ops.traffic.truth(config, seed))
+        report["buyers"] = write_truth(truth, traffic.truth(config, seed))
     _echo(report, f"{events:,} events in {took:.1f} s to {out}", as_json)
 
 
 def _generate_live(
     config: TrafficConfig, seed: int, rate: float, seconds: float | None, as_json: bool
 ) -> None:
-    import ops.traffic
-    from ops.replay import Rate, first_events
-
-    live = ops.traffic.live_config(config, seed, rate, time.time_ns() // 1_000_000)
-    batches = ops.traffic.generate(live, seed, batch_events=_LIVE_BATCH, endless=True)
+    live = traffic.live_config(config, seed, rate, time.time_ns() // 1_000_000)
+    batches = traffic.generate(live, seed, batch_events=_LIVE_BATCH, endless=True)
     if seconds is not None:
         batches = first_events(batches, max(1, round(rate * seconds)))
     _echo_replay(_send(batches, Rate(rate)), as_json)
@@ -115,20 +112,16 @@ def _generate_live(
 @click.argument("path", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Times event time: 60 = 1 min/s.")
-@click.option("--format", "kind", type=click.Choice(FORMATS), help="Where the file does not say it.")
-@click.option("--mapping", type=_FILE, help="Mapping file of a shop's own pixel.")
-@click.option("--store", help="Shop of a vendor's or mapped file.")
+@source_options
 @click.option("--dead-letters", is_flag=True, help="Send dead letters that are valid now back to the topic.")
 @click.option("--reason", help="Only dead letters of this reason.")
 @click.option("--dry-run", is_flag=True, help="Count what --dead-letters would do; send nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def replay(
     path: Path | None,
     rate: float | None,
     speed: float | None,
-    kind: str | None,
-    mapping: Path | None,
-    store: str | None,
+    source: SourceOptions,
     dead_letters: bool,
     reason: str | None,
     dry_run: bool,
@@ -142,7 +135,7 @@ def replay(
     if dead_letters == (path is not None):
         raise click.UsageError("give either PATH or --dead-letters")
     if dead_letters:
-        if any(option is not None for option in (rate, speed, kind, mapping, store)):
+        if source.given or rate is not None or speed is not None:
             raise click.UsageError("--rate, --speed, --format, --mapping and --store go with PATH")
         _replay_dead_letters(reason, dry_run, as_json)
         return
@@ -151,34 +144,18 @@ def replay(
     if rate is not None and speed is not None:
         raise click.UsageError("give --rate or --speed, not both")
 
-    from feature_store.contract.identity import LazyBuyerHasher
-    from feature_store.settings import HomeSettings
-    from feature_store.sources.reader import Format, open_events
-    from ops.replay import AsFastAsPossible, EventTime, Rate
-
     pace: Pace = AsFastAsPossible()
     if rate is not None:
         pace = Rate(rate)
     elif speed is not None:
         pace = EventTime(speed)
     assert path is not None
-    source = open_events(
-        path,
-        identity=LazyBuyerHasher(HomeSettings().home),
-        kind=None if kind is None else Format(kind),
-        mapping=mapping,
-        store=store,
-    )
-    _echo_replay(_send(source.batches(), pace), as_json, source.report)
+    opened = source.open(path, LazyBuyerHasher(HomeSettings().home))
+    _echo_replay(_send(opened.batches(), pace), as_json, opened.report)
 
 
 def _send(batches: Iterable[list[Event]], pace: Pace) -> ReplayReport:
     """Send to the topic of the settings; Ctrl-C and SIGTERM end early with all sent acknowledged."""
-    from feature_store.log.config import KafkaSettings, librdkafka_config
-    from feature_store.log.producer import Output
-    from ops.replay import replay_events
-    from streams.settings import WorkerSettings
-
     settings = WorkerSettings()
     stop = _stop_on_signals()
     output = Output(librdkafka_config(KafkaSettings()), settings.flush_timeout_s)
@@ -195,11 +172,6 @@ def _send(batches: Iterable[list[Event]], pace: Pace) -> ReplayReport:
 
 
 def _replay_dead_letters(reason: str | None, dry_run: bool, as_json: bool) -> None:
-    from feature_store.log.config import KafkaSettings, librdkafka_config
-    from feature_store.log.producer import Output
-    from ops.dead_letter_replay import replay_dead_letters
-    from streams.settings import WorkerSettings
-
     settings = WorkerSettings()
     kafka = librdkafka_config(KafkaSettings())
     report = replay_dead_letters(

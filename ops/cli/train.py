@@ -9,25 +9,27 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from feature_store.contract.events import Event
+from feature_store.contract.events import Event
+from feature_store.workspace import workspace
+from ops.cli.extras import require_extras
+from ops.cli.options import histories_argument, json_option
+from ops.progress import progress_bars, read_with_bar
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import describe_source, training_rows
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
-)
+@histories_argument
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same codes."
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
 @click.option("--note", help="How the files were made; kept among the manifest's sources.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def train(
     paths: tuple[Path, ...], out: Path, seed: int, epochs: int | None, note: str | None, as_json: bool
 ) -> None:
@@ -36,16 +38,8 @@ def train(
     PATH is any file that `simpersona events check` accepts, or an archive folder. An encoder needs at
     least 256 buyers. A run that was killed goes on where it was when the same command is given again.
     """
-    try:
-        from training.encoder.config import TrainConfig
-        from training.encoder.train import train as train_model
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"{error.name} is not installed; training needs: pip install 'simpersona[training]'"
-        ) from error
-    from feature_store.workspace import workspace
-    from ops.progress import progress_bars, read_with_bar
-    from training.encoder.dataset import describe_source, training_rows
+    require_extras("training")
+    from training.encoder.train import train as train_model
     from training.publishing.publish import check_absent, publish
 
     check_absent(out)

@@ -6,17 +6,18 @@ import json
 
 import click
 
+from ops.cli.options import json_option
+from ops.connect import connect
+from ops.errors import VerificationError
+
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def verify(as_json: bool) -> None:
     """Compare the online rows and every assignment with an offline fold of archive and topic.
 
     Let the workers catch up first: events that wait to be folded count as not equal.
     """
-    from ops.connect import connect
-    from ops.errors import VerificationError
-
     with connect() as live:
         report = live.verifier().run()
     if as_json:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import click
 
+from feature_store.log.config import KafkaSettings
+from inference.encoders.settings import EncoderSettings
+from streams.app import run_worker
+from streams.settings import WorkerSettings
+
 
 @click.command()
 def worker() -> None:
@@ -12,9 +17,4 @@ def worker() -> None:
     Settings come from the environment (docs/settings.md). SIGTERM finishes the checkpoint and leaves
     the group.
     """
-    from feature_store.log.config import KafkaSettings
-    from inference.encoders.settings import EncoderSettings
-    from streams.app import run_worker
-    from streams.settings import WorkerSettings
-
     run_worker(WorkerSettings(), KafkaSettings(), EncoderSettings())

@@ -6,7 +6,9 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
 def _plain_http(url: str) -> str:
@@ -17,10 +19,10 @@ def _plain_http(url: str) -> str:
     return url
 
 
-class DashboardSettings(BaseSettings):
+class DashboardSettings(Settings):
     """What the page that `simpersona api` serves shows beside personas."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DASHBOARD_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DASHBOARD_")
 
     workers: tuple[Annotated[str, AfterValidator(_plain_http)], ...] = Field(
         (),

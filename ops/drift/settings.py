@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class DriftSettings(BaseSettings):
+class DriftSettings(Settings):
     """When live traffic counts as different from the reference, and when that is an alert."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DRIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DRIFT_")
 
     psi: float = Field(
         0.2,

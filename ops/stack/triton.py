@@ -49,11 +49,6 @@ class Triton(Server):
         """Base URL of the HTTP API."""
         return f"http://127.0.0.1:{self.ports[1]}"
 
-    @property
-    def metrics_url(self) -> str:
-        """URL of the Prometheus metrics."""
-        return f"http://127.0.0.1:{self.ports[2]}/metrics"
-
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command line; installs Triton on the first call on this machine."""
         files = triton_files(self.say)

@@ -85,7 +85,6 @@ _PUFFY_TYPES: Final = (
     "purchase",
     "sign_up",
 )
-_MINIMAL_TYPES: Final = ("product_view", "search", "add_to_cart", "purchase")
 _SHOPS: Final = (
     _Shop(
         file="rees46_multicategory",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from feature_store.online.assignment import Assignment, Reason, encode_assignmen
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder, Encoding
 from streams.live.cache import BuyerCache
+from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.metrics import WorkerMetrics
 
@@ -35,10 +35,16 @@ class Announcer:
     """Sends what the tagger has to say of buyers in the cache."""
 
     def __init__(
-        self, cache: BuyerCache, output: Output, topic: str, rows: OnlineRows, metrics: WorkerMetrics
+        self,
+        cache: BuyerCache,
+        output: Output,
+        topic: str,
+        rows: OnlineRows,
+        metrics: WorkerMetrics,
+        clock: Clock,
     ) -> None:
         self._cache, self._output, self._topic = cache, output, topic
-        self._rows, self._metrics = rows, metrics
+        self._rows, self._metrics, self._clock = rows, metrics, clock
 
     def say(
         self, encoder: Encoder, owned: Mapping[int, Partition], said: Said, reasons: Sequence[Reason]
@@ -50,7 +56,7 @@ class Announcer:
         Raises:
             ProducerError, OnlineStoreError: see Tagger.tag.
         """
-        now, version, types = time.time_ns() // 1_000_000, encoder.codebook_version, encoder.types
+        now, version, types = self._clock.now_ms(), encoder.codebook_version, encoder.types
         partitions = self._cache.meta.partition[said.slots].tolist()
         assignments: list[tuple[bytes, bytes]] = []
         readable: dict[int, dict[bytes, tuple[bytes, int, bytes]]] = {}
@@ -84,11 +90,15 @@ class Announcer:
             if reason != "session_end":  # which says again what is readable already
                 readable.setdefault(number, {})[key] = (key, offset, body)
         if readable:
-            self._rows.write_personas(
+            writes = self._rows.write_personas(
                 {number: list(rows.values()) for number, rows in readable.items()},
                 same_version=b'"codebook_version":"%s"' % version.encode(),
-                expected={number: owned[number].written for number in readable},
+                expected={
+                    number: (owned[number].written, owned[number].persona_writes) for number in readable
+                },
             )
+            for number, count in writes.items():
+                owned[number].persona_writes = count
         for key, body in assignments:
             self._output.send(self._topic, key, body)
         for reason, count in Counter(reasons).items():

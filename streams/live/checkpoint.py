@@ -7,7 +7,6 @@ out at least once; after step 3 everything counts, and step 4 only reports lag.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS
 from feature_store.log.producer import Output
 from feature_store.online.rows import Checkpoint, OnlineRows
+from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics
@@ -30,8 +30,11 @@ Commit = Callable[[dict[int, int]], None]
 class Checkpointer:
     """Writes what the tagger has in memory, a partition a transaction."""
 
-    def __init__(self, rows: OnlineRows, output: Output, tagger: Tagger, metrics: WorkerMetrics) -> None:
-        self._rows, self._output, self._tagger, self._metrics = rows, output, tagger, metrics
+    def __init__(
+        self, rows: OnlineRows, output: Output, tagger: Tagger, metrics: WorkerMetrics, clock: Clock
+    ) -> None:
+        self._rows, self._output, self._tagger = rows, output, tagger
+        self._metrics, self._clock = metrics, clock
 
     def run(self, partitions: Iterable[Partition], commit: Commit) -> None:
         """Checkpoint these partitions; `commit` takes {partition: next offset} to Kafka.
@@ -39,7 +42,7 @@ class Checkpointer:
         Raises:
             OnlineStoreError, EncoderUnavailableError, ProducerError: see Tagger.tag.
         """
-        started = time.perf_counter()
+        started = self._clock.monotonic()
         moved = [partition for partition in partitions if partition.moved]
         # 1. Say which sessions the watermark has ended.
         changes = [(partition, self._end_sessions(partition)) for partition in moved]
@@ -50,7 +53,7 @@ class Checkpointer:
             dirty = self._tagger.cache.dirty(partition.number)
             change.rows = self._tagger.cache.rows(dirty)
             change.windows = self._tagger.windows.dirty(partition.number)
-            self._rows.checkpoint(partition.number, change, partition.written)
+            self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             self._tagger.cache.meta.dirty[dirty] = False
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as
@@ -59,9 +62,9 @@ class Checkpointer:
         # 4. Report to Kafka; the store's progress is the truth.
         if moved:
             commit({partition.number: partition.next_offset for partition in moved})
-            self._metrics.checkpoint_seconds.observe(time.perf_counter() - started)
+            self._metrics.checkpoint_seconds.observe(self._clock.monotonic() - started)
             self._metrics.feature_age.set(
-                max(0.0, time.time() - max(partition.create_time for partition in moved) / 1000)
+                max(0.0, (self._clock.now_ms() - max(partition.create_time for partition in moved)) / 1000)
             )
 
     def _end_sessions(self, partition: Partition) -> Checkpoint:

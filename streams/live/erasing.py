@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -11,6 +10,7 @@ from feature_store.contract.erasure import Erasure, encode_erasure
 from feature_store.contract.partitions import partition_of
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
+from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
 
@@ -20,9 +20,11 @@ log = structlog.get_logger(__name__)
 class Eraser:
     """Keeps each request until the owner of the buyer's partition has honoured it. Of the loop's thread."""
 
-    def __init__(self, topic: str, output: Output, tagger: Tagger, erasures: ErasureLog) -> None:
+    def __init__(
+        self, topic: str, output: Output, tagger: Tagger, erasures: ErasureLog, clock: Clock
+    ) -> None:
         """`topic` is that of the erasures."""
-        self._topic, self._output = topic, output
+        self._topic, self._output, self._clock = topic, output, clock
         self._tagger, self._erasures = tagger, erasures
         self._wanted: dict[bytes, int] = {}
 
@@ -58,7 +60,7 @@ class Eraser:
             partition=partition.number,
             before_offset=partition.next_offset,
             requested_at=requested_at,
-            erased_at=time.time_ns() // 1_000_000,
+            erased_at=self._clock.now_ms(),
         )
         self._output.send(self._topic, key, encode_erasure(erasure))
         self._output.flush()

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
@@ -30,13 +29,13 @@ from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from inference.errors import EncoderUnavailableError
-from streams.consumer_config import consumer_config
 from streams.errors import ConsumerError
 from streams.live.checkpoint import Checkpointer
+from streams.live.clock import Clock
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
-from streams.live.takeover import Takeover
+from streams.live.takeover import EndOffsets, Takeover
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
 
@@ -50,26 +49,29 @@ Command = Callable[["ConsumerLoop"], None]
 class ConsumerLoop:
     """Runs the live path until it is asked to stop.
 
-    All methods but `stop` and `submit` belong to the loop's thread.
+    All methods but `stop` and `submit` belong to the loop's thread. Everything outside of the process
+    (consumer, store, producer, encoder, clock) is handed in: tests/simulation can be that outside.
     """
 
     def __init__(
         self,
         settings: WorkerSettings,
-        kafka: Mapping[str, Any],
+        consumer: Consumer,
+        ends: EndOffsets,
         rows: OnlineRows,
         output: Output,
         tagger: Tagger,
         erasures: ErasureLog,
         metrics: WorkerMetrics,
+        clock: Clock,
     ) -> None:
         self.tagger, self.partitions = tagger, dict[int, Partition]()
         self._settings, self._rows, self._output = settings, rows, output
-        self._metrics = metrics
-        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures)
-        self._takeover = Takeover(settings.topic, kafka, rows, tagger, erasures)
-        self._checkpointer = Checkpointer(rows, output, tagger, metrics)
-        self._consumer = Consumer(consumer_config(kafka, settings))
+        self._metrics, self._clock = metrics, clock
+        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures, clock)
+        self._takeover = Takeover(settings.topic, ends, rows, tagger, erasures)
+        self._checkpointer = Checkpointer(rows, output, tagger, metrics, clock)
+        self._consumer = consumer
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._successor: Encoder | None = None
         self._stopping = threading.Event()
@@ -103,16 +105,17 @@ class ConsumerLoop:
             self._consumer.close()
 
     def _turn(self) -> None:
-        if time.monotonic() >= self._next_lag:
+        if self._clock.monotonic() >= self._next_lag:
             self._report_lag()
-            self._next_lag = time.monotonic() + _LAG_EVERY_S
+            self._next_lag = self._clock.monotonic() + _LAG_EVERY_S
         while not self._commands.empty():
             self._commands.get()(self)
         if self._broken is not None and not self._recovered():
             self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
             return
         messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
-        self._try("batch", lambda: self._handle(messages))
+        if self._broken is None:  # else a rebalance inside `consume` failed: memory is not to be trusted
+            self._try("batch", lambda: self._handle(messages))
 
     def _handle(self, messages: list[Message]) -> None:
         ours = self._in_sequence(messages)
@@ -123,13 +126,13 @@ class ConsumerLoop:
             self._hand_over(self._successor)
         self.eraser.honour(self.partitions, self._checkpoint)
         self.tagger.restater.walk(self.partitions)
-        now = time.monotonic()
+        now = self._clock.monotonic()
         cache = self.tagger.cache
         full = len(cache.table) > cache.capacity
         if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
             self._checkpoint()
             self._metrics.evictions.inc(cache.evict())
-            self._next_checkpoint = time.monotonic() + self._settings.checkpoint_ms / 1000
+            self._next_checkpoint = self._clock.monotonic() + self._settings.checkpoint_ms / 1000
 
     def _consume(self, count: int, timeout: float) -> list[Message]:
         messages = []

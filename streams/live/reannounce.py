@@ -24,6 +24,7 @@ from inference.encoders.encoder import Encoding
 from streams.live.announce import Announcer, Said
 from streams.live.buyers import Buyers
 from streams.live.champion import Champion
+from streams.live.clock import Clock
 from streams.live.duty_cycle import Share
 from streams.live.partition import Partition
 from streams.metrics import WorkerMetrics
@@ -52,9 +53,11 @@ class Restater:
         announcer: Announcer,
         metrics: WorkerMetrics,
         share: float,
+        clock: Clock,
     ) -> None:
         self._buyers, self._rows, self._champion = buyers, rows, champion
-        self._announcer, self._metrics, self._time = announcer, metrics, Share(share)
+        self._announcer, self._metrics = announcer, metrics
+        self._time = Share(share, clock.monotonic)
 
     # ---- session ends
 

@@ -7,7 +7,6 @@ the producer leaves the batch half done in memory; the loop then drops the cache
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -33,6 +32,7 @@ from streams.live.announce import Announcer, Said
 from streams.live.buyers import Buyers
 from streams.live.cache import BuyerCache, Meta
 from streams.live.champion import Champion
+from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.reannounce import Restater
 from streams.live.shadow import Shadow
@@ -86,16 +86,17 @@ class Tagger:
         metrics: WorkerMetrics,
         partition_count: int,
         windows: WindowSettings,
+        clock: Clock,
     ) -> None:
-        self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
+        self.cache = BuyerCache(settings.cache_mb * 1024 * 1024, slack=2 * settings.batch_events)
         self._settings, self._rows, self._output = settings, rows, output
-        self._erasures, self._metrics = erasures, metrics
+        self._erasures, self._metrics, self._clock = erasures, metrics, clock
         self.partition_count = partition_count
         self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
         self._buyers = Buyers(self.cache, rows, erasures, metrics)
-        self._announcer = Announcer(self.cache, output, settings.assignments_topic, rows, metrics)
+        self._announcer = Announcer(self.cache, output, settings.assignments_topic, rows, metrics, clock)
         self.restater = Restater(
-            self._buyers, rows, self.champion, self._announcer, metrics, settings.reencode_share
+            self._buyers, rows, self.champion, self._announcer, metrics, settings.reencode_share, clock
         )
         self._products = ProductTable()
         self._batch_number = 0
@@ -119,16 +120,16 @@ class Tagger:
         """
         self._batch_number += 1
         batch = self._decode(partitions, messages)
-        decoded = time.time()
+        decoded = self._clock.now_s()
         self._metrics.events.inc(len(messages))
         if batch.refused:
             self._count_refused(partitions, batch)
         if not batch.events:
             return
         steps, counting = self._fold(partitions, batch)
-        folded = time.time()
+        folded = self._clock.now_s()
         encoding = self.champion.encoder.encode(steps.vectors)
-        encoded = time.time()
+        encoded = self._clock.now_s()
         bands = confidence_bands(encoding.confidence)
         self.windows.count(counting, steps, encoding, bands)
         self._emit_changes(partitions, batch, steps, encoding, bands)
@@ -282,7 +283,7 @@ class Tagger:
     # ---- look
 
     def _observe(self, batch: Batch, decoded: float, folded: float, encoded: float) -> None:
-        tagged = time.time()
+        tagged = self._clock.now_s()
         stages, created = self._metrics.stages, batch.created / 1000.0
         n = len(batch.events)
         event_times = np.fromiter((event.timestamp for event in batch.events), np.float64, n) / 1000.0

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class WebhookSettings(BaseSettings):
+class WebhookSettings(Settings):
     """Where `simpersona webhook` posts assignments to, how, and how many at once."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_WEBHOOK_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_WEBHOOK_")
 
     url: str | None = Field(None, description="where to post; needed", pattern=r"^https?://[^/\s]")
     form: Literal["webhook", "segment"] = Field(

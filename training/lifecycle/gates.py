@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from feature_store.settings import Settings
 from training.lifecycle.gate_figures import Figures
 
 
-class GateSettings(BaseSettings):
+class GateSettings(Settings):
     """How much worse than the champion a candidate may be."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_GATE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_GATE_")
 
     purity_loss: float = Field(0.02, description="largest fall of funnel purity", ge=0)
     incoherence_rise: float = Field(

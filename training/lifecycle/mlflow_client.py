@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from feature_store.settings import Settings
 from training.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _QUIET: Final = {
 _DATABASE: Final = "registry.db"
 
 
-class RegistrySettings(BaseSettings):
+class RegistrySettings(Settings):
     """Where MLflow keeps runs and versions; the variable is MLflow's own."""
 
     model_config = SettingsConfigDict(frozen=True)

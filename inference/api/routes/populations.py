@@ -134,7 +134,7 @@ async def stores(request: Request, key: ReadsPersonas) -> Stores:
     """The stores that this key may ask about: its own, or for an operator those with buyers lately."""
     state = state_of(request)
     span_ms = round(state.settings.distribution_minutes * _MINUTE_MS)
-    live = await asyncio.to_thread(state.recent, span_ms, state.models.model.version)
+    live = await asyncio.to_thread(state.windows.recent, span_ms, state.models.model.version)
     every = key.store == ALL_STORES
     named = [store for store in live if store != OTHERS] if every else [key.store]
     found = [StoreBuyers(store=name, buyers=buyers_of(live[name]) if name in live else 0) for name in named]
@@ -146,7 +146,7 @@ async def distribution(request: Request, store: Store, key: ReadsPersonas) -> Di
     """Who a store's buyers are: p_s(k) now, and as it was in training."""
     state = state_of(request)
     model, minutes = state.models.model, state.settings.distribution_minutes
-    live = await asyncio.to_thread(state.recent, round(minutes * _MINUTE_MS), model.version)
+    live = await asyncio.to_thread(state.windows.recent, round(minutes * _MINUTE_MS), model.version)
     counted = live.get(store)
     now = None if counted is None or not buyers_of(counted) else code_shares(counted)
     mix = _reference(model, store)

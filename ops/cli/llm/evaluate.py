@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
+from ops.cli.options import histories_argument, json_option
+
 LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "ablations", "loop")
 """training.persona_llm.evaluation.plan.PARTS, known here without importing torch."""
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
-)
+@histories_argument
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -63,7 +63,7 @@ LLM_PARTS = ("in-store", "held-out", "prediction", "goals", "profile", "ablation
     "--part", "parts", multiple=True, type=click.Choice(LLM_PARTS), help="Part to make; default: all."
 )
 @click.option("--so-far", is_flag=True, help="Run nothing more; report what is done.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def evaluate(
     paths: tuple[Path, ...],
     out: Path,

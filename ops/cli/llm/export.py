@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from feature_store.workspace import make_parent
+from ops.cli.options import json_option
+
 
 @click.command()
 @click.argument("model", default="champion")
@@ -16,7 +19,7 @@ import click
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="evaluation-llm.json of `simpersona llm evaluate`, for the model card.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def export(model: str, out: Path, figures: Path | None, as_json: bool) -> None:
     """Write MODEL as a plain Hugging Face folder, which transformers and vLLM load without this package.
 
@@ -25,7 +28,6 @@ def export(model: str, out: Path, figures: Path | None, as_json: bool) -> None:
     Weights as safetensors, the tokenizer with the persona tokens, generation settings and a model card.
     docs/simulators.md says how to use it.
     """
-    from feature_store.workspace import make_parent
     from ops.llm.models import open_llm
     from training.persona_llm.model.export import export_llm, read_figures
 

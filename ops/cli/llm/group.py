@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Final
 
 import click
 
-from ops.cli.lazy import LazyGroup
+from ops.cli.extras import require_extras
+from ops.cli.lazy import Entry, LazyGroup
 
-COMMANDS: Final[dict[str, str]] = {
-    "evaluate": "ops.cli.llm.evaluate:evaluate",
-    "export": "ops.cli.llm.export:export",
-    "loop": "ops.cli.llm.loop:loop",
-    "models": "ops.cli.llm.models:models",
-    "prepare": "ops.cli.llm.prepare:prepare",
-    "retrain": "ops.cli.llm.retrain:retrain",
-    "simulate": "ops.cli.llm.simulate:simulate",
-    "train": "ops.cli.llm.train:train",
+COMMANDS: Final[dict[str, Entry]] = {
+    "evaluate": Entry("ops.cli.llm.evaluate:evaluate", "Judge agents against real sessions and baselines."),
+    "export": Entry("ops.cli.llm.export:export", "Write a model as a plain Hugging Face folder."),
+    "loop": Entry("ops.cli.llm.loop:loop", "Tag simulated sessions, and compare with what went in."),
+    "models": Entry("ops.cli.llm.models:models", "List, promote and roll back versions of the model."),
+    "prepare": Entry("ops.cli.llm.prepare:prepare", "Turn real sessions into traces to train on."),
+    "retrain": Entry("ops.cli.llm.retrain:retrain", "Train a successor, judge it, and put it to use."),
+    "simulate": Entry("ops.cli.llm.simulate:simulate", "Let agents shop in a store."),
+    "train": Entry("ops.cli.llm.train:train", "Train a persona LLM on traces."),
 }
-"""Command -> module:attribute."""
-NEEDED: Final[dict[str, str]] = {
-    "accelerate": "accelerate",
-    "gguf": "gguf",
-    "gymnasium": "gymnasium",
-    "llguidance": "llguidance",
-    "matplotlib": "matplotlib",
-    "mlflow": "mlflow",
-    "onnx": "onnx",
-    "onnxscript": "onnxscript",
-    "peft": "peft",
-    "safetensors": "safetensors",
-    "scikit-learn": "sklearn",
-    "tokenizers": "tokenizers",
-    "torch": "torch",
-    "transformers": "transformers",
-}
-"""Package -> module, of the extras `training` and `llm`."""
 
 
-@click.group(cls=LazyGroup, modules=COMMANDS)
+@click.group(cls=LazyGroup, entries=COMMANDS)
 def llm() -> None:
     """Shopping agents that behave as a store's real shoppers do, code by code."""
-    missing = [package for package, module in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise click.UsageError(
-            f"{', '.join(missing)} not installed; the persona LLM needs: "
-            "pip install 'simpersona[training,llm]'"
-        )
+    require_extras("training", "llm")

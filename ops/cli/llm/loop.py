@@ -9,6 +9,11 @@ from typing import Any
 
 import click
 
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from ops.cli.options import json_option
+from ops.connect import connect
+
 
 @click.command()
 @click.argument("simulated", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -36,7 +41,7 @@ import click
     help="Seconds for workers to fold, with --live.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the intervals.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def loop(
     simulated: Path,
     traces: Path,
@@ -52,9 +57,6 @@ def loop(
     SIMULATED is what `simpersona llm simulate --out` wrote. Beside the share stand chance, the code of a
     random other agent, and real sessions tagged again.
     """
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from ops.connect import connect
     from ops.llm.loop import LivePath
     from training.persona_llm.agents.loop import loop_figures
     from training.persona_llm.agents.population import load_visits

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from training.lifecycle.versions import Version
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+from ops.cli.options import json_option
+from ops.models import Forced
+from training.errors import GateError
+from training.lifecycle.gates import refusal, verdict_table
+from training.lifecycle.versions import Version
 
 
 @click.group()
@@ -20,7 +21,7 @@ def models() -> None:
 
 
 @models.command("list")
-@_as_json
+@json_option
 def list_(as_json: bool) -> None:
     """Every version, the newest first, with its codebook, its aliases and its figures."""
     from ops.llm.models import open_llm_models
@@ -49,16 +50,13 @@ def list_(as_json: bool) -> None:
 )
 @click.option("--force", is_flag=True, help="Promote although gates fail; the registry keeps who and why.")
 @click.option("--reason", default="none given", help="Why it is forced.")
-@_as_json
+@json_option
 def promote(version: str, traces: Path | None, force: bool, reason: str, as_json: bool) -> None:
     """Put VERSION to use: compare it with the model in use, then move the alias.
 
     VERSION is a number, a model version, an alias, or the folder of a model.
     """
     from ops.llm.models import open_llm_models, verdicts_on
-    from ops.models import Forced
-    from training.errors import GateError
-    from training.lifecycle.gates import refusal, verdict_table
 
     installed = open_llm_models()
     champion, found = installed.champion(), installed.find(version)
@@ -86,7 +84,7 @@ def promote(version: str, traces: Path | None, force: bool, reason: str, as_json
 
 
 @models.command()
-@_as_json
+@json_option
 def rollback(as_json: bool) -> None:
     """Put the version to use that the one in use replaced. No gates: it was in use before."""
     from ops.llm.models import open_llm_models

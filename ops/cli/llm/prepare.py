@@ -9,18 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from feature_store.contract.events import Event
+from feature_store.contract.events import Event
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from ops.cli.options import histories_argument, json_option
+from ops.erasures import void_before
+from ops.progress import progress_bars
+from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
-)
+@histories_argument
 @click.option(
     "--model",
     "bundle",
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 @click.option(
     "--no-erasures", is_flag=True, help="Do not ask Kafka who was erased: an archive's own purges have to do."
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def prepare(
     paths: tuple[Path, ...],
     bundle: Path | None,
@@ -66,11 +68,6 @@ def prepare(
     store, persona tokens, goals, and the actions in their order. OUT holds traces.parquet, stores.json and
     manifest.json.
     """
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
-    from ops.erasures import void_before
-    from ops.progress import progress_bars
-    from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
     from training.persona_llm.agents.chat import Chat, ChatSettings
     from training.persona_llm.traces.prepare import prepare as make
     from training.persona_llm.traces.rewriting import chat_rewriter

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ops.cli.options import json_option
+
 if TYPE_CHECKING:
     from training.persona_llm.model.config import Schedule
     from training.persona_llm.traces.traces import Kind
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     help="See llm train; default: that of the model in use.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed and snapshot, same weights.")
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def retrain(
     paths: tuple[Path, ...],
     restart: bool,

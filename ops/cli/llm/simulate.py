@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from feature_store.contract.names import NAME_RULE, is_name
+from feature_store.sources.writer import write_events
+from feature_store.workspace import make_parent
+from inference.bundles.active import answering_bundle
+from inference.bundles.bundle import load_bundle
+from ops.cli.options import json_option
+from ops.progress import progress_bars
 
 if TYPE_CHECKING:
     from ops.llm.simulate import MixSource
@@ -16,10 +23,8 @@ if TYPE_CHECKING:
 
 
 def _store_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
-    from feature_store.contract.events import STORE_PATTERN
-
-    if name is not None and not re.match(STORE_PATTERN, name):
-        raise click.BadParameter(f"{name!r} is no store's name: 1 to 64 of A-Z a-z 0-9 . _ -")
+    if name is not None and not is_name(name):
+        raise click.BadParameter(f"{name!r} is no store's name: {NAME_RULE}")
     return name
 
 
@@ -87,7 +92,7 @@ def _store_name(_context: click.Context, _parameter: click.Parameter, name: str 
     "--agent-url",
     help="Chat endpoint (http://host:port/v1) of an external agent that shops in the model's place.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def simulate(
     model: str,
     store: str,
@@ -110,13 +115,8 @@ def simulate(
     the counts are shown. Tokens of a bundle with another codebook version than the model's are mapped
     through the registry's alignment, or refused.
     """
-    from feature_store.sources.writer import write_events
-    from feature_store.workspace import make_parent
-    from inference.bundles.active import answering_bundle
-    from inference.bundles.bundle import load_bundle
     from ops.llm.models import open_llm
     from ops.llm.simulate import Asked, as_events, external_agents, own_agents, populate
-    from ops.progress import progress_bars
     from training.persona_llm.agents.agents import GUIDANCE
     from training.persona_llm.agents.chat import Chat, ChatSettings
     from training.persona_llm.agents.population import save_visits

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from ops.cli.options import json_option
+from training.errors import RegistryError
+
 if TYPE_CHECKING:
     from training.persona_llm.model.config import Schedule
     from training.persona_llm.model.from_traces import TokenRows
@@ -75,7 +78,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Same seed and traces, same weights.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
+@json_option
 def train(
     traces: Path,
     out: Path,
@@ -95,7 +98,6 @@ def train(
     there is one, in bf16. The run is tracked in the model registry.
     """
     from ops.llm.registry import open_llm_registry
-    from training.errors import RegistryError
     from training.persona_llm.model.folder import check_absent
     from training.persona_llm.model.from_traces import asked_config, make_llm
 

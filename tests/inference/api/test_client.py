@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from inference.client import (
+from simpersona_client import (
     Absent,
     Assigned,
     AsyncPersonaClient,

@@ -1,4 +1,7 @@
-"""The examples of docs/feeds.md run, against real servers, and are in the document as they are."""
+"""The examples of docs/feeds.md run, against real servers, and are in the document as they are.
+
+Those that use the client run where only the client is installed, as at a shop.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from feature_store.contract.identity import BuyerHasher
 from ops.docs import DOCS
 from ops.stack.processes import free_ports
 from tests.api_process import Api, event
+from tests.clients.python.test_alone import PROJECT
+from tests.empty_environment import EmptyEnvironment, build_wheel
 from tests.inference.api.test_live_api import wait_for_persona
 from tests.rig import Rig
 from tests.streams.webhook.receiver import SECRET
@@ -42,18 +47,28 @@ def environment(live: Rig, api: Api) -> dict[str, str]:
     }
 
 
-def run(environment: dict[str, str], name: str, *arguments: str) -> str:
-    command = [sys.executable, str(DOCS / "examples" / name), *arguments]
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Python that has simpersona-client and its extra, and nothing of ours besides."""
+    wheel = build_wheel(PROJECT, tmp_path_factory.mktemp("client-wheel"))
+    folder = tmp_path_factory.mktemp("shop") / "venv"
+    return str(EmptyEnvironment(folder, wheel, ["openfeature"]).python)
+
+
+def run(python: str, environment: dict[str, str], name: str, *arguments: str) -> str:
+    command = [python, str(DOCS / "examples" / name), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @contextmanager
-def running(environment: dict[str, str], output: Path, *command: str) -> Iterator[None]:
+def running(
+    environment: dict[str, str], output: Path, *command: str, python: str = sys.executable
+) -> Iterator[None]:
     """A program that does not end by itself."""
     with output.open("ab") as said:
-        process = subprocess.Popen([sys.executable, *command], env=environment, stdout=said, stderr=said)
+        process = subprocess.Popen([python, *command], env=environment, stdout=said, stderr=said)
     try:
         yield
     finally:
@@ -68,22 +83,24 @@ def said_of(live: Rig, acme: httpx.Client, buyer: str, output: Path) -> None:
     live.wait_for(lambda: f"{pseudonym} is" in output.read_text(), f"{pseudonym} in {output.read_text()}")
 
 
-def test_client(environment: dict[str, str]) -> None:
-    said = run(environment, "client.py")
+def test_client(environment: dict[str, str], shop: str) -> None:
+    said = run(shop, environment, "client.py")
     assert "before the first click: unknown-buyer\n3 events accepted\n<|persona_" in said
 
 
-def test_client_async(environment: dict[str, str]) -> None:
-    said = run(environment, "client_async.py")
+def test_client_async(environment: dict[str, str], shop: str) -> None:
+    said = run(shop, environment, "client_async.py")
     assert said.startswith("customer-1: unknown\ncustomer-2: unknown\n")
     assert said.count("<|persona_") == 5
 
 
-def test_follow(live: Rig, acme: httpx.Client, environment: dict[str, str], tmp_path: Path) -> None:
+def test_follow(
+    live: Rig, acme: httpx.Client, environment: dict[str, str], shop: str, tmp_path: Path
+) -> None:
     output, place = tmp_path / "said", tmp_path / "place"
     command = [str(DOCS / "examples" / "follow.py"), str(place)]
     buyers = [uuid.uuid4().hex for _ in range(3)]
-    with running(environment, output, *command):
+    with running(environment, output, *command, python=shop):
         deadline = time.monotonic() + 60
         while not place.exists():  # whoever comes before the stream is open is not heard of
             assert time.monotonic() < deadline, output.read_text()
@@ -92,21 +109,21 @@ def test_follow(live: Rig, acme: httpx.Client, environment: dict[str, str], tmp_
         said_of(live, acme, buyers[0], output)
     acme.post("/v1/events", json=event("away", buyers[1])).raise_for_status()
     wait_for_persona(live, acme, buyers[1], 1)
-    with running(environment, output, *command):
+    with running(environment, output, *command, python=shop):
         said_of(live, acme, buyers[2], output)
     assert f"{HASHER.buyer('acme', buyers[1])} is" in output.read_text()
 
 
-def test_flags(live: Rig, acme: httpx.Client, environment: dict[str, str]) -> None:
+def test_flags(live: Rig, acme: httpx.Client, environment: dict[str, str], shop: str) -> None:
     buyer = uuid.uuid4().hex
     acme.post("/v1/events", json=event("f1", buyer)).raise_for_status()
     wait_for_persona(live, acme, buyer, 1)
-    said = run(environment, "flags.py", buyer, "a-stranger")
+    said = run(shop, environment, "flags.py", buyer, "a-stranger")
     assert f"{buyer}: comparison table on\n" in said
     assert "persona_status unknown" in said
     assert "a-stranger: comparison table off\n" in said
     (nobody,) = free_ports(1)
-    away = run(environment | {"PERSONA_URL": f"http://127.0.0.1:{nobody}"}, "flags.py", buyer)
+    away = run(shop, environment | {"PERSONA_URL": f"http://127.0.0.1:{nobody}"}, "flags.py", buyer)
     assert "persona_status away" in away
     assert f"{buyer}: comparison table off\n" in away
 

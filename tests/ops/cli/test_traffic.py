@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from feature_store.contract.events import decode_event
-from feature_store.sources.reader import Format
-from ops.cli.traffic import FORMATS, generate, replay
+from ops.cli.traffic import generate, replay
 from ops.traffic import TrafficError
 
 
@@ -55,10 +54,6 @@ def test_generate_refuses_what_does_not_fit_together(arguments: list[str]) -> No
 )
 def test_replay_refuses_what_does_not_fit_together(arguments: list[str]) -> None:
     assert CliRunner().invoke(replay, arguments).exit_code == 2
-
-
-def test_the_formats_are_those_of_the_sources() -> None:
-    assert set(FORMATS) == set(Format)
 
 
 def test_a_parameter_out_of_range_is_one_clear_error(tmp_path: Path) -> None:

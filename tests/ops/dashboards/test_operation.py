@@ -6,8 +6,8 @@ import math
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest, start_http_server
-from pydantic import ValidationError
 
+from feature_store.errors import SettingError
 from ops.dashboards.operation import Readings
 from ops.dashboards.settings import DashboardSettings
 from ops.dashboards.workers import Counted, Scrape, read_scrape, scrape_all
@@ -125,5 +125,5 @@ def test_what_is_no_worker_counts_as_one_that_does_not_answer() -> None:
     "url", ["https://worker:9400/metrics", "worker:9400", "http://", "http://w:99999/metrics"]
 )
 def test_a_worker_that_cannot_be_asked_is_refused(url: str) -> None:
-    with pytest.raises(ValidationError, match="workers"):
+    with pytest.raises(SettingError, match="SIMPERSONA_DASHBOARD_WORKERS"):
         DashboardSettings(workers=(url,))

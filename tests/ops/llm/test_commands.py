@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
-import re
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from click.testing import CliRunner, Result
 from feature_store.contract.events import Event
 from feature_store.errors import OutputError, SimpersonaError
 from feature_store.sources.writer import write_events
-from ops.cli.llm.group import NEEDED, llm
+from ops.cli.llm.group import llm
 from tests.training.persona_llm.shops import event
 from training.evaluation.plan import BRIEF
 from training.persona_llm.model.folder import MANIFEST, read_manifest
@@ -160,22 +158,21 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(
         call(*(folders.get(argument, argument) for argument in arguments), where)
 
 
-def test_what_is_needed_is_what_the_extras_install() -> None:
-    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
-    named = {re.match(r"[\w-]+", line)[0] for line in [*extras["training"], *extras["llm"]]}  # type: ignore[index]
-    assert set(NEEDED) == named
+def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.metadata.distribution
 
+    def without(name: str) -> importlib.metadata.Distribution:
+        if name in ("gguf", "mlflow"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found(name)
 
-@pytest.mark.parametrize("package", sorted(NEEDED))
-def test_a_package_that_is_missing_is_named_with_what_installs_it(
-    package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = importlib.util.find_spec
-    gone = NEEDED[package]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == gone else found(name))
+    monkeypatch.setattr(importlib.metadata, "distribution", without)
     result = call("simulate", "--store", "acme")
     assert result.exit_code == 2
-    assert f"Error: {package} not installed; the persona LLM needs: pip install" in result.output
+    assert (
+        "Error: mlflow, gguf not installed; this command needs: pip install 'simpersona[training,llm]'"
+        in result.output
+    )
 
 
 def test_a_population_of_nobody_and_a_store_without_a_name_are_bad_usage() -> None:

@@ -9,7 +9,6 @@ import torch
 from training.encoder.codebook import nearest_code, square_distances
 from training.encoder.quantizer import EmaQuantizer
 
-
 pytestmark = pytest.mark.numeric
 
 

@@ -18,7 +18,6 @@ from training.encoder.train import Trained, train
 from training.errors import DatasetError, DivergedError
 from training.publishing.report import code_shares, perplexity
 
-
 pytestmark = pytest.mark.numeric
 
 

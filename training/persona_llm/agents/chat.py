@@ -7,15 +7,16 @@ from typing import Self
 
 import httpx
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from feature_store.settings import Settings
 from training.errors import ChatError
 
 
-class ChatSettings(BaseSettings):
+class ChatSettings(Settings):
     """How an external language model is asked: `llm prepare --rewrite-url`, `llm simulate --agent-url`."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_CHAT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_CHAT_")
 
     model: str = Field("default", description="the model's name at its server")
     key: SecretStr | None = Field(None, description="bearer token; unset: none is sent")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from feature_store.settings import Settings
 
 
-class LlmGateSettings(BaseSettings):
+class LlmGateSettings(Settings):
     """How much worse than the persona LLM in use a candidate may be."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_LLM_GATE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SIMPERSONA_LLM_GATE_")
 
     ara_loss: float = Field(0.02, description="largest fall of ARA, a share", ge=0)
     failed_rise: float = Field(0.02, description="largest rise of the share of failed runs", ge=0)

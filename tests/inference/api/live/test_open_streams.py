@@ -13,7 +13,7 @@ import pytest
 
 from feature_store.contract.events import record_key
 from feature_store.log.producer import Output
-from inference.client import Assigned, PersonaClient
+from simpersona_client import Assigned, PersonaClient
 from tests.api_process import Api, event
 from tests.inference.api.test_live_api import Lines, path, wait_for_persona
 from tests.rig import Rig

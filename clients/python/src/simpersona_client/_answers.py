@@ -1,0 +1,107 @@
+"""Answers of the API as structs. Fields that this release does not know are passed over.
+
+docs/openapi.json explains the fields; a test compares both.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Persona(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a shopper is now; `early` while only the store's prior is known. Times are ms UTC."""
+
+    store: str
+    buyer: str
+    early: bool
+    code: int
+    token: str
+    type: str | None
+    confidence: float | None
+    distance: float | None
+    margin: float | None
+    codebook_version: str
+    events: int
+    event_time: int | None
+    assigned_at: int | None
+    feature_age_ms: int | None
+    funnel_stage: Literal["purchased", "checkout", "cart", "browsing"] | None
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """A buyer without a persona; index: which of the buyers asked for."""
+
+    index: int
+    reason: Literal["unknown", "erased", "expired"]
+
+
+class Personas(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers in the order asked; None for those in `absent`."""
+
+    personas: tuple[Persona | None, ...]
+    absent: tuple[Absent, ...]
+
+    def in_order(self) -> list[Persona | Absent]:
+        """One entry per buyer: the persona, or why there is none."""
+        why = {gone.index: gone for gone in self.absent}
+        return [why[i] if found is None else found for i, found in enumerate(self.personas)]
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that its sender has to correct before it is sent again."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of sent items: accepted by Kafka, skipped by reason, refused."""
+
+    accepted: int
+    skipped: dict[str, int]
+    errors: tuple[Refusal, ...]
+
+
+class TypeShare(msgspec.Struct, frozen=True, kw_only=True):
+    """A type's share among a store's buyers."""
+
+    name: str
+    now: float | None
+    reference: float | None
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """p_s(k): 256 shares in the order of codes; None where nobody was counted."""
+
+    store: str
+    codebook_version: str
+    now: tuple[float, ...] | None
+    now_minutes: float
+    now_buyers: int
+    reference: tuple[float, ...] | None
+    reference_buyers: int
+    types: tuple[TypeShare, ...]
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens drawn from p_s(k). note: how many buyers that rests on, in words."""
+
+    store: str
+    codebook_version: str
+    seed: int
+    note: str
+    tokens: tuple[str, ...]
+
+
+class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an erasure is. Times are ms UTC."""
+
+    state: Literal["requested", "done", "none"]
+    request_id: str | None
+    requested_at: int | None
+    erased_at: int | None
+    remains: str
+    status_url: str
