@@ -261,7 +261,7 @@ def run(steps: Sequence[Step], partitions: int = 2, cache_buyers: int = 4) -> st
                 return world.problem
         world.settle()
         if world.problem is None:
-            world.problem = differences(world.outside, sorted(set(world.versions)))
+            world.problem = differences(world.outside, world.versions)
         if world.problem is None:
             world.end()
         return world.problem
