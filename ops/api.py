@@ -20,14 +20,13 @@ from ops.drift.settings import DriftSettings
 from streams.control import Swap, decode_command
 from streams.remains import Lives, what_remains
 from streams.settings import WorkerSettings
-from streams.webhook.settings import WebhookSettings
 
 
 def installation() -> Installation:
     """As the environment says."""
     settings = WorkerSettings()
     kafka = librdkafka_config(KafkaSettings())
-    lives = Lives(kafka, settings, WebhookSettings().dead_letters_topic)
+    lives = Lives(kafka, settings)
     return Installation(
         kafka=kafka,
         store_url=settings.store_url,

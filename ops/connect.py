@@ -25,7 +25,6 @@ from ops.verify.installation import Verifier
 from streams.commands import read_standing
 from streams.remains import Lives
 from streams.settings import WorkerSettings
-from streams.webhook.settings import WebhookSettings
 
 
 @dataclass
@@ -45,7 +44,7 @@ class Connection:
 
     def lives(self) -> Lives:
         """How long records of the topics can be read."""
-        return Lives(self.kafka, self.settings, WebhookSettings().dead_letters_topic)
+        return Lives(self.kafka, self.settings)
 
     def verifier(self, encoder: Encoder | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.

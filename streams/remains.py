@@ -13,6 +13,7 @@ from feature_store.contract.erasure import Remainder
 from feature_store.errors import TopicError
 from feature_store.log.topics import record_lives
 from streams.settings import WorkerSettings
+from streams.sinks.sink import sinks
 
 log = structlog.get_logger(__name__)
 
@@ -23,10 +24,10 @@ _DAY_MS: Final = 86_400_000
 class Lives:
     """How long records of our topics can be read, as Kafka says every so often. Safe to share."""
 
-    def __init__(self, kafka: Mapping[str, Any], settings: WorkerSettings, webhook_letters: str) -> None:
-        """webhook_letters: the topic of assignments that a webhook's URL refused."""
+    def __init__(self, kafka: Mapping[str, Any], settings: WorkerSettings) -> None:
         self.events, self.assignments = settings.topic, settings.assignments_topic
-        self.letters, self.webhook_letters = settings.dead_letters_topic, webhook_letters
+        self.letters = settings.dead_letters_topic
+        self.sinks_letters = [kind.settings().dead_letters_topic for kind in sinks().values()]
         self.control = settings.control_topic
         self._kafka, self._keep_ms = kafka, int(settings.erasures_keep_days * _DAY_MS)
         self._lock = threading.Lock()
@@ -44,15 +45,16 @@ class Lives:
         """How long after an erasure nothing of before it can be read from any topic; None: no time is known.
 
         A record may be folded until its own topic deletes it, an assignment of it delivered until that one's
-        topic deletes it, and a letter about either replayed until its topic does: so the lives add up.
+        topic deletes it, and a letter about either read until its topic does: so the lives add up.
         """
-        lives = [self.of(it) for it in (self.events, self.assignments, self.letters, self.webhook_letters)]
+        lives = [self.of(it) for it in (self.events, self.assignments, self.letters, *self.sinks_letters)]
         known = [life for life in lives if life is not None]
         return max(self._keep_ms, sum(known)) if len(known) == len(lives) else None
 
     def _ask(self) -> None:
         self._asked_at = time.monotonic()
-        for topic in (self.events, self.assignments, self.letters, self.webhook_letters, self.control):
+        topics = (self.events, self.assignments, self.letters, *self.sinks_letters, self.control)
+        for topic in topics:
             try:
                 self._of |= record_lives(self._kafka, [topic])
             except TopicError as error:
@@ -75,7 +77,7 @@ def what_remains(lives: Lives, erasures_topic: str, at: int) -> list[Remainder]:
         topic(lives.events, "records from before the erasure, and the request; no reader of ours uses them"),
         topic(lives.assignments, "what was said of the buyer; streams and webhooks leave it out"),
         topic(lives.letters, "events of the buyer that were refused; a replay leaves them out"),
-        topic(lives.webhook_letters, "assignments of the buyer that a webhook refused; nothing replays them"),
+        *(topic(it, "assignments of the buyer that a sink refused; no replay") for it in lives.sinks_letters),
         topic(lives.control, "the pseudonym, only where the erasure was asked for there"),
         Remainder(
             f"topic {erasures_topic}",
