@@ -60,7 +60,7 @@ simulate: setup-dev ## Live through histories of the live loop (ARGS="--historie
 	@$(PY) -m tests.simulation $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
-	@$(PY) -m bench.race $(ARGS)
+	@$(PY) -m bench.live_path $(ARGS)
 
 bench-encode: setup-dev ## Buyers a second of batch encode against the matmul limit (docs/benchmarks.md)
 	@$(PY) -m bench.encode $(ARGS)
