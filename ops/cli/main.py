@@ -55,15 +55,15 @@ def main() -> None:
 
     A signal ends it with 128 + its number; a command that serves until then ends well on SIGINT and SIGTERM.
     """
-    with interrupts():
-        try:
+    try:
+        with interrupts():
             simpersona(prog_name="simpersona")
-        except SimpersonaError as error:
-            print(f"simpersona: {error}", file=sys.stderr)
-            sys.exit(1)
-        except Interrupted as interrupted:
-            print(f"simpersona: ended by {interrupted.number.name}", file=sys.stderr)
-            raise
+    except SimpersonaError as error:
+        print(f"simpersona: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Interrupted as interrupted:
+        print(f"simpersona: ended by {interrupted.number.name}", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":
