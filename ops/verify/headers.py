@@ -61,11 +61,13 @@ class Headers:
         word = known[version].words[-1]
         counted = self._counted(key, slot, version, known[version])
         kind = self._type(version, word)
+        if kind is None:
+            return None
         return RowHeader(
             int(self._fold.since[slot]),
             int(self._fold.last[slot]),
             word.code,
-            -1 if kind is None else kind,
+            kind,
             _band(word),
             version_hash(version),
             counted=True in counted,

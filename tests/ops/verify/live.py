@@ -103,6 +103,9 @@ class Live:
         self.erasures = Erasures()
         self.encoders: list[Encoder] = []
         self.roll = random.Random(5)
+        names = (f"q{n}" for n in range(99))
+        self.quiet = next(b for b in names if partition_of(record_key("acme", b), partitions) == 0)
+        """A buyer of the store acme in partition 0."""
         self.sent = 0
         self.start(encoder)
 
@@ -233,6 +236,12 @@ class Live:
             now_ms=self.now_ms,
             erased_before=erased,
         )
+
+    def repair(self) -> int:
+        """Put right what verification finds; how many values were changed."""
+        report = VerifyReport()
+        found = [self.check(number, report) for number in range(self.partitions)]
+        return sum(self.rows.mend(one.number, one.fixes) for one in found if one.fixes)
 
     def verify(self, *, cut: int = 0) -> VerifyReport:
         """Compare everything."""
