@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock starter-bundle wheel clean
+.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: setup-dev ## Lint, format, types, import rules
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each long command (ARGS="-k worker")
+	@SIMPERSONA_TEST_MOMENTS=50 $(PY) -m pytest tests/faults/test_interrupts.py $(ARGS)
+
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.race $(ARGS)
 
@@ -64,6 +67,9 @@ docs: setup-dev ## Make the generated documents anew
 
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
+
+audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
+	@$(PY) -m ops.audit $(ARGS)
 
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle

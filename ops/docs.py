@@ -25,6 +25,12 @@ from ops.settings import SETTINGS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+_COMMANDS: Final = """# Commands
+
+Exit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr. SIGINT (Ctrl-C), SIGTERM and
+SIGHUP end a command at any moment, with 128 + the signal's number. Commands that serve end well on the first
+two, with 0. A SIGHUP that is ignored (`nohup`) stays ignored.
+"""
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
@@ -63,7 +69,7 @@ def commands_page() -> str:
     """Every command and option, as --help says it."""
     lines = [
         _MADE,
-        "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr.\n",
+        _COMMANDS,
     ]
     for path, command in _commands(simpersona, ("simpersona",)):
         shown = copy.copy(command)

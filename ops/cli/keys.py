@@ -15,7 +15,7 @@ import click
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.online.reads import open_store
 from feature_store.settings import HomeSettings
-from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.audit import AuditLine, read_audit, write_audit
 from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
 from inference.api.settings import ApiSettings
 from inference.errors import ApiKeyError
@@ -23,8 +23,7 @@ from ops.cli.options import json_option
 from streams.settings import WorkerSettings
 
 T = TypeVar("T")
-_USUAL = ("events:write", "personas:read", "stream:read")
-_SCOPES = (*_USUAL, "buyers:erase", "operation:read")
+_USUAL = (Scope.EVENTS_WRITE, Scope.PERSONAS_READ, Scope.STREAM_READ)
 
 
 @click.group()
@@ -41,7 +40,7 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(_SCOPES),
+    type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; several times. Default: all but buyers:erase and operation:read.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")
@@ -90,12 +89,29 @@ def list_(as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", required=False)
+@click.option("--audited", is_flag=True, help="Every key that audit.jsonl has as revoked, but not the store.")
 @json_option
-def revoke(key_id: str, as_json: bool) -> None:
-    """End a key; it holds nowhere from the next request on."""
-    record = _with_keys(lambda kept, home: _revoke_key(kept, home, key_id))
-    click.echo(json.dumps(_row(record)) if as_json else f"key {record.id} of {record.store} is revoked")
+def revoke(key_id: str | None, audited: bool, as_json: bool) -> None:
+    """End a key; it holds nowhere from the next request on.
+
+    With --audited, end again what an older backup of the store brought back.
+    """
+    if (key_id is None) is not audited:
+        raise click.UsageError("name one key, or say --audited")
+    if key_id is None:
+        ended = _with_keys(_revoke_audited)
+        rows: object = {"revoked": [_row(record) for record in ended]}
+    else:
+        ended = [_with_keys(lambda kept, home: _revoke_key(kept, home, key_id))]
+        rows = _row(ended[0])
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for record in ended:
+        click.echo(f"key {record.id} of {record.store} is revoked")
+    if not ended:
+        click.echo("every key that audit.jsonl has as revoked is revoked in the store")
 
 
 async def _create_key(
@@ -136,6 +152,18 @@ async def _revoke_key(keys: KeyStore, home: Path, key_id: str) -> KeyRecord:
     except OSError as error:
         raise ApiKeyError(f"key {key_id} is revoked, but the audit log cannot be written: {error}") from error
     return record
+
+
+async def _revoke_audited(keys: KeyStore, home: Path) -> list[KeyRecord]:
+    """Revoke the keys that hold though the audit log in `home` has them as revoked; returns them.
+
+    Raises:
+        ApiKeyError: the audit log cannot be read, or written.
+        OnlineStoreError: the store does not answer.
+    """
+    ended = {line.key for line in await asyncio.to_thread(read_audit, home) if line.action == "revoke_key"}
+    back = [record for record in await keys.all() if record.id in ended and record.revoked_at is None]
+    return [await _revoke_key(keys, home, record.id) for record in back]
 
 
 async def _audit(home: Path, action: str, record: KeyRecord) -> None:

@@ -9,6 +9,7 @@ import click
 
 from feature_store.errors import SimpersonaError
 from ops.cli.lazy import Entry, LazyGroup
+from ops.interrupts import Interrupted, interrupts
 
 COMMANDS: Final[dict[str, Entry]] = {
     "api": Entry("ops.cli.api:api", "Serve the persona API over HTTP."),
@@ -49,12 +50,19 @@ def simpersona() -> None:
 
 
 def main() -> None:
-    """Run the command; exit 0 on success, 2 on bad usage, 1 on failure with one line on stderr."""
-    try:
-        simpersona(prog_name="simpersona")
-    except SimpersonaError as error:
-        print(f"simpersona: {error}", file=sys.stderr)
-        sys.exit(1)
+    """Run the command; exit 0 on success, 2 on bad usage, 1 on failure with one line on stderr.
+
+    A signal ends it with 128 + its number; a command that serves until then ends well on SIGINT and SIGTERM.
+    """
+    with interrupts():
+        try:
+            simpersona(prog_name="simpersona")
+        except SimpersonaError as error:
+            print(f"simpersona: {error}", file=sys.stderr)
+            sys.exit(1)
+        except Interrupted as interrupted:
+            print(f"simpersona: ended by {interrupted.number.name}", file=sys.stderr)
+            raise
 
 
 if __name__ == "__main__":

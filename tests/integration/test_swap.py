@@ -68,7 +68,7 @@ def wait_all_said_under(rig: Rig, version: str) -> None:
 def wait_done(rig: Rig, version: str) -> None:
     def is_done() -> bool:
         owned = rig.rows.owned_of(list(range(PARTITIONS))).values()
-        return all(tagged is not None and tagged == (version, True) for _, tagged in owned)
+        return all(tagged is not None and tagged == (version, True) for _, tagged, _ in owned)
 
     rig.wait_for(is_done, f"every partition to be done with {version}")
 
