@@ -294,6 +294,19 @@ class OnlineRows:
         with _store_errors():
             return read_stored(self._redis, self._key(partition, ""), wanted)
 
+    def named(self, pattern: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(name, value) of all plain keys whose names match a glob, of any topic; a scan."""
+        with _store_errors():
+            for name in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+                value = _answer(self._redis.get(name))
+                if value is not None:
+                    yield name, value
+
+    def members(self, name: bytes) -> set[bytes]:
+        """The members of a set."""
+        with _store_errors():
+            return set(_answer(self._redis.smembers(name.decode())))
+
     def mend(self, partition: int, fixes: Sequence[Fix]) -> int:
         """Put values of a partition right, behind the fence (see online.mending); how many were changed.
 

@@ -25,6 +25,7 @@ NUMBER: Final = 0
 
 NOT_PROVABLE: Final = {
     "progress.sequence + 1": "it counts checkpoints, the log does not; a live worker reads the store again",
+    "persona-writes: another number": "only its owner knows; a live worker is fenced and reads again",
     "codebook.all_of_them": "`walking` for `done` costs one more walk; counted as `partitions_walking`",
 }
 
@@ -35,6 +36,7 @@ BEYOND_REPAIR: Final = {
     "progress.next_offset + 1": "no record of the log is meant; stop the workers, empty the store, replay",
     "progress: not three numbers": "there is no fence to write behind; the same",
     "progress: deleted": "the same",
+    "persona-writes: no number": "what it counted is not in the log; delete the key while no worker runs",
     "a key that nobody knows": "what it is for is not known",
     "a window of no time": "the same",
 }
@@ -300,6 +302,8 @@ def _of_partition() -> Iterator[Mutation]:
     yield Mutation(
         "codebook: deleted", "codebook.row", lambda live: _delete(live, [name_of(live, b"codebook")])
     )
+    yield Mutation("persona-writes: another number", "persona-writes.count", _set(b"persona-writes", b"41"))
+    yield Mutation("persona-writes: no number", "persona-writes.count", _set(b"persona-writes", b"-1"))
     yield Mutation("a key that nobody knows", "key.notes", _set(b"notes:acme|b1", b"x"))
     yield Mutation("a window of no time", "key.window", _set(b"window:300000:7", b"x"))
 

@@ -51,6 +51,13 @@ def restore(live: Live, kept: Dump) -> None:
         live.client.restore(name, left_ms, value)  # type: ignore[arg-type]
 
 
+def test_every_kind_of_key_has_its_mutations(live: Live) -> None:
+    prefix = len(f"{{{live.topic}:0}}:")
+    kinds = {name[prefix:].partition(b":")[0].decode() for name in dump(live)}
+    assert kinds == {"progress", "codebook", "persona-writes", "open", "state", "persona", "window"}
+    assert kinds <= {mutation.name.partition(":")[0].partition(".")[0] for mutation in mutations()}
+
+
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.name)
 def test_a_damaged_byte_is_named(live: Live, mutation: Mutation) -> None:
     kept = dump(live)
