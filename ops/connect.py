@@ -38,8 +38,8 @@ class Connection:
     def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.
 
-        encoder: what answers before any swap; what the settings name unless it is given. sample: the buyers to compare;
-        all of them unless it is given.
+        encoder: what answers before any swap; what the settings name unless it is given. sample: the buyers
+        to compare; all of them unless it is given.
         """
         first = encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None)
         return Verifier(

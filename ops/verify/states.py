@@ -100,11 +100,15 @@ def _first_unlike(state: bytes, wanted: bytes) -> str:
         unpack_states(both, np.arange(2), [state, wanted])
     except RowVersionError:
         return "length"
-    counters = np.flatnonzero(both.counters[0] != both.counters[1])
-    if len(counters):
+    counters = np.flatnonzero(both.counters[0] != both.counters[1]).tolist()
+    if counters:
         return COUNTERS[counters[0]]
-    arrays = zip(both._fields, both, strict=True)
-    return next((name for name, array in arrays if (array[0] != array[1]).any()), "bytes")
+    differs = {
+        "bitmaps": bool((both.bitmaps[0] != both.bitmaps[1]).any()),
+        "ring": bool((both.ring[0] != both.ring[1]).any()),
+        "sums": bool((both.sums[0] != both.sums[1]).any()),
+    }
+    return next((name for name, differ in differs.items() if differ), "bytes")
 
 
 def _place_of(row: bytes) -> str:

@@ -102,6 +102,8 @@ class Live:
         self.assignments: list[list[bytes]] = [[] for _ in range(partitions)]
         self.erasures = Erasures()
         self.encoders: list[Encoder] = []
+        self.oracle: dict[str, Encoder] = {}
+        """By codebook version, who answers for the oracle instead of the worker's own encoder."""
         self.roll = random.Random(5)
         names = (f"q{n}" for n in range(99))
         self.quiet = next(b for b in names if partition_of(record_key("acme", b), partitions) == 0)
@@ -229,7 +231,7 @@ class Live:
         for erasure in self.erasures.by_key.values():
             erased[erasure.partition] = max(erased.get(erasure.partition, 0), erasure.before_offset)
         return Rules(
-            encoders={encoder.codebook_version: encoder for encoder in self.encoders},
+            encoders={encoder.codebook_version: encoder for encoder in self.encoders} | self.oracle,
             champion=self.encoder.codebook_version,
             void_before=self.erasures.void_before,
             windows=self.windows,
