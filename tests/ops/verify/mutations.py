@@ -30,15 +30,18 @@ NOT_PROVABLE: Final = {
 }
 
 
+_LOST_HISTORY: Final = "the log may have lost history"
+_NO_FENCE: Final = "there is no fence to write behind; stop the workers, empty the store, replay"
+_UNKNOWN: Final = "what it is for is not known"
 BEYOND_REPAIR: Final = {
-    "state.events": "the row holds more events than the log: the log may have lost history",
-    "state: of nobody": "the same",
-    "progress.next_offset + 1": "no record of the log is meant; stop the workers, empty the store, replay",
-    "progress: not three numbers": "there is no fence to write behind; the same",
-    "progress: deleted": "the same",
+    "state.events": f"the row holds more events than the log: {_LOST_HISTORY}",
+    "state: of nobody": _LOST_HISTORY,
+    "progress.next_offset + 1": "the log ends before it; stop the workers, empty the store, replay",
+    "progress: not three numbers": _NO_FENCE,
+    "progress: deleted": _NO_FENCE,
     "persona-writes: no number": "what it counted is not in the log; delete the key while no worker runs",
-    "a key that nobody knows": "what it is for is not known",
-    "a window of no time": "the same",
+    "a key that nobody knows": _UNKNOWN,
+    "a window of no time": _UNKNOWN,
 }
 """What `verify --repair` shows and leaves alone."""
 
