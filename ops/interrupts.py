@@ -33,12 +33,15 @@ class Interrupts:
 
     An exception that a signal handler raises may get lost: Python only prints one that leaves a __del__ or a
     weakref's callback (imports run many), and some libraries swallow everything that goes wrong while they
-    import what they can do without. So a thread looks whether the exception is still on its way up.
+    import what they can do without. So a thread looks whether the exception is still on its way up. And a
+    library may turn it into an error of its own (onnxruntime: "ImportError: initialization failed"). So
+    whatever error arrives after a signal is taken for it.
     """
 
     def __init__(self) -> None:
         self._over = False
-        self._raised: Interrupted | None = None
+        self.raised: Interrupted | None = None
+        """What was raised last."""
 
     def ignore(self) -> None:
         """From now on the process ends by itself, soon: what is asked has been heard."""
@@ -48,11 +51,11 @@ class Interrupts:
         """Take a signal."""
         if self._over:
             return
-        if self._raised is None:
+        if self.raised is None:
             # Not threading.Thread, which takes locks that the interrupted code may hold.
             _thread.start_new_thread(self._insist, (number,))
-        self._raised = Interrupted(number)
-        raise self._raised
+        self.raised = Interrupted(number)
+        raise self.raised
 
     def _insist(self, number: int) -> None:
         main = threading.main_thread().ident
@@ -72,7 +75,7 @@ class Interrupts:
         if isinstance(active, tuple):  # Python 3.11
             active = active[1]
         while active is not None:
-            if active is self._raised:
+            if active is self.raised:
                 return True
             active = active.__context__
         return False
@@ -94,6 +97,10 @@ def interrupts() -> Iterator[Interrupts]:
                 before[number] = handler
                 signal.signal(number, taken)
         yield taken
+    except Exception as error:
+        if taken.raised is None:
+            raise
+        raise taken.raised from error
     finally:
         taken.ignore()
         for number, handler in before.items():

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from inference.bundles.publish import write_whole
 from ops.drift.settings import DriftSettings
+from ops.drift.signals import Kind
 from ops.errors import DriftError
 
 BOOK: Final = "drift.json"
 """Name of the book's file in the data folder."""
 ALL_STORES: Final = "*"
 """How every store together is spelt in files and labels."""
-
-Kind = Literal["model", "data"]
 
 
 class Finding(NamedTuple):

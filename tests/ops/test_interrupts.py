@@ -38,6 +38,13 @@ with interrupts():
 {swallowing}
     time.sleep(60)
 """
+_TURNS = """
+with interrupts():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException as error:
+        raise ImportError("initialization failed") from error
+"""
 _CLEANS_UP = """
 with interrupts():
     try:
@@ -82,6 +89,11 @@ def ended(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("swallower", SWALLOWED)
 def test_an_interrupt_that_python_or_a_library_swallows_comes_again(swallower: str) -> None:
     assert ended(_SWALLOWS.format(swallowing=SWALLOWED[swallower])).returncode == 130
+
+
+def test_an_interrupt_that_a_library_turns_into_an_error_is_one() -> None:
+    done = ended(_TURNS)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_it_does_not_come_again_while_the_command_cleans_up() -> None:

@@ -1,4 +1,4 @@
-"""What verification costs: `python -m tests.ops.verify.cost [BUYERS] [EVENTS_PER_BUYER]`, on a Valkey of its own.
+"""What verification costs: `python -m tests.ops.verify.cost [BUYERS] [EVENTS_PER_BUYER]`, on a Valkey.
 
 Traffic goes through the real tagger; then the core compares it, in CPU seconds of this process. Reading Kafka
 and the archive is not in it.

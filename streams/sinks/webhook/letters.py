@@ -1,0 +1,125 @@
+"""What is posted: assignments as a signed batch, or as Segment's identify calls."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from streams.errors import SinkError
+from streams.sinks.sink import Item
+from streams.sinks.webhook.settings import WebhookSettings
+
+_PREFIX: Final = "whsec_"
+_JSON: Final = {"Content-Type": "application/json", "User-Agent": "simpersona-webhook"}
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One request."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Form(Protocol):
+    """How items are written."""
+
+    def write(self, items: Sequence[Item]) -> Letter:
+        """One request that carries them all."""
+
+
+class SignedBatch:
+    """{"assignments": [{"id", "assignment"}]}, signed as Standard Webhooks has it.
+
+    webhook-id names these very items, so a request that is sent again has the same. The signature is
+    base64(HMAC-SHA-256(secret, "<webhook-id>.<webhook-timestamp>.<body>")).
+    """
+
+    def __init__(self, secret: str) -> None:
+        """secret: whsec_<base64 of the key>.
+
+        Raises:
+            SinkError: it is not one.
+        """
+        try:
+            key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        except binascii.Error:
+            key = b""
+        if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
+            raise SinkError(
+                "SIMPERSONA_WEBHOOK_SECRET is not whsec_ and the base64 of 24 to 64 bytes; "
+                "make one: echo whsec_$(openssl rand -base64 32)"
+            )
+        self._key = key
+
+    def write(self, items: Sequence[Item]) -> Letter:
+        """The batch, its time and its signature."""
+        listed = [{"id": item.id, "assignment": msgspec.Raw(item.message.value())} for item in items]
+        body = msgspec.json.encode({"assignments": listed})
+        named = hashlib.sha256("\n".join(item.id for item in items).encode()).hexdigest()[:32]
+        name, now = f"msg_{named}", str(int(time.time()))
+        signature = sign(self._key, name, now, body)
+        signed = {"webhook-id": name, "webhook-timestamp": now, "webhook-signature": signature}
+        return Letter({**_JSON, **signed}, body)
+
+
+def sign(key: bytes, name: str, timestamp: str, body: bytes) -> str:
+    """The header webhook-signature."""
+    digest = hmac.digest(key, b"%s.%s.%s" % (name.encode(), timestamp.encode(), body), "sha256")
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+class SegmentIdentify:
+    """Segment's HTTP API: one `identify` an assignment, the persona as traits of the pseudonym."""
+
+    def __init__(self, write_key: str) -> None:
+        basic = base64.b64encode(f"{write_key}:".encode()).decode()
+        self._headers = {**_JSON, "Authorization": f"Basic {basic}"}
+
+    def write(self, items: Sequence[Item]) -> Letter:
+        """The batch; Segment knows by messageId what it got before."""
+        calls = [_identify(item) for item in items]
+        return Letter(
+            self._headers, msgspec.json.encode({"batch": calls, "sentAt": _iso(time.time() * 1000)})
+        )
+
+
+def _identify(item: Item) -> dict[str, Any]:
+    said = item.assignment
+    return {
+        "type": "identify",
+        "userId": said.buyer,
+        "messageId": item.id,
+        "timestamp": _iso(said.assigned_at),
+        "traits": {
+            "persona_code": said.code,
+            "persona_token": said.token,
+            "persona_type": said.type,
+            "persona_confidence": said.confidence,
+            "persona_codebook_version": said.codebook_version,
+            "persona_store": said.store,
+        },
+    }
+
+
+def _iso(ms: float) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def make_form(settings: WebhookSettings) -> Form:
+    """The form that the settings ask for.
+
+    Raises:
+        SinkError: there is no secret, or not one of this form.
+    """
+    if settings.secret is None:
+        raise SinkError("set SIMPERSONA_WEBHOOK_SECRET: nobody could tell these requests from forged ones")
+    secret = settings.secret.get_secret_value()
+    return SegmentIdentify(secret) if settings.form == "segment" else SignedBatch(secret)

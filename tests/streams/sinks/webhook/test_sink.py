@@ -1,0 +1,304 @@
+"""The webhook sink between a real Kafka and a real HTTP server: at least once, in order, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.events import record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.errors import TopicError
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.producer import Output
+from feature_store.log.records import LogReader
+from feature_store.online.assignment import Assignment, encode_assignment, token
+from ops.stack.kafka import Kafka
+from ops.stack.processes import free_ports
+from streams.dead_letters import DeadLetter, decode_dead_letter
+from streams.sinks.metrics import Delivered
+from streams.sinks.runner import SinkRunner
+from streams.sinks.webhook.settings import WebhookSettings
+from streams.sinks.webhook.sink import WebhookSink
+from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+PARTITIONS = 3
+
+
+class Feed:
+    """Topics of one test, and sinks that read them."""
+
+    def __init__(self, kafka: Kafka, folder: Path) -> None:
+        self.kafka, self.folder, name = kafka, folder, f"feed-{uuid.uuid4().hex[:8]}"
+        self.topic, self.dead, self.erased, self.group = name, f"{name}-dead", f"{name}-erased", f"{name}-g"
+        admin = AdminClient(kafka.client_config())
+        topics = [NewTopic(topic, PARTITIONS, 1) for topic in (self.topic, self.dead, self.erased)]
+        for done in admin.create_topics(topics, operation_timeout=15).values():
+            done.result()
+
+    def say(self, count: int, store: str = "acme", buyers: int = 20, first: int = 0) -> None:
+        """Send assignments; `events` counts them."""
+        output = Output(self.kafka.client_config(), 30)
+        for number in range(first, first + count):
+            buyer = f"{number % buyers:016x}"
+            said = assignment(store, buyer, number)
+            output.send(self.topic, record_key(store, buyer), encode_assignment(said))
+        output.flush()
+
+    def settings(self, url: str, **more: Any) -> dict[str, Any]:
+        return {
+            "url": url,
+            "secret": SECRET,
+            "group": self.group,
+            "dead_letters_topic": self.dead,
+            "batch_items": 10,
+            "backoff_s": 0.2,
+            **more,
+        }
+
+    @contextmanager
+    def sink(self, url: str, **more: Any) -> Iterator[SinkRunner]:
+        settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
+        with (
+            closing(WebhookSink(settings)) as sink,
+            closing(ErasureLog(config, self.erased)) as erasures,
+        ):
+            yield SinkRunner(config, self.topic, "webhook", settings, sink, erasures, Output(config, 30))
+
+    def deliver(self, url: str, **more: Any) -> Delivered:
+        with self.sink(url, **more) as sink:
+            return sink.run(until_end=True)
+
+    def process(self, url: str, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+        """`simpersona webhook` as a process."""
+        variables = {f"SIMPERSONA_WEBHOOK_{k.upper()}": str(v) for k, v in self.settings(url, **more).items()}
+        variables |= {
+            "SIMPERSONA_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "SIMPERSONA_ASSIGNMENTS_TOPIC": self.topic,
+            "SIMPERSONA_ERASURES_TOPIC": self.erased,
+            "SIMPERSONA_HOME": str(self.folder / "home"),
+        }
+        command = [sys.executable, "-m", "ops.cli.main", "webhook", *arguments]
+        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def dead_letters(self) -> list[DeadLetter]:
+        with LogReader(self.kafka.client_config()) as reader:
+            return [
+                decode_dead_letter(message.value())
+                for number in range(PARTITIONS)
+                for batch in reader.read(self.dead, number)
+                for message in batch
+            ]
+
+
+def assignment(store: str, buyer: str, number: int) -> Assignment:
+    return Assignment(
+        store=store,
+        buyer=buyer,
+        code=number % 256,
+        token=token(number % 256),
+        type="comparer",
+        confidence=0.75,
+        distance=0.5,
+        margin=0.1,
+        codebook_version="v1",
+        events=number,
+        reason="code",
+        event_time=1_764_000_000_000 + number,
+        assigned_at=1_764_000_000_100 + number,
+        partition=0,
+        offset=number,
+    )
+
+
+@pytest.fixture
+def feed(kafka: Kafka, tmp_path: Path) -> Feed:
+    return Feed(kafka, tmp_path)
+
+
+def assert_in_order(taken: list[tuple[str, dict[str, Any]]]) -> None:
+    """Leaving out what came again, each buyer's assignments came in the order they were said."""
+    seen, last = set[str](), dict[str, int]()
+    for name, said in taken:
+        if name not in seen:
+            seen.add(name)
+            assert said["events"] > last.get(said["buyer"], -1)
+            last[said["buyer"]] = said["events"]
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def test_every_assignment_arrives_signed_and_in_order(feed: Feed) -> None:
+    feed.say(95)
+    with receiving() as (url, receiver):
+        delivered = feed.deliver(url)
+        assert delivered.assignments == 95
+        assert delivered.failed_requests == 0
+        assert sorted(said["events"] for _, said in receiver.taken) == list(range(95))
+        assert len(receiver.ids()) == 95
+        assert_in_order(receiver.taken)
+        assert all(len(body["assignments"]) <= 10 for body in receiver.bodies)
+        again = feed.deliver(url)
+        assert (again.assignments, len(receiver.taken)) == (0, 95)
+
+
+def test_a_server_that_fails_for_a_while_gets_everything_all_the_same(feed: Feed) -> None:
+    feed.say(40)
+    replies: list[Reply] = [
+        (500, {}, "oops"),
+        (429, {"Retry-After": "1"}, ""),
+        (503, {}, ""),
+        (401, {}, "who are you?"),
+        (302, {"Location": "/elsewhere"}, ""),
+    ]
+    with receiving(lambda _body: replies.pop(0) if replies else TAKEN) as (url, receiver):
+        delivered = feed.deliver(url)
+    assert delivered.failed_requests == 5
+    assert delivered.dead_letters == 0
+    assert len(receiver.taken) == len(receiver.ids()) == 40
+    first, again = receiver.headers[0], receiver.headers[1]
+    assert first["webhook-id"] == again["webhook-id"]  # the same items
+    assert receiver.bodies[0] == receiver.bodies[5]
+
+
+def test_a_server_that_is_not_there_yet_is_waited_for(feed: Feed) -> None:
+    feed.say(30)
+    (port,) = free_ports(1)
+    ended: list[Delivered] = []
+    with feed.sink(f"http://127.0.0.1:{port}/personas") as sink:
+        thread = threading.Thread(target=lambda: ended.append(sink.run(until_end=True)))
+        thread.start()
+        wait_for(lambda: sink.metrics.delivered().failed_requests >= 3, "three refused connections")
+        with receiving(port=port) as (_, receiver):
+            thread.join(60)
+    assert len(receiver.ids()) == 30
+    assert ended[0].assignments == 30
+
+
+def test_what_the_server_refuses_is_a_dead_letter_and_stops_nothing(feed: Feed) -> None:
+    feed.say(50)
+
+    def picky(body: dict[str, Any]) -> Reply:
+        poison = any(item["assignment"]["events"] in (7, 23, 24) for item in body["assignments"])
+        return (422, {}, "unknown customer") if poison else TAKEN
+
+    with receiving(picky) as (url, receiver):
+        delivered = feed.deliver(url)
+    assert delivered.dead_letters == 3
+    assert delivered.assignments == len(receiver.taken) == 47
+    assert_in_order(receiver.taken)
+    letters = feed.dead_letters()
+    assert {letter.reason for letter in letters} == {"webhook_refused"}
+    assert {letter.detail for letter in letters} == {"422 unknown customer"}
+    assert {letter.topic for letter in letters} == {feed.topic}
+
+
+def test_a_record_that_is_no_assignment_is_a_dead_letter(feed: Feed) -> None:
+    output = Output(feed.kafka.client_config(), 30)
+    output.send(feed.topic, b"acme|b", b'{"schema_version":2}')
+    output.flush()
+    with receiving() as (url, receiver):
+        assert feed.deliver(url).dead_letters == 1
+    assert receiver.bodies == []
+    assert feed.dead_letters()[0].reason == "no_assignment"
+
+
+def test_stores_that_were_not_asked_for_and_erased_buyers_are_left_out(feed: Feed) -> None:
+    feed.say(20, buyers=4)
+    feed.say(20, store="other")
+    key = record_key("acme", f"{1:016x}")
+    erasure = Erasure(partition=partition_of(key, PARTITIONS), before_offset=10, requested_at=1, erased_at=2)
+    output = Output(feed.kafka.client_config(), 30)
+    output.send(feed.erased, key, encode_erasure(erasure))
+    output.flush()
+    with receiving() as (url, receiver):
+        delivered = feed.deliver(url, stores=("acme",))
+    gone = [number for number in range(10) if number % 4 == 1]
+    assert sorted(said["events"] for _, said in receiver.taken) == [n for n in range(20) if n not in gone]
+    assert delivered.skipped == 20 + len(gone)
+
+
+def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
+    feed.say(400)
+    slow = threading.Event()
+
+    def answer(_body: dict[str, Any]) -> Reply:
+        slow.wait(0.03)
+        return TAKEN
+
+    with receiving(answer) as (url, receiver):
+        for taken in (50, 150, 250):
+            with feed.process(url) as process:
+                wait_for(lambda taken=taken: len(receiver.ids()) >= taken, "some to be delivered")
+                process.kill()
+        slow.set()
+        with feed.process(url, "--once", "--json") as process:
+            report = json.loads(process.communicate(timeout=120)[0])
+        assert process.returncode == 0
+    assert sorted({said["events"] for _, said in receiver.taken}) == list(range(400))
+    assert len(receiver.ids()) == 400
+    # Each kill sends again one batch at most, the one that was taken and not yet committed.
+    assert len(receiver.taken) <= 400 + 3 * 10
+    assert 0 < report["assignments"] < 400
+    assert_in_order(receiver.taken)
+
+
+def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
+    feed.say(10)
+    (port,) = free_ports(1)
+    with receiving() as (url, receiver), feed.process(url, "--json", metrics_port=port) as process:
+        wait_for(lambda: len(receiver.ids()) == 10, "the assignments")
+        wait_for(
+            lambda: "simpersona_webhook_assignments_total 10.0" in httpx.get(f"http://127.0.0.1:{port}").text,
+            "the metrics",
+        )
+        process.terminate()
+        report = json.loads(process.communicate(timeout=60)[0])
+    assert process.returncode == 0
+    assert report["assignments"] == 10
+
+
+def test_a_second_sink_takes_over_while_the_first_waits_for_the_server(feed: Feed) -> None:
+    feed.say(60)
+    with (
+        receiving(lambda _body: (503, {}, "")) as (away, _),
+        receiving() as (url, receiver),
+        feed.sink(away, backoff_s=1.0) as first,
+        feed.sink(url) as second,
+    ):
+        threads = [threading.Thread(target=first.run)]
+        threads[0].start()
+        wait_for(lambda: first.metrics.delivered().failed_requests >= 2, "the first to wait")
+        threads.append(threading.Thread(target=second.run))
+        threads[1].start()
+        wait_for(lambda: second.metrics.delivered().assignments > 0, "the second to get a share")
+        first.stop()
+        threads[0].join(60)
+        wait_for(lambda: len(receiver.ids()) == 60, "the second to get the rest")
+        second.stop()
+        threads[1].join(60)
+    assert first.metrics.delivered().assignments == 0
+    assert_in_order(receiver.taken)
+
+
+def test_without_its_dead_letters_topic_it_does_not_begin(feed: Feed) -> None:
+    with pytest.raises(TopicError, match="there is no topic nowhere"):
+        feed.deliver("http://127.0.0.1:9/", dead_letters_topic="nowhere")
