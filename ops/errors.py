@@ -5,6 +5,7 @@ OpsError
 +-- ErasureError              no worker has erased a buyer in time
 +-- DemoError                 the demo lost something, or could not do what it shows
 +-- ModelsError               a version cannot be put live, or taken back
++-- StudiesError              a study of this repository is asked for where no checkout is
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
     +-- ServerStartError      a server died or did not become ready; quotes its last log lines
@@ -35,6 +36,10 @@ class DemoError(OpsError):
 
 class ModelsError(OpsError):
     """A version cannot be put live, or taken back."""
+
+
+class StudiesError(OpsError):
+    """A study of this repository is asked for where no checkout is installed."""
 
 
 class LoopError(OpsError):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from training.lifecycle.run_state import Run
 from training.lifecycle.snapshot import Snapshot, take_archive, take_files
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from ops.drift.settings import DriftSettings
 from ops.errors import DriftError
 

@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Final
 
 import structlog
 
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle
-from inference.bundles.publish import write_whole
 from ops.errors import ModelsError
 from ops.llm.models import LlmModels, verdicts_on
 from ops.snapshots import read_snapshot, snapshot_step

@@ -23,7 +23,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from feature_store.errors import EventSourceError
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from training.errors import RegistryError, RetrainError, TrainingError
 
 log = structlog.get_logger()

@@ -24,8 +24,8 @@ import structlog
 from torch import Tensor
 
 from feature_store.contract.events import Event
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle, load_bundle
-from inference.bundles.publish import write_whole
 from inference.encoders.graph import first_line
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
