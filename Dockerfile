@@ -14,13 +14,14 @@ COPY ops /build/ops
 RUN /opt/simpersona/bin/pip install --no-deps /build
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --create-home simpersona && install -d -o simpersona /data
+RUN useradd --uid 10001 --create-home simpersona && install -d -o simpersona /data /var/cache/simpersona
 COPY --from=packages /opt/simpersona /opt/simpersona
 ENV PATH=/opt/simpersona/bin:$PATH SIMPERSONA_HOME=/data PYTHONUNBUFFERED=1
-# The fold is compiled at its first start; its cache has to lie where this user may write.
-ENV NUMBA_CACHE_DIR=/data/numba
+# The fold is compiled at a container's first start. Its cache is pickled code, so it is a volume of each container's
+# own: in /data, whoever takes one container could run code in the others.
+ENV NUMBA_CACHE_DIR=/var/cache/simpersona/numba
 USER simpersona
 WORKDIR /data
-VOLUME /data
+VOLUME ["/data", "/var/cache/simpersona"]
 ENTRYPOINT ["simpersona"]
 CMD ["worker"]

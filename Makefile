@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock starter-bundle wheel clean
+.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock audit starter-bundle wheel clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ docs: setup-dev ## Make the generated documents anew
 
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
+
+audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
+	@$(PY) -m ops.audit $(ARGS)
 
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle

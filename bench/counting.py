@@ -21,7 +21,7 @@ from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import fold_each
 from feature_store.online.assignment import confidence_bands
 from feature_store.online.encoding import Tagged
-from feature_store.online.rows import OnlineRows
+from feature_store.online.rows import OnlineRows, Owned
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.counts.counting import Arrivals
 from inference.counts.windows import WindowSettings
@@ -57,11 +57,11 @@ class Cost(NamedTuple):
 def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
     """Go through generated traffic once, as a worker does."""
     config = TrafficConfig(buyers=100_000, stores=stores)
-    cache, products = BuyerCache(1 << 29), ProductTable()
+    cache, products = BuyerCache(1 << 29, slack=5_000), ProductTable()
     nothing = cast(OnlineRows, _NothingStored())  # of the store only what counting asks for
     counts = WindowCounts(WindowSettings(), ALLOWED_LATENESS_MS, nothing, "bench")
     tagged = Tagged("bench", all_of_them=True)
-    owned = {number: Partition.at(number, None, tagged, tagged) for number in range(PARTITIONS)}
+    owned = {number: Partition.at(number, Owned(None, tagged, 0), tagged) for number in range(PARTITIONS)}
     spent = np.zeros(3)
     done = 0
     for number, chunk in enumerate(first_events(generate(config, 7, batch_events=batch), events)):

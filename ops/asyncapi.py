@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import SCHEMA_VERSION, Event, json_schema
+from feature_store.contract.names import NAME_PATTERN
 from feature_store.online.assignment import Assignment, token
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
@@ -30,7 +31,7 @@ stack up`; each name is a setting.
 _KEY: Final = {
     "type": "string",
     "description": "UTF-8 of store|buyer",
-    "pattern": r"^[A-Za-z0-9._-]{1,64}\|.+$",
+    "pattern": NAME_PATTERN.replace(r"\Z", r"\|.+$"),
 }
 
 _BUYER: Final = "9f2c4d1e0b8a7f65"

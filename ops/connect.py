@@ -15,11 +15,12 @@ from feature_store.online.feast.repo import online_rows
 from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.bundles.bundle import load_bundle
+from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
-from ops.verify import Verifier
+from ops.verify.installation import Verifier
 from streams.commands import read_standing
 from streams.settings import WorkerSettings
 
@@ -49,6 +50,7 @@ class Connection:
             swapped_encoders(self.kafka, self.settings.control_topic, first),
             self.home / "archive",
             self.settings.allowed_lateness_ms,
+            WindowSettings(),
         )
 
 

@@ -23,11 +23,13 @@ from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.counts.windows import WindowSettings
 from inference.encoders.onnx import OnnxEncoder
 from ops.connect import swapped_encoders
 from ops.stack.kafka import Kafka
 from ops.stack.valkey import Valkey
-from ops.verify import Verifier, VerifyReport
+from ops.verify.installation import Verifier
+from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
 
 PARTITIONS = 4
@@ -192,6 +194,7 @@ class Rig:
                 swapped_encoders(self.client_config(), self.settings.control_topic, starter),
                 archive,
                 self.settings.allowed_lateness_ms,
+                WindowSettings(),
             ).run()
         finally:
             erasures.close()

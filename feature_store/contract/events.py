@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
+from feature_store.contract.names import Name
 from feature_store.errors import InvalidEventError
 
 SCHEMA_VERSION: Final = 1
@@ -38,11 +39,9 @@ EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
 TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
 """Event type -> small int, the order of `EVENT_TYPES`; part of the row format, so append only."""
 
-STORE_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}\Z"
 _MAX_DETAIL: Final = 300
 _MAX_TIME_MS: Final = 253_402_300_799_999  # 9999-12-31: beyond it, datetime and arrow disagree
 
-StoreId = Annotated[str, msgspec.Meta(pattern=STORE_PATTERN, max_length=64)]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 Money = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
@@ -70,7 +69,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     schema_version: Literal[1]
     event_id: Id
-    store: StoreId
+    store: Name
     buyer: Id
     session_id: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     type: EventType

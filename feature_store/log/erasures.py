@@ -58,9 +58,10 @@ class ErasureLog:
             raise TopicError(f"cannot read the topic {self._topic}: {error}") from error
 
     def void_before(self, key: bytes) -> int:
-        """Offsets of the key below this one are void; 0 where nothing was erased."""
+        """Offsets of the key below this one are void; -1 where nothing was erased: history from before the
+        topic has offset -1 and stays."""
         erasure = self.by_key.get(key)
-        return 0 if erasure is None else erasure.before_offset
+        return -1 if erasure is None else erasure.before_offset
 
     def add(self, key: bytes, erasure: Erasure) -> None:
         """Remember an erasure; of two the one that voids more stays, of equals the later."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 Reason = Literal["code", "type", "confidence", "session_end", "swap"]
 
-_BANDS: Final = 5
+BANDS: Final = 5
+"""Of equal width; band 0 is for no confidence."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -51,10 +52,10 @@ def token(code: int) -> str:
 
 def confidence_band(confidence: float) -> int:
     """0 where there is no confidence (NaN), else 1 to 5: an assignment is sent when the band changes."""
-    return 0 if math.isnan(confidence) else 1 + min(int(confidence * _BANDS), _BANDS - 1)
+    return 0 if math.isnan(confidence) else 1 + min(int(confidence * BANDS), BANDS - 1)
 
 
 def confidence_bands(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """confidence_band of each, uint8 [n]."""
-    bands = 1 + np.minimum(np.nan_to_num(confidence).astype(np.float64) * _BANDS, _BANDS - 1).astype(np.uint8)
+    bands = 1 + np.minimum(np.nan_to_num(confidence).astype(np.float64) * BANDS, BANDS - 1).astype(np.uint8)
     return np.where(np.isnan(confidence), np.uint8(0), bands)

@@ -7,6 +7,7 @@ cluster slot and one transaction can span it:
     {clickstream:3}:state:<key>     a StateRow, changed only inside a checkpoint
     {clickstream:3}:open            sorted set: buyers whose session end is not announced, by last event time
     {clickstream:3}:persona:<key>   the current persona, written at once, behind the same fence
+    {clickstream:3}:persona-writes  how often persona rows were written: shows a store that went back
     {clickstream:3}:codebook        "<codebook version> walking|done": under which the personas are said
     {clickstream:3}:window:300000:<start>  hash: what was counted of a window of event time, changed only
                                     inside a checkpoint; expires
@@ -18,6 +19,7 @@ wrote last (docs/adr/0004). <key> is the Kafka key, `store|buyer`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +29,7 @@ from redis.exceptions import RedisError, WatchError
 from feature_store.errors import EmptyStoreError, FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online import persona_rows
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.stored import StoredPartition, Wanted, escape, read_stored
 
 _SCAN_COUNT: Final = 2_000
 
@@ -38,6 +41,15 @@ class Windows(NamedTuple):
     length_ms: int
     keep_s: int
     changed: Mapping[int, Mapping[bytes, bytes]]
+
+
+class Owned(NamedTuple):
+    """What the store says of a partition as a whole: how far it is folded, under which codebook version its
+    personas are, and how often persona rows were written."""
+
+    progress: Progress | None
+    tagged: Tagged | None
+    persona_writes: int
 
 
 @dataclass
@@ -104,6 +116,12 @@ class OnlineRows:
             raise EmptyStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
         return int(known)
 
+    def stored_partition_count(self) -> bytes | None:
+        """The recorded partition count, raw; None where no worker has run yet."""
+        with _store_errors():
+            raw: bytes | None = _answer(self._redis.get(f"simpersona:{self.topic}:partitions"))
+            return raw
+
     def progress(self, partition: int) -> Progress | None:
         """How far a partition is folded; None where nothing was."""
         return self.progress_of([partition])[partition]
@@ -116,15 +134,20 @@ class OnlineRows:
             found = pipe.execute()
         return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
 
-    def owned_of(self, partitions: Sequence[int]) -> dict[int, tuple[Progress | None, Tagged | None]]:
-        """Progress and codebook version of each partition, both of one moment, in one round trip."""
+    def owned_of(self, partitions: Sequence[int]) -> dict[int, Owned]:
+        """What the store says of each partition as a whole, of one moment each, in one round trip."""
         with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
             for partition in partitions:
-                pipe.mget(self._key(partition, "progress"), self._key(partition, "codebook"))
+                names = ("progress", "codebook", "persona-writes")
+                pipe.mget(*(self._key(partition, name) for name in names))
             found = pipe.execute()
         return {
-            number: (progress and Progress.from_bytes(progress), tagged and Tagged.from_bytes(tagged))
-            for number, (progress, tagged) in zip(partitions, found, strict=True)
+            number: Owned(
+                progress and Progress.from_bytes(progress),
+                tagged and Tagged.from_bytes(tagged),
+                int(writes or 0),
+            )
+            for number, (progress, tagged, writes) in zip(partitions, found, strict=True)
         }
 
     def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
@@ -144,21 +167,30 @@ class OnlineRows:
                 pipe.mget([prefix + key for key in wanted[partition]])
             return dict(zip(asked, pipe.execute(), strict=True))
 
-    def checkpoint(self, partition: int, change: Checkpoint, expected: Progress | None) -> None:
+    def checkpoint(
+        self, partition: int, change: Checkpoint, expected: Progress | None, persona_writes: int | None = None
+    ) -> None:
         """Write a partition's dirty rows and its new progress in one fenced transaction.
 
+        persona_writes: how often this owner knows that persona rows were written; None for who writes none.
+        A store that went back between two checkpoints still reads `expected`, and gives itself away by this.
+
         Raises:
-            FencedError: the stored progress is not `expected`: another owner wrote, or the store was
-                rolled back. Nothing was written; drop the cache, read again and seek.
+            FencedError: the stored progress is not `expected`, or persona rows were written otherwise than
+                by this owner: another one wrote, or the store was rolled back. Nothing was written; drop
+                the cache, read again and seek.
             OnlineStoreError: the store did not answer; whether it wrote is unknown: treat as fenced.
         """
         progress_key = self._key(partition, "progress")
         state, open_key = self._key(partition, "state:"), self._key(partition, "open")
         with _store_errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.watch(progress_key)  # type: ignore[no-untyped-call]
-            stored = _answer(pipe.get(progress_key))
+            writes_key = self._key(partition, "persona-writes")
+            pipe.watch(progress_key, writes_key)  # type: ignore[no-untyped-call]
+            stored, writes = _answer(pipe.mget(progress_key, writes_key))
             if stored != (None if expected is None else expected.to_bytes()):
                 raise FencedError(f"partition {partition} was written by another owner")
+            if persona_writes is not None and int(writes or 0) != persona_writes:
+                raise FencedError(f"persona rows of partition {partition} were lost or written by another")
             pipe.multi()
             if change.rows:
                 pipe.mset({state + key: row for key, row in change.rows.items()})
@@ -187,23 +219,27 @@ class OnlineRows:
         self,
         personas: Mapping[int, Sequence[persona_rows.Persona]],
         same_version: bytes,
-        expected: Mapping[int, Progress | None],
-    ) -> None:
-        """Make personas readable at once: partition -> (key, offset, JSON).
+        expected: Mapping[int, tuple[Progress | None, int]],
+    ) -> dict[int, int]:
+        """Make personas readable at once: partition -> (key, offset, JSON). Returns partition -> how often
+        persona rows were written there by now.
 
         Among rows of one codebook version, which are those that hold the bytes `same_version`, an older
         offset never wins; a row of another version is always replaced.
 
         Raises:
-            FencedError: a partition's stored progress is not `expected`: another owner wrote. Nothing
-                of that partition was written.
+            FencedError: a partition's stored progress, or how often its persona rows were written, is not
+                `expected`: another owner wrote, or the store went back. Nothing of that partition was
+                written.
             OnlineStoreError: the store did not answer.
         """
         known = {number: expected[number] for number in personas}
-        fences = {number: b"" if at is None else at.to_bytes() for number, at in known.items()}
+        fences = {n: (b"" if at is None else at.to_bytes(), writes) for n, (at, writes) in known.items()}
         with _store_errors():
-            if not persona_rows.write(self._redis, self._key, personas, same_version, fences):
-                raise FencedError("a persona's partition was written by another owner")
+            writes = persona_rows.write(self._redis, self._key, personas, same_version, fences)
+        if not all(writes.values()):
+            raise FencedError("a persona's partition was written by another owner")
+        return writes
 
     def read_windows(
         self, partitions: Sequence[int], length_ms: int, numbers: Sequence[int]
@@ -238,6 +274,25 @@ class OnlineRows:
         """Every (key, state row) of a partition; a scan, for verification and background work."""
         return self._all(partition, "state:")
 
+    @staticmethod
+    def answers() -> AbstractContextManager[None]:
+        """A place for reading what `stored` returned: errors of the store become OnlineStoreError."""
+        return _store_errors()
+
+    def stored_progress(self, partition: int) -> bytes | None:
+        """A partition's progress row, raw: also one that cannot be read."""
+        with _store_errors():
+            raw: bytes | None = _answer(self._redis.get(self._key(partition, "progress")))
+            return raw
+
+    def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
+        """All that the store keeps of a partition, raw (see online.stored); for verification.
+
+        wanted: of which buyers to read the rows. They are read as they are asked for: inside `answers()`.
+        """
+        with _store_errors():
+            return read_stored(self._redis, self._key(partition, ""), wanted)
+
     def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""
         return ((key, row[persona_rows.OFFSET_DIGITS :]) for key, row in self._all(partition, "persona:"))
@@ -253,7 +308,7 @@ class OnlineRows:
     def _scan(self, partition: int, kind: str, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
         prefix = self._key(partition, kind)
         with _store_errors():
-            cursor, keys = _answer(self._redis.scan(cursor, match=_escape(prefix) + b"*", count=_SCAN_COUNT))
+            cursor, keys = _answer(self._redis.scan(cursor, match=escape(prefix) + b"*", count=_SCAN_COUNT))
             rows = _answer(self._redis.mget(keys)) if keys else []
         found = zip(keys, rows, strict=True)
         return cursor, [(key[len(prefix) :], row) for key, row in found if row is not None]
@@ -276,16 +331,10 @@ def _answer(reply: Any) -> Any:
     return reply  # redis-py types every reply as "now or awaitable"; here it is always now
 
 
-def _escape(prefix: bytes) -> bytes:
-    return prefix.replace(b"[", b"\\[").replace(b"*", b"\\*").replace(b"?", b"\\?")
-
-
-class _store_errors:  # noqa: N801  (reads as a statement: with _store_errors(): ...)
+@contextmanager
+def _store_errors() -> Iterator[None]:
     """Turn the client library's errors into OnlineStoreError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RedisError):
-            raise OnlineStoreError(f"the online store did not answer: {error}") from error
+    try:
+        yield
+    except RedisError as error:
+        raise OnlineStoreError(f"the online store did not answer: {error}") from error

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ import msgspec
 
 from feature_store.contract.events import (
     MAX_EVENT_BYTES,
-    STORE_PATTERN,
     DeadLetterReason,
     Event,
     check_record_size,
@@ -30,6 +28,7 @@ from feature_store.contract.events import (
     explain_invalid,
 )
 from feature_store.contract.identity import Identity
+from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
 from feature_store.sources.adapters import ga4, normalised, segment, shopify
 from feature_store.sources.adapters.common import FAULTS, Adapted, SkipReason
@@ -257,10 +256,8 @@ def _format_of_columns(path: Path, columns: set[str]) -> Format:
 def _store_name(path: Path, kind: Format, store: str | None) -> str:
     if store is None:
         raise EventSourceError(f"{path} ({kind}) does not say which shop it is of: add --store NAME")
-    if not re.match(STORE_PATTERN, store):
-        raise EventSourceError(
-            f"{store!r} is no store name: 1-64 letters, digits, dots, hyphens or underscores"
-        )
+    if not is_name(store):
+        raise EventSourceError(f"{store!r} is no store name: {NAME_RULE}")
     return store
 
 

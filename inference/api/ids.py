@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
+from feature_store.contract.names import NAME_CHARS, NAME_PATTERN
+
 
 def _encodable(raw: str) -> str:
     try:
@@ -16,7 +18,8 @@ def _encodable(raw: str) -> str:
     return raw
 
 
-StoreName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+StoreName = Annotated[str, Field(pattern=NAME_PATTERN.replace(r"\Z", "$"), max_length=NAME_CHARS)]
+r"""In pydantic's regular expressions $ is the very end, and \Z is not known."""
 Store = Annotated[StoreName, Path(description="The shop.", examples=["acme"])]
 RawId = Annotated[
     str,

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_store.contract.names import Name
 from feature_store.fold.vector import FEATURE_VERSION, VECTOR_SIZE
 from inference.bundles.catalogue import Catalogue
 from inference.encoders.graph import CODES, first_line, open_graph, run_graph
@@ -29,7 +30,6 @@ FILES: Final = (MODEL, CATALOGUE, "reference.json", "evaluation.json")
 
 T = TypeVar("T")
 
-CodebookVersion = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
@@ -41,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     bundle_version: Literal[1] = 1
-    codebook_version: CodebookVersion
+    codebook_version: Name
     feature_version: int = FEATURE_VERSION
     created_at: str
     codes: Literal[256] = 256

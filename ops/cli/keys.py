@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ from typing import TypeVar
 
 import click
 
-from feature_store.contract.events import STORE_PATTERN
+from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.online.reads import open_store
 from feature_store.settings import HomeSettings
-from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.audit import AuditLine, read_audit, write_audit
 from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
 from inference.api.settings import ApiSettings
 from inference.errors import ApiKeyError
@@ -53,8 +52,8 @@ def create(
     store: str, scopes: tuple[str, ...], rate: float | None, burst: float | None, note: str, as_json: bool
 ) -> None:
     """Make a key and print it; it is shown once and kept nowhere."""
-    if store != ALL_STORES and not re.match(STORE_PATTERN, store):
-        raise click.BadParameter("a store is 1 to 64 of A-Z a-z 0-9 . _ -", param_hint="--store")
+    if store != ALL_STORES and not is_name(store):
+        raise click.BadParameter(f"a store is {NAME_RULE}", param_hint="--store")
     settings = ApiSettings()
     wanted = [Scope(scope) for scope in scopes or _USUAL]
     token, record = _with_keys(
@@ -91,12 +90,29 @@ def list_(as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id", metavar="ID")
+@click.argument("key_id", metavar="ID", required=False)
+@click.option("--audited", is_flag=True, help="Every key that audit.jsonl has as revoked, but not the store.")
 @json_option
-def revoke(key_id: str, as_json: bool) -> None:
-    """End a key; it holds nowhere from the next request on."""
-    record = _with_keys(lambda kept, home: _revoke_key(kept, home, key_id))
-    click.echo(json.dumps(_row(record)) if as_json else f"key {record.id} of {record.store} is revoked")
+def revoke(key_id: str | None, audited: bool, as_json: bool) -> None:
+    """End a key; it holds nowhere from the next request on.
+
+    With --audited, end again what an older backup of the store brought back.
+    """
+    if (key_id is None) is not audited:
+        raise click.UsageError("name one key, or say --audited")
+    if key_id is None:
+        ended = _with_keys(_revoke_audited)
+        rows: object = {"revoked": [_row(record) for record in ended]}
+    else:
+        ended = [_with_keys(lambda kept, home: _revoke_key(kept, home, key_id))]
+        rows = _row(ended[0])
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for record in ended:
+        click.echo(f"key {record.id} of {record.store} is revoked")
+    if not ended:
+        click.echo("every key that audit.jsonl has as revoked is revoked in the store")
 
 
 async def _create_key(
@@ -137,6 +153,18 @@ async def _revoke_key(keys: KeyStore, home: Path, key_id: str) -> KeyRecord:
     except OSError as error:
         raise ApiKeyError(f"key {key_id} is revoked, but the audit log cannot be written: {error}") from error
     return record
+
+
+async def _revoke_audited(keys: KeyStore, home: Path) -> list[KeyRecord]:
+    """Revoke the keys that hold though the audit log in `home` has them as revoked; returns them.
+
+    Raises:
+        ApiKeyError: the audit log cannot be read, or written.
+        OnlineStoreError: the store does not answer.
+    """
+    ended = {line.key for line in await asyncio.to_thread(read_audit, home) if line.action == "revoke_key"}
+    back = [record for record in await keys.all() if record.id in ended and record.revoked_at is None]
+    return [await _revoke_key(keys, home, record.id) for record in back]
 
 
 async def _audit(home: Path, action: str, record: KeyRecord) -> None:

@@ -31,7 +31,7 @@ from ops.demo.worker import DemoWorker
 from ops.errors import DemoError
 from ops.stack.local import LocalStack, StackInfo
 from ops.stack.processes import Say
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
 
 _FRAME_S: Final = 0.25

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -67,8 +67,9 @@ def count_lost(acknowledged: int, covered: int, report: VerifyReport) -> int:
 
 
 def write_summary(path: Path, summary: Summary) -> None:
-    """Write it as JSON, whole or not at all."""
+    """Write it as JSON, whole or not at all; for its owner alone, since it may hold a key."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
     draft.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     draft.replace(path)
 

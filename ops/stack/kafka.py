@@ -113,8 +113,8 @@ class Kafka(Server):
         """Write the configuration, format a new folder, and say how to start the broker."""
         classes = class_path(self.say)
         properties = self.folder / "server.properties"
+        properties.touch(mode=0o600)  # holds passwords where there are users
         properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
-        properties.chmod(0o600)  # holds passwords where there are users
         log4j = self.folder / "log4j2.properties"
         log4j.write_text(LOG4J)
         run = [java(), *JVM_FLAGS, f"-Dlog4j2.configurationFile={log4j}", "-cp", classes]

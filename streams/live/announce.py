@@ -90,11 +90,15 @@ class Announcer:
             if reason != "session_end":  # which says again what is readable already
                 readable.setdefault(number, {})[key] = (key, offset, body)
         if readable:
-            self._rows.write_personas(
+            writes = self._rows.write_personas(
                 {number: list(rows.values()) for number, rows in readable.items()},
                 same_version=b'"codebook_version":"%s"' % version.encode(),
-                expected={number: owned[number].written for number in readable},
+                expected={
+                    number: (owned[number].written, owned[number].persona_writes) for number in readable
+                },
             )
+            for number, count in writes.items():
+                owned[number].persona_writes = count
         for key, body in assignments:
             self._output.send(self._topic, key, body)
         for reason, count in Counter(reasons).items():

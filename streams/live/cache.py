@@ -14,7 +14,6 @@ from feature_store.online.encoding import RowHeader, pack_row, unpack_row
 
 _EVICT_SHARE: Final = 0.25  # evicting a quarter at once keeps the search for victims rare
 _KEY_BYTES: Final = 300  # a dict entry, the key and its list slot, generously
-_SLACK: Final = 5_000  # a batch or two may come on top before there is time to evict
 _NOTHING_SAID: Final = (-1, -1, 0, 0)
 
 
@@ -62,11 +61,12 @@ def _meta(n: int) -> Meta:
 class BuyerCache:
     """Buyers by Kafka key. Slots are stable until `evict` or `drop`; look them up anew for every batch."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, slack: int) -> None:
+        """slack: how many buyers may come on top before there is time to evict."""
         self.capacity = max(max_bytes // (BYTES_PER_STATE + _KEY_BYTES), 1)
-        self.table: StateTable[bytes] = StateTable(self.capacity + _SLACK)
-        self.meta = _meta(self.capacity + _SLACK)
-        self.keys: list[bytes] = [b""] * (self.capacity + _SLACK)
+        self.table: StateTable[bytes] = StateTable(self.capacity + slack)
+        self.meta = _meta(self.capacity + slack)
+        self.keys: list[bytes] = [b""] * (self.capacity + slack)
 
     @property
     def used_bytes(self) -> int:

@@ -53,7 +53,7 @@ class Checkpointer:
             dirty = self._tagger.cache.dirty(partition.number)
             change.rows = self._tagger.cache.rows(dirty)
             change.windows = self._tagger.windows.dirty(partition.number)
-            self._rows.checkpoint(partition.number, change, partition.written)
+            self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             self._tagger.cache.meta.dirty[dirty] = False
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as

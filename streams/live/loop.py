@@ -114,7 +114,8 @@ class ConsumerLoop:
             self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
             return
         messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
-        self._try("batch", lambda: self._handle(messages))
+        if self._broken is None:  # else a rebalance inside `consume` failed: memory is not to be trusted
+            self._try("batch", lambda: self._handle(messages))
 
     def _handle(self, messages: list[Message]) -> None:
         ours = self._in_sequence(messages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.rows import Owned
 
 
 @dataclass
@@ -22,6 +23,9 @@ class Partition:
     watermark: int
     tagged: Tagged | None
     tag_as: Tagged
+    persona_writes: int
+    """How often persona rows were written, by whoever owned the partition."""
+
     create_time: int = 0
     """CreateTime of the newest record folded (ms)."""
     hole_at: int = -1
@@ -35,10 +39,18 @@ class Partition:
     """How far the walk for buyers of another codebook version has come: a cursor of the store's scan."""
 
     @classmethod
-    def at(cls, number: int, written: Progress | None, tagged: Tagged | None, tag_as: Tagged) -> Partition:
+    def at(cls, number: int, owned: Owned, tag_as: Tagged) -> Partition:
         """A partition as the store knows it, to be tagged as `tag_as` says."""
-        start = written or Progress(0, 0)
-        return cls(number, written, start.next_offset, start.watermark, tagged, tag_as)
+        start = owned.progress or Progress(0, 0)
+        return cls(
+            number,
+            owned.progress,
+            start.next_offset,
+            start.watermark,
+            owned.tagged,
+            tag_as,
+            owned.persona_writes,
+        )
 
     @property
     def progress(self) -> Progress:

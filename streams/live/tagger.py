@@ -88,7 +88,7 @@ class Tagger:
         windows: WindowSettings,
         clock: Clock,
     ) -> None:
-        self.cache = BuyerCache(settings.cache_mb * 1024 * 1024)
+        self.cache = BuyerCache(settings.cache_mb * 1024 * 1024, slack=2 * settings.batch_events)
         self._settings, self._rows, self._output = settings, rows, output
         self._erasures, self._metrics, self._clock = erasures, metrics, clock
         self.partition_count = partition_count

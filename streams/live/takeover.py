@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.encoding import Progress, unpack_row
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.rows import Checkpoint, OnlineRows, Owned
 from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
@@ -33,16 +33,16 @@ class Takeover:
         """
         self._erasures.refresh()
         owned = self._rows.owned_of(numbers)
-        self._refuse_recreated_topic({number: progress for number, (progress, _) in owned.items()})
-        for number, (written, tagged) in owned.items():
-            partition = Partition.at(number, written, tagged, self._tagger.champion.takes_over(tagged))
+        self._refuse_recreated_topic({number: store.progress for number, store in owned.items()})
+        for number, store in owned.items():
+            partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
             partition.erased = self._void_rows(number)
             self.claim(partition)
             yield partition
 
     def unknown(self, number: int) -> Partition:
         """A partition of which the store does not say where it begins: nothing of it may be read yet."""
-        return Partition.at(number, None, None, self._tagger.champion.takes_over(None))
+        return Partition.at(number, Owned(None, None, 0), self._tagger.champion.takes_over(None))
 
     def claim(self, partition: Partition) -> None:
         """Write down, before anything is said, that the partition is tagged by our codebook version.
@@ -52,7 +52,7 @@ class Takeover:
         """
         if partition.tagged != partition.tag_as:
             change = Checkpoint(partition.progress, tagged=partition.tag_as)
-            self._rows.checkpoint(partition.number, change, partition.written)
+            self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             partition.written, partition.tagged = change.progress, partition.tag_as
 
     def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:

@@ -36,7 +36,7 @@ def test_three_views_of_one_row(valkey: Valkey, topic_name: str, tmp_path: Path)
         b'{"code":7,"token":"<|persona_7|>","type":null,"confidence":null,"distance":1.5,"margin":0.5,'
         b'"codebook_version":"v","events":2,"assigned_at":5,"event_time":1763900000000}'
     )
-    rows.write_personas({number: [(key, 1, said)]}, b"v", {number: Progress(2, 0)})
+    rows.write_personas({number: [(key, 1, said)]}, b"v", {number: (Progress(2, 0), 0)})
     store = open_feature_store(valkey.address, topic_name, tmp_path)
     asked = [{"store": "acme", "buyer": "b1"}, {"store": "acme", "buyer": "stranger"}]
     features = [f"buyer_features:{s.name}" for s in SCALARS] + ["buyer_features:viewed_embedding"]

@@ -18,7 +18,7 @@ from inference.encoders.triton_live import put_live
 from inference.encoders.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
-from ops.verify import VerifyReport
+from ops.verify.report import VerifyReport
 from streams.control import Erase, Shadow, Swap, encode_command
 from tests.inference.made_bundles import make_bundle
 from tests.rig import PARTITIONS, SESSION_TIMEOUT_MS, Rig, Worker
@@ -68,7 +68,7 @@ def wait_all_said_under(rig: Rig, version: str) -> None:
 def wait_done(rig: Rig, version: str) -> None:
     def is_done() -> bool:
         owned = rig.rows.owned_of(list(range(PARTITIONS))).values()
-        return all(tagged is not None and tagged == (version, True) for _, tagged in owned)
+        return all(tagged is not None and tagged == (version, True) for _, tagged, _ in owned)
 
     rig.wait_for(is_done, f"every partition to be done with {version}")
 

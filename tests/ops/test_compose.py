@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -137,6 +138,21 @@ def test_the_image_copies_what_is_there_and_holds_no_torch() -> None:
     assert re.search(r"(?m)^USER simpersona$", dockerfile)
 
 
+def test_compiled_code_is_not_shared_between_containers() -> None:
+    """numba unpickles its cache: a container that is taken must not write what another one runs."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (cache,) = re.findall(r"(?m)^ENV NUMBA_CACHE_DIR=(\S+)$", dockerfile)
+    (volumes,) = re.findall(r"(?m)^VOLUME (.+)$", dockerfile)
+    assert any(Path(cache).is_relative_to(volume) for volume in json.loads(volumes)), "the root is read-only"
+    mounts = {
+        mount.split(":")[1]
+        for path in (COMPOSE, SECURE)
+        for service in services(path).values()
+        for mount in service.get("volumes", [])
+    }
+    assert not any(Path(cache).is_relative_to(mount) for mount in mounts)
+
+
 class ConfiguredByFile(Kafka):
     """A broker on a file of properties meant for the container: addresses and folders are this machine's."""
 
@@ -180,6 +196,11 @@ def secrets(tmp_path: Path) -> Path:
     return made
 
 
+def settings_of(secrets: Path) -> dict[str, str]:
+    lines = (secrets / "client" / "kafka.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
 @pytest.mark.integration
 def test_a_broker_starts_on_its_configuration(tmp_path: Path) -> None:
     with started(ConfiguredByFile(tmp_path / "kafka", ROOT / "ops" / "compose" / "kafka", {})) as broker:
@@ -190,12 +211,34 @@ def test_a_broker_starts_on_its_configuration(tmp_path: Path) -> None:
 def test_a_secured_broker_starts_on_its_configuration_and_knows_its_clients(
     tmp_path: Path, secrets: Path
 ) -> None:
-    lines = (secrets / "client" / "kafka.env").read_text().splitlines()
-    clients = dict(line.split("=", 1) for line in lines)
+    clients = settings_of(secrets)
     clients["SIMPERSONA_KAFKA_SSL_CA_LOCATION"] = str(secrets / "client" / "ca.pem")
     with started(ConfiguredByFile(tmp_path / "kafka", secrets / "kafka", clients)) as broker:
         assert set(create_topics(broker.client_config())) == set(topics(8))
     assert (secrets / "authority.key").stat().st_mode & 0o077 == 0
+
+
+def test_nobody_else_on_the_machine_reads_a_secret(secrets: Path) -> None:
+    """Files by what others may do with them; the folder itself lets nobody else in."""
+    assert secrets.stat().st_mode & 0o077 == 0
+    readable = {path.name for path in secrets.rglob("*") if path.is_file() and path.stat().st_mode & 0o077}
+    assert readable == {"ca.pem"}
+    for path in secrets.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o077:
+            assert "PRIVATE KEY" not in path.read_text()
+    password = settings_of(secrets)["SIMPERSONA_KAFKA_SASL_PASSWORD"]
+    holders = {path.name for path in secrets.rglob("*") if path.is_file() and password in path.read_text()}
+    assert holders == {"kafka.env", "server.properties"}
+
+
+def test_the_containers_that_need_them_read_them(secrets: Path) -> None:
+    """Kafka as its image's user; clients only the certificate, since compose reads kafka.env itself."""
+    if os.geteuid() == 0:
+        assert {path.stat().st_uid for path in (secrets / "kafka").rglob("*")} == {1000}
+    assert (secrets / "client").stat().st_mode & 0o005 == 0o005
+    assert (secrets / "client" / "ca.pem").stat().st_mode & 0o004
+    mounted = yaml.safe_load(SECURE.read_text())["services"]
+    assert mounted["worker"]["env_file"] == ["./secrets/client/kafka.env"]
 
 
 def test_secrets_are_never_overwritten(secrets: Path) -> None:

@@ -46,7 +46,7 @@ def load(path: Path | None, of: str) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own
+    except Exception as error:  # torch's reader and zip each have their own
         raise DatasetError(f"{path} is not a checkpoint of a training run; remove it") from error
     if state.get("of") != of:
         raise DatasetError(f"{path} is of other data or settings; remove it or name another checkpoint")

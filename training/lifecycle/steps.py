@@ -3,7 +3,7 @@
 Every step reads what earlier ones left in the run's folder and leaves its own there, whole; done again, it
 makes the same again.
 
-    trained.pickle    train     the encoder under numbers of its own
+    trained.pt        train     the encoder under numbers of its own
     bundle/           align     the same under the champion's numbers, sealed: what everything after is about
     state.pt, alignment.json    its weights, and where each of the champion's codes is now
     figures.json      evaluate  both encoders on the same rows
@@ -35,13 +35,14 @@ from training.lifecycle.align import describe_alignment
 from training.lifecycle.gate_figures import Figures, GateRows, measure
 from training.lifecycle.gates import GateSettings, Verdict, judge, refusal
 from training.lifecycle.registry import ALIGNMENT, STATE
-from training.lifecycle.successor import follow, load_trained, save_trained, save_weights
+from training.lifecycle.successor import follow, save_weights
+from training.lifecycle.trained_file import load_trained, save_trained
 from training.publishing.publish import publish
 
 log = structlog.get_logger()
 
 BUNDLE: Final = "bundle"
-_TRAINED: Final = "trained.pickle"
+_TRAINED: Final = "trained.pt"
 _CHECKPOINT: Final = "training.encoder.checkpoint"
 _FIGURES: Final = "figures.json"
 _GATES: Final = "gates.json"

@@ -7,9 +7,8 @@ holds the half that serves, a warm start needs the decoder and the heads as well
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -126,19 +125,6 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch each have their own
+    except Exception as error:  # torch's reader and zip each have their own
         raise RetrainError(f"{path.name} of the champion cannot be read: {error}") from error
     return weights
-
-
-def save_trained(trained: Trained, path: Path) -> None:
-    """Write a trained encoder whole, for a later step of the same run."""
-    write_whole(path, pickle.dumps(trained))
-
-
-def load_trained(path: Path) -> Trained:
-    """Read what save_trained wrote. A pickle: only ever of our own run's folder."""
-    trained: Any = pickle.loads(path.read_bytes())
-    if not isinstance(trained, Trained):
-        raise RetrainError(f"{path} holds no trained encoder; begin anew with --restart")
-    return trained

@@ -15,13 +15,14 @@ from typing import Final
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Array, Bytes, Float32, Int64, String
 
+from feature_store.contract.names import NAME_RULE
 from feature_store.fold.vector import PRODUCT_SETS, SCALARS
 
 STATE_VIEW: Final = "buyer_state"
 FEATURES_VIEW: Final = "buyer_features"
 PERSONA_VIEW: Final = "persona"
 
-STORE = Entity(name="store", value_type=ValueType.STRING, description="the shop, [A-Za-z0-9._-]{1,64}")
+STORE = Entity(name="store", value_type=ValueType.STRING, description=f"the shop, {NAME_RULE}")
 BUYER = Entity(name="buyer", value_type=ValueType.STRING, description="the shopper, pseudonymised per store")
 
 FEATURE_FIELDS: Final = (

@@ -32,8 +32,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from feature_store.contract.events import Event, EventType, StoreId
+from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
+from feature_store.contract.names import Name
 from feature_store.errors import AdapterError
 from feature_store.sources.adapters.common import (
     Adapted,
@@ -98,7 +99,7 @@ class MappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buyer: str
     time: str
     events: list[Rule]
-    store: StoreId | None = None
+    store: Name | None = None
     time_unit: TimeUnit = "iso8601"
     user_agent: str | None = None
     event_id: str | None = None

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from inference.errors import ApiKeyError
+
 AUDIT_FILE: Final = "audit.jsonl"
 
 
@@ -21,6 +23,23 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
     request: str = ""
     scopes: tuple[str, ...] = ()
+
+
+_decode = msgspec.json.Decoder(AuditLine).decode
+
+
+def read_audit(home: Path) -> list[AuditLine]:
+    """The lines of <home>/audit.jsonl, oldest first; none where nothing was audited yet.
+
+    Raises:
+        ApiKeyError: a line cannot be read.
+    """
+    path = home / AUDIT_FILE
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    try:
+        return [_decode(line) for line in lines]
+    except msgspec.MsgspecError as error:
+        raise ApiKeyError(f"{path} has a line that is none of the audit log: {error}") from None
 
 
 def write_audit(home: Path, line: AuditLine) -> None:

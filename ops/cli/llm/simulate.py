@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from feature_store.contract.events import STORE_PATTERN
+from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.sources.writer import write_events
 from feature_store.workspace import make_parent
 from inference.bundles.active import answering_bundle
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def _store_name(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
-    if name is not None and not re.match(STORE_PATTERN, name):
-        raise click.BadParameter(f"{name!r} is no store's name: 1 to 64 of A-Z a-z 0-9 . _ -")
+    if name is not None and not is_name(name):
+        raise click.BadParameter(f"{name!r} is no store's name: {NAME_RULE}")
     return name
 
 

@@ -25,6 +25,7 @@ from feature_store.contract.events import (
     json_schema,
     record_key,
 )
+from feature_store.contract.names import is_name
 from feature_store.errors import InvalidEventError
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -53,7 +54,7 @@ valid_events = st.builds(
     Event,
     schema_version=st.just(1),
     event_id=words,
-    store=st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True),
+    store=st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True).filter(is_name),
     buyer=words,
     session_id=st.none() | words,
     type=st.sampled_from(EVENT_TYPES),
@@ -125,6 +126,8 @@ REFUSED_FIELDS = [
     ("store", "acme\n"),
     ("store", "x" * 65),
     ("store", ""),
+    ("store", "."),
+    ("store", ".."),
     ("buyer", ""),
     ("buyer", None),
     ("buyer", ["b"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online.encoding import Progress, RowHeader, Tagged, pack_row
@@ -79,7 +80,7 @@ def _url(rows: OnlineRows) -> str:
 
 def said(rows: OnlineRows, *personas: tuple[bytes, int, bytes], fence: Progress | None = None) -> None:
     """Write personas of partition 1 as a worker of codebook version v2 does."""
-    rows.write_personas({1: personas}, b'"version":"v2"', {1: fence})
+    rows.write_personas({1: personas}, b'"version":"v2"', {1: (fence, rows.owned_of([1])[1].persona_writes)})
 
 
 def test_a_newer_persona_of_a_version_wins_whoever_writes_last(rows: OnlineRows) -> None:
@@ -114,20 +115,37 @@ def test_who_lost_a_partition_writes_no_persona_of_it(rows: OnlineRows) -> None:
 
 
 def test_the_codebook_version_is_written_with_the_progress(rows: OnlineRows) -> None:
-    assert rows.owned_of([0, 3]) == {0: (None, None), 3: (None, None)}
+    assert rows.owned_of([0, 3]) == {0: (None, None, 0), 3: (None, None, 0)}
     walking = Tagged("2026-11-23.1", all_of_them=False)
     rows.checkpoint(3, Checkpoint(Progress(1, 1), tagged=walking), None)
-    assert rows.owned_of([3]) == {3: (Progress(1, 1), walking)}
+    assert rows.owned_of([3]) == {3: (Progress(1, 1), walking, 0)}
     rows.checkpoint(3, Checkpoint(Progress(2, 1)), Progress(1, 1))
-    assert rows.owned_of([3]) == {3: (Progress(2, 1), walking)}
+    assert rows.owned_of([3]) == {3: (Progress(2, 1), walking, 0)}
     done = Tagged("2026-11-23.1", all_of_them=True)
     rows.checkpoint(3, Checkpoint(Progress(3, 1), tagged=done), Progress(2, 1))
     assert rows.owned_of([3])[3][1] == done
 
 
+def test_a_store_that_lost_persona_rows_is_noticed_by_who_wrote_them(
+    rows: OnlineRows, valkey: Valkey
+) -> None:
+    fence = Progress(1, 1)
+    rows.checkpoint(1, Checkpoint(fence), None)
+    one, two = [(b"a|x", 1, b"{}")], [(b"a|y", 2, b"{}")]
+    assert rows.write_personas({1: one}, b"v", {1: (fence, 0)}) == {1: 1}
+    redis.Redis.from_url(valkey.address).decr(f"{{{rows.topic}:1}}:persona-writes")  # a restart that lost it
+    with pytest.raises(FencedError):
+        rows.write_personas({1: two}, b"v", {1: (fence, 1)})
+    with pytest.raises(FencedError, match="persona rows of partition 1 were lost"):
+        rows.checkpoint(1, Checkpoint(Progress(2, 2)), fence, persona_writes=1)
+    assert rows.read_personas({1: [b"a|y"]}) == {1: [None]}
+    assert rows.write_personas({1: two}, b"v", {1: (fence, 0)}) == {1: 1}
+    rows.checkpoint(1, Checkpoint(Progress(2, 2)), fence, persona_writes=1)
+
+
 def test_erasing_takes_state_persona_and_open_session(rows: OnlineRows) -> None:
     rows.checkpoint(0, Checkpoint(Progress(1, 1), rows={b"a|x": b"row"}, opened={b"a|x": 1}), None)
-    rows.write_personas({0: [(b"a|x", 1, b"{}")]}, b"v", {0: Progress(1, 1)})
+    rows.write_personas({0: [(b"a|x", 1, b"{}")]}, b"v", {0: (Progress(1, 1), 0)})
     rows.checkpoint(0, Checkpoint(Progress(1, 1), erased=[b"a|x"]), Progress(1, 1))
     assert rows.read_states({0: [b"a|x"]}) == rows.read_personas({0: [b"a|x"]}) == {0: [None]}
     assert rows.sessions_to_end(0, 10, 10) == []

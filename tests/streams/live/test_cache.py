@@ -22,7 +22,7 @@ def filled(cache: BuyerCache, count: int, *, dirty: bool, partition: int = 0, na
 
 
 def test_eviction_takes_the_oldest_clean_buyers_only() -> None:
-    cache = BuyerCache(100 * (BYTES_PER_STATE + 300))
+    cache = BuyerCache(100 * (BYTES_PER_STATE + 300), slack=5_000)
     filled(cache, 60, dirty=True)
     filled(cache, 60, dirty=False, name="clean")
     assert cache.evict() == 45  # down to three quarters of the bound
@@ -33,20 +33,20 @@ def test_eviction_takes_the_oldest_clean_buyers_only() -> None:
 
 
 def test_nothing_is_evicted_while_everything_is_dirty() -> None:
-    cache = BuyerCache(10 * (BYTES_PER_STATE + 300))
+    cache = BuyerCache(10 * (BYTES_PER_STATE + 300), slack=5_000)
     filled(cache, 30, dirty=True)
     assert cache.evict() == 0
     assert len(cache.table) == 30
 
 
 def test_rows_come_back_as_they_were() -> None:
-    cache, products = BuyerCache(2**20), ProductTable()
+    cache, products = BuyerCache(2**20, slack=5_000), ProductTable()
     slot = cache.add(b"acme|b1", 3)
     batch = [event(product_id="p", price=3.0), event(event_id="2", type="purchase", value=9.0)]
     fold(cache.table.states, np.array([slot, slot]), columns(batch, products), products)
     cache.meta.code[slot], cache.meta.since_offset[slot], cache.meta.last_offset[slot] = 9, 4, 5
     rows = cache.rows(np.array([slot]))
-    other = BuyerCache(2**20)
+    other = BuyerCache(2**20, slack=5_000)
     again = other.add(b"acme|b1", 3)
     other.fill([again], [rows[b"acme|b1"]])
     assert other.rows(np.array([again])) == rows
@@ -54,7 +54,7 @@ def test_rows_come_back_as_they_were() -> None:
 
 
 def test_dropping_a_partition_leaves_the_others_and_empties_the_slots() -> None:
-    cache = BuyerCache(2**24)
+    cache = BuyerCache(2**24, slack=5_000)
     mine = filled(cache, 5, dirty=True, partition=1)
     filled(cache, 5, dirty=True, partition=2, name="other")
     cache.table.states.counters[mine] = 7
@@ -68,7 +68,7 @@ def test_dropping_a_partition_leaves_the_others_and_empties_the_slots() -> None:
 
 
 def test_it_grows_past_the_first_thousand() -> None:
-    cache = BuyerCache(2**26)
+    cache = BuyerCache(2**26, slack=5_000)
     slots = filled(cache, 3_000, dirty=False)
     assert len(set(slots)) == 3_000
     assert cache.keys[slots[2_999]] == b"acme|b2999"

@@ -11,6 +11,7 @@ from feature_store.contract.erasure import Erasure, decode_erasure
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import FencedError
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.rows import Owned
 from streams.live.clock import SystemClock
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
@@ -49,7 +50,7 @@ class Log:
 
 
 def partition(number: int) -> Partition:
-    return Partition.at(number, Progress(40, 1), None, Tagged("v1", all_of_them=False))
+    return Partition.at(number, Owned(Progress(40, 1), None, 0), Tagged("v1", all_of_them=False))
 
 
 def test_a_request_waits_for_the_partition_and_is_honoured_once() -> None:

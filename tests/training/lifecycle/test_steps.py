@@ -15,7 +15,7 @@ from training.encoder import checkpoint
 from training.encoder.dataset import BuyerVectors
 from training.encoder.train import Trained
 from training.lifecycle.steps import train_step
-from training.lifecycle.successor import load_trained
+from training.lifecycle.trained_file import load_trained
 
 CONFIG = SMALL.model_copy(update={"seed": 3, "epochs": 2, "warmup_epochs": 1, "forecast_epochs": 0})
 
@@ -60,6 +60,6 @@ def test_weights_of_other_layers_give_a_cold_start_that_can_be_killed(
             train_step(killed, buyers, CONFIG, champion, older)
     assert train_step(killed, buyers, CONFIG, champion, older)["warm_start"] is False
     books = [
-        load_trained(next(folder.glob("*.pickle"))).model.quantizer.codebook for folder in (whole, killed)
+        load_trained(next(folder.glob("trained.pt"))).model.quantizer.codebook for folder in (whole, killed)
     ]
     assert torch.equal(*books)

@@ -9,8 +9,12 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+import redis
+from click.testing import CliRunner
 
-from inference.api.access.audit import AUDIT_FILE, AuditLine
+from inference.api.access.audit import AUDIT_FILE, AuditLine, read_audit
+from inference.errors import ApiKeyError
+from ops.cli.keys import keys
 from tests.api_process import Api
 from tests.rig import Rig
 
@@ -45,6 +49,38 @@ def test_a_key_that_cannot_be_audited_does_not_come_into_use(api: Api, tmp_path:
     assert made.stdout == ""
     (kept,) = [row for row in api.keys("list")["keys"] if row["store"] == "unheard"]
     assert kept["revoked_at"] is not None
+
+
+def test_a_restored_backup_brings_no_revoked_key_back(live: Rig, api: Api) -> None:
+    store = redis.Redis.from_url(live.settings.store_url)
+    stolen, other = api.new_key("acme", "personas:read"), api.new_key("acme", "personas:read")
+    (row,) = list(store.scan_iter(f"*{stolen.split('_')[1]}*:key"))
+    backup = store.get(row)
+    assert isinstance(backup, bytes)
+    api.keys("revoke", stolen.split("_")[1])
+    store.set(row, backup)
+    with api.client(stolen) as client:
+        assert client.get("/v1/personas").status_code == 200  # what a backup does
+        revoked = api.keys("revoke", "--audited")["revoked"]
+        assert [record["id"] for record in revoked] == [stolen.split("_")[1]]
+        assert client.get("/v1/personas").status_code == 401
+    with api.client(other) as client:
+        assert client.get("/v1/personas").status_code == 200
+    assert api.keys("revoke", "--audited")["revoked"] == []
+
+
+def test_one_key_or_the_audited_ones_are_named() -> None:
+    for arguments in (["revoke"], ["revoke", "abc", "--audited"]):
+        asked = CliRunner().invoke(keys, arguments)
+        assert asked.exit_code == 2
+        assert "name one key, or say --audited" in asked.stderr
+
+
+def test_an_audit_log_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    assert read_audit(tmp_path) == []
+    (tmp_path / AUDIT_FILE).write_text("no line of ours\n")
+    with pytest.raises(ApiKeyError, match="has a line that is none of the audit log"):
+        read_audit(tmp_path)
 
 
 def test_a_stolen_key_is_ended_even_if_nothing_can_be_audited(api: Api, tmp_path: Path) -> None:

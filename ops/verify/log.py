@@ -1,0 +1,49 @@
+"""What verification reads of one partition's log, whoever reads it: Kafka and archive, or a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from feature_store.contract.events import Event
+from feature_store.fold.behavior import ALLOWED_LATENESS_MS
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+
+
+class Record(NamedTuple):
+    """A record of the clickstream: its offset (-1: history from before the topic) and CreateTime (ms).
+
+    event is None where the record was refused. lost: so many offsets before this record, or up to it where
+    there is no event, are not in the archive: refused, erased, or markers of transactions.
+    """
+
+    offset: int
+    created: int
+    event: Event | None
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for all partitions.
+
+    encoders: by codebook version, those whose assignments are recomputed; champion: the version that answers
+    now. void_before: Kafka key -> offset below which the buyer was erased, -1 for nobody's erasure. windows:
+    how live traffic is counted; None leaves the counts out. now_ms: wall clock, for what has expired.
+    erased_before: partition -> highest offset that an erasure of its buyers voids. whole: False where the log
+    was filtered to a sample of the buyers, so that watermark and counts cannot be known.
+    """
+
+    encoders: Mapping[str, Encoder]
+    champion: str
+    void_before: Callable[[bytes], int]
+    windows: WindowSettings | None
+    now_ms: int
+    erased_before: Mapping[int, int] = field(default_factory=dict)
+    allowed_lateness_ms: int = ALLOWED_LATENESS_MS
+    whole: bool = True
+
+
+Batch = Sequence[Record]

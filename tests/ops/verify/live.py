@@ -1,0 +1,257 @@
+"""The real live path without Kafka: tagger, checkpoint, takeover and swap over lists, and a real Valkey.
+
+A store and a log that belong together in a fraction of a second, so that a test can damage the store byte by
+byte and ask the core of `verify` what it sees.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from unittest.mock import Mock
+
+import redis
+
+from feature_store.contract.erasure import Erasure
+from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
+from feature_store.contract.partitions import partition_of
+from feature_store.errors import InvalidEventError
+from feature_store.log.erasures import ErasureLog
+from feature_store.log.records import accept
+from feature_store.online.rows import OnlineRows
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+from ops.verify.check import PartitionCheck
+from ops.verify.findings import Findings
+from ops.verify.log import Record, Rules
+from ops.verify.report import VerifyReport
+from streams.live.checkpoint import Checkpointer
+from streams.live.clock import SystemClock
+from streams.live.partition import Partition
+from streams.live.tagger import Tagger
+from streams.live.takeover import Takeover
+from streams.metrics import WorkerMetrics
+from streams.settings import WorkerSettings
+from tests.strategies import START
+
+MINUTE = 60_000
+SETTINGS = WorkerSettings(topic="clicks", checkpoint_ms=1)
+
+
+class Message(NamedTuple):
+    """What the tagger asks of a Kafka message."""
+
+    raw: bytes | None
+    raw_key: bytes | None
+    number: int
+    at: int
+    created: int
+
+    def value(self) -> bytes | None:
+        return self.raw
+
+    def key(self) -> bytes | None:
+        return self.raw_key
+
+    def partition(self) -> int:
+        return self.number
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.created
+
+
+class Erasures:
+    """The erasures topic as a dict."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, Erasure] = {}
+
+    def refresh(self) -> None:
+        """All is known already."""
+
+    def void_before(self, key: bytes) -> int:
+        return ErasureLog.void_before(self, key)  # type: ignore[arg-type]
+
+    def add(self, key: bytes, erasure: Erasure) -> None:
+        self.by_key[key] = erasure
+
+
+class Live:
+    """A log, a store, and one worker at a time between them; `crash` drops the worker's memory."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        topic: str,
+        encoder: Encoder,
+        *,
+        partitions: int = 2,
+        windows: WindowSettings | None = None,
+        now_ms: int = START + 60 * MINUTE,
+    ) -> None:
+        self.client, self.topic, self.partitions, self.now_ms = client, topic, partitions, now_ms
+        self.rows = OnlineRows.over(client, topic)
+        self.rows.claim_partition_count(partitions)
+        self.windows = windows or WindowSettings(window_seconds=300, window_hours=24, window_stores=200)
+        self.log: list[list[Message]] = [[] for _ in range(partitions)]
+        self.base: list[list[Event]] = [[] for _ in range(partitions)]
+        self.assignments: list[list[bytes]] = [[] for _ in range(partitions)]
+        self.erasures = Erasures()
+        self.encoders: list[Encoder] = []
+        self.roll = random.Random(5)
+        self.sent = 0
+        self.start(encoder)
+
+    # ---- the log
+
+    def event(self, buyer: str, **fields: Any) -> Event:
+        """A new event of a buyer."""
+        self.sent += 1
+        product = self.roll.randrange(20)
+        base: dict[str, Any] = {
+            "schema_version": 1,
+            "event_id": f"e{self.sent}",
+            "store": "acme",
+            "buyer": buyer,
+            "type": self.roll.choice(EVENT_TYPES),
+            "timestamp": START + self.sent * 1_000,
+            "product_id": f"p{product}",
+            "category": f"c{product % 5}",
+            "price": float(product),
+            "currency": "USD",
+        }
+        return Event(**(base | fields))
+
+    def send(self, *events: Event) -> None:
+        """Append events to the log."""
+        for event in events:
+            key = record_key(event.store, event.buyer)
+            self.append(partition_of(key, self.partitions), encode_event(event), key, event.timestamp)
+
+    def append(self, number: int, raw: bytes | None, key: bytes | None, created: int) -> None:
+        """Append any record."""
+        log = self.log[number]
+        log.append(Message(raw, key, number, len(log), created))
+
+    # ---- the worker
+
+    def start(self, encoder: Encoder) -> None:
+        """A new worker with an empty memory takes all partitions over."""
+        if encoder.codebook_version not in {known.codebook_version for known in self.encoders}:
+            self.encoders.append(encoder)
+        self.encoder = encoder
+        output = Mock()
+        output.send.side_effect = self._send
+        metrics, clock, erasures = WorkerMetrics(), SystemClock(), self.erasures
+        rows: Any = self.rows
+        self.tagger = Tagger(
+            SETTINGS,
+            rows,
+            output,
+            encoder,
+            erasures,
+            metrics,
+            self.partitions,
+            self.windows,
+            clock,  # type: ignore[arg-type]
+        )
+        takeover = Takeover(SETTINGS.topic, self._ends, rows, self.tagger, erasures)  # type: ignore[arg-type]
+        self.checkpointer = Checkpointer(rows, output, self.tagger, metrics, clock)
+        self.owned: dict[int, Partition] = {p.number: p for p in takeover.begin([*range(self.partitions)])}
+
+    def tag(self, most: int = 10**9, batch: int = 40) -> None:
+        """Fold what waits, at most so many records per partition, in batches; no checkpoint."""
+        for number, partition in self.owned.items():
+            end = min(len(self.log[number]), partition.next_offset + most)
+            while partition.next_offset < end:
+                some = self.log[number][partition.next_offset : min(end, partition.next_offset + batch)]
+                partition.next_offset += len(some)
+                self.tagger.tag(self.owned, some)  # type: ignore[arg-type]
+
+    def checkpoint(self) -> None:
+        """Write what is in memory."""
+        self.checkpointer.run(self.owned.values(), lambda _offsets: None)
+
+    def erase(self, store: str, buyer: str) -> None:
+        """What the eraser does: record it, forget the buyer, delete the rows with a checkpoint."""
+        self.checkpoint()
+        key = record_key(store, buyer)
+        partition = self.owned[partition_of(key, self.partitions)]
+        before = partition.next_offset
+        erasure = Erasure(partition=partition.number, before_offset=before, requested_at=1, erased_at=2)
+        self.erasures.add(key, erasure)
+        self.tagger.cache.remove([key])
+        partition.erased.append(key)
+        self.checkpoint()
+
+    def run(self, every: int = 100) -> None:
+        """Fold all that waits, with a checkpoint every so many records, and walk until all is retagged."""
+        while any(p.next_offset < len(self.log[n]) for n, p in self.owned.items()):
+            self.tag(every)
+            self.checkpoint()
+        while any(not partition.tag_as.all_of_them for partition in self.owned.values()):
+            self.tagger.restater._time = Mock(wait_s=0, spend=_no_wait)
+            self.tagger.restater.walk(self.owned)
+            self.checkpoint()
+        self.checkpoint()
+
+    def _ends(self, numbers: Sequence[int]) -> dict[int, int]:
+        return {number: len(self.log[number]) for number in numbers}
+
+    def _send(self, topic: str, key: bytes, value: bytes) -> None:
+        if topic == SETTINGS.assignments_topic:
+            self.assignments[partition_of(key, self.partitions)].append(value)
+
+    # ---- the oracle
+
+    def check(self, number: int, report: VerifyReport, *, cut: int = 0) -> Findings:
+        """Compare one partition; cut: so many of the first assignments are gone."""
+        check = PartitionCheck(number, self.rows.stored_progress(number), self.rules(), report)
+        for raw in self.assignments[number][cut:]:
+            check.add_assignment(raw)
+        check.seal(is_cut=cut > 0)
+        if self.base[number]:
+            check.add([Record(-1, event.timestamp, event) for event in self.base[number]])
+        log = self.log[number]
+        for start in range(0, len(log), 70):
+            check.add([self._record(message) for message in log[start : start + 70]])
+        return check.compare(self.rows.stored(number), len(log))
+
+    def rules(self) -> Rules:
+        erased: dict[int, int] = {}
+        for erasure in self.erasures.by_key.values():
+            erased[erasure.partition] = max(erased.get(erasure.partition, 0), erasure.before_offset)
+        return Rules(
+            encoders={encoder.codebook_version: encoder for encoder in self.encoders},
+            champion=self.encoder.codebook_version,
+            void_before=self.erasures.void_before,
+            windows=self.windows,
+            now_ms=self.now_ms,
+            erased_before=erased,
+        )
+
+    def verify(self, *, cut: int = 0) -> VerifyReport:
+        """Compare everything."""
+        report = VerifyReport()
+        for number in range(self.partitions):
+            self.check(number, report, cut=cut)
+        return report
+
+    def _record(self, message: Message) -> Record:
+        try:
+            event, _ = accept(message.raw, message.raw_key, message.number, message.created, self.partitions)
+        except InvalidEventError:
+            return Record(message.at, message.created, None)
+        return Record(message.at, message.created, event)
+
+
+class _no_wait:  # noqa: N801  (reads as a statement: with _no_wait(): ...)
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None

@@ -1,0 +1,277 @@
+"""One history: the steps are taken, everything is healed, the workers come to rest, and the oracle looks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
+from feature_store.errors import FatalProducerError, SimpersonaError
+from feature_store.online.rows import OnlineRows
+from streams.errors import ConsumerError
+from tests.simulation.oracle import differences
+from tests.simulation.outside import Process
+from tests.simulation.steps import Step
+from tests.simulation.store import Client
+from tests.simulation.worker import SETTINGS, Outside, SimEncoder, SimErasures, Worker
+
+_LIVES_AGAIN: Final = (ConsumerError, FatalProducerError)
+"""What ends a process on purpose: a supervisor starts it again."""
+_ROUNDS: Final = 300
+_CALLS_TO_END: Final = 3_000
+
+
+@dataclass
+class World:
+    """The state that steps change."""
+
+    outside: Outside
+    workers: dict[int, Worker] = field(default_factory=dict)
+    versions: list[int] = field(default_factory=lambda: [1])
+    erased: list[tuple[bytes, int]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    stopping: list[Worker] = field(default_factory=list)
+    lives: int = 0
+    made: int = 0
+    newest_ms: int = 0
+    problem: str | None = None
+
+    # ---- steps
+
+    def take(self, step: Step) -> None:
+        """Take a step; one that fits nothing that is there does nothing."""
+        name, *args = step
+        getattr(self, "_" + str(name).replace(" ", "_"))(*args)
+
+    def _produce(self, buyer: int, count: int, seed: int) -> None:
+        roll = random.Random(seed)
+        for _ in range(count):
+            self.outside.clock.wall_ms += roll.choice((10, 1_000, 20_000, 20_000, 1_000_000, 2_000_000))
+            self._send(self._event(buyer, roll, self.outside.clock.wall_ms - roll.randrange(1_000)))
+
+    def _late(self, buyer: int, seed: int) -> None:
+        roll = random.Random(seed)
+        back = roll.choice((5_000, 100_000, 3_000_000))
+        self._send(self._event(buyer, roll, self.outside.clock.wall_ms - back))
+
+    def _duplicate(self, back: int) -> None:
+        if len(self.events) >= back:
+            self._send(self.events[-back])
+
+    def _poison(self, partition: int) -> None:
+        number = partition % self.outside.partitions
+        self.outside.clicks.append(b"acme|poison", b"{", self.outside.clock.wall_ms, number)
+
+    def _gap(self, partition: int) -> None:
+        self.outside.clicks.leave_gap(partition % self.outside.partitions)
+
+    def _hole(self, partition: int) -> None:
+        for worker in self.workers.values():
+            worker.consumer.skip_once(partition % self.outside.partitions)
+
+    def _rewind(self, worker: int, partition: int, count: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].consumer.rewind(partition % self.outside.partitions, count)
+
+    def _start(self, worker: int) -> None:
+        if worker in self.workers and self.workers[worker].process.alive:
+            return
+        self.lives += 1
+        started = self.workers[worker] = Worker(self.outside, f"w{worker}.{self.lives}", self.versions[-1])
+        for key, requested_at in self.erased:
+            self._ask(started, key, requested_at)
+
+    def _run(self, worker: int, calls: int) -> None:
+        it = self.workers.get(worker)
+        for _ in range(calls):
+            if it is None or not it.process.alive or it.process.frozen:
+                return
+            self._step(it)
+
+    def _tick(self, ms: int) -> None:
+        self.outside.clock.advance(ms / 1000)
+        self.outside.group.expire()
+
+    def _jump(self, ms: int) -> None:
+        self.outside.clock.wall_ms += ms
+
+    def _kill(self, worker: int, share: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.kill(share / 100)
+
+    def _stop(self, worker: int) -> None:
+        it = self.workers.get(worker)
+        if it is not None and it.process.alive:
+            it.loop.stop()
+            self.stopping.append(it)
+
+    def _freeze(self, worker: int) -> None:
+        it = self.workers.get(worker)
+        if it is not None and it.process.alive:
+            it.consumer.heard_at()
+            it.process.frozen = True
+
+    def _thaw(self, worker: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.frozen = False
+
+    def _expel(self, worker: int) -> None:
+        if worker in self.workers:
+            self.outside.group.leave(self.workers[worker].consumer)
+
+    def _store_gone(self) -> None:
+        self.outside.server.is_gone = True
+
+    def _store_back(self) -> None:
+        self.outside.server.is_gone = False
+
+    def _store_kept(self) -> None:
+        self.outside.server.keep()
+
+    def _store_rolled_back(self) -> None:
+        self.outside.server.go_back()
+
+    def _answer_lost(self, worker: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.answer_lost = True
+
+    def _flush_fails(self, worker: int, how: str) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.flush_fails = how
+
+    def _encoder_gone(self, worker: int) -> None:
+        if worker in self.workers:
+            self.workers[worker].process.encoder_gone = True
+
+    def _swap(self, version: int) -> None:
+        self.versions.append(version)
+        for worker in self.workers.values():
+            encoder = SimEncoder(version, worker.process)
+            worker.loop.submit(lambda it, encoder=encoder: it.swap(encoder))  # type: ignore[misc]
+
+    def _erase(self, buyer: int) -> None:
+        key, at = record_key("acme", _buyer(buyer)), self.outside.clock.wall_ms
+        self.erased.append((key, at))
+        for worker in self.workers.values():
+            self._ask(worker, key, at)
+
+    # ---- inside
+
+    def _ask(self, worker: Worker, key: bytes, requested_at: int) -> None:
+        worker.loop.submit(lambda it: it.eraser.request(key, requested_at))
+
+    def _event(self, buyer: int, roll: random.Random, at_ms: int) -> Event:
+        self.made += 1
+        product = roll.randrange(6)
+        return Event(
+            schema_version=1,
+            event_id=f"e{self.made}",
+            store="acme",
+            buyer=_buyer(buyer),
+            type=roll.choice(EVENT_TYPES),  # type: ignore[arg-type]
+            timestamp=at_ms,
+            product_id=f"p{product}",
+            category=f"c{product % 3}",
+            price=float(product),
+            currency="USD",
+        )
+
+    def _send(self, event: Event) -> None:
+        self.events.append(event)
+        key = record_key(event.store, event.buyer)
+        self.outside.clicks.append(key, encode_event(event), self.outside.clock.wall_ms)
+
+    def _step(self, worker: Worker) -> None:
+        worker.process.step()
+        error = worker.process.ended_with
+        if error is not None and not isinstance(error, _LIVES_AGAIN):
+            self.problem = f"crashed: {type(error).__name__}: {error}"
+
+    # ---- the end
+
+    def settle(self) -> None:
+        """Heal everything, and run until nothing is left to do."""
+        self.outside.server.is_gone = False
+        for worker in self.workers.values():
+            worker.process.frozen = False
+        for _ in range(_ROUNDS):
+            if self.problem is not None:
+                return
+            if not any(worker.process.alive for worker in self._staying()):
+                self._start(0)
+            for worker in list(self.workers.values()) + self.stopping:
+                for _ in range(40):
+                    if not worker.process.alive:
+                        break
+                    self._step(worker)
+            self._tick(400)
+            if self._is_at_rest():
+                return
+        self.problem = "does not come to rest: " + self._unrest()
+
+    def end(self) -> None:
+        """SIGTERM for all: each must end."""
+        for worker in [*self.workers.values(), *self.stopping]:
+            worker.loop.stop()
+            for _ in range(_CALLS_TO_END):
+                if not worker.process.alive:
+                    break
+                self._step(worker)
+            else:
+                self.problem = self.problem or "hangs after SIGTERM"
+                worker.process.kill(0)
+
+    def _staying(self) -> list[Worker]:
+        return [worker for worker in self.workers.values() if worker not in self.stopping]
+
+    def _rows(self) -> OnlineRows:
+        return OnlineRows.over(Client(self.outside.server), SETTINGS.topic)  # type: ignore[arg-type]
+
+    def _is_at_rest(self) -> bool:
+        return not self._unrest()
+
+    def _unrest(self) -> str:
+        numbers = list(range(self.outside.partitions))
+        for number, (progress, tagged, _) in self._rows().owned_of(numbers).items():
+            end = self.outside.clicks.ends[number]
+            if end and not any(at < end for at in self.outside.clicks.records[number]):
+                continue
+            last = max(self.outside.clicks.records[number], default=-1) + 1
+            if (progress.next_offset if progress else 0) < last:
+                return f"partition {number} is folded to {progress}, its last record is {last - 1}"
+            if last and tagged != (f"v{self.versions[-1]}", True):
+                return f"partition {number} is tagged {tagged}, asked for was v{self.versions[-1]}"
+        done = SimErasures(Process("look", lambda _: None), self.outside.logs[SETTINGS.erasures_topic])
+        done.refresh()
+        for key, at in self.erased:
+            if key not in done.by_key or done.by_key[key].requested_at < at:
+                return "an erasure waits"
+        return ""
+
+
+def run(steps: Sequence[Step], partitions: int = 2, cache_buyers: int = 4) -> str | None:
+    """Live through a history; what is wrong at its end, or None."""
+    world = World(Outside(partitions, cache_buyers))
+    try:
+        for step in steps:
+            world.take(step)
+            if world.problem is not None:
+                return world.problem
+        world.settle()
+        if world.problem is None:
+            world.problem = differences(world.outside, sorted(set(world.versions)))
+        if world.problem is None:
+            world.end()
+        return world.problem
+    except SimpersonaError as error:
+        return f"raised {type(error).__name__}: {error}"
+    finally:
+        for worker in [*world.workers.values(), *world.stopping]:
+            worker.process.frozen = False
+            worker.process.kill(0)
+
+
+def _buyer(number: int) -> str:
+    return f"{number:016x}"

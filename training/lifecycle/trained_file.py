@@ -1,0 +1,150 @@
+"""A trained encoder in a file, from one step of a retrain to a later one.
+
+The file is plain data: tensors, and the rest as msgpack of declared types. Reading it runs nothing that the
+file holds, so whoever can write into the data folder gets no further by it.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from feature_store.fold.vector import N_SCALARS
+from inference.bundles.catalogue import PersonaType, ProfileScale
+from inference.bundles.publish import write_whole
+from training.encoder.axes import KNOTS, Axes, ByEvents
+from training.encoder.config import TrainConfig
+from training.encoder.model import VQVAE
+from training.encoder.scaling import Scaling
+from training.encoder.train import Trained
+from training.errors import RetrainError
+from training.types.forecast import Forecast
+from training.types.forecasting import Forecasting
+from training.types.types import TypeGroups
+
+
+class _Forecasting(msgspec.Struct, frozen=True):
+    types: tuple[PersonaType, ...]
+    scale: ProfileScale
+    kept: dict[str, float]
+    choice: dict[str, Any]
+    temperature: float
+    validation: dict[int, dict[str, float]]
+
+
+class _About(msgspec.Struct, frozen=True):
+    """What is known of a trained encoder beside its tensors."""
+
+    config: dict[str, Any]
+    epochs: int
+    best_epoch: int
+    seconds: float
+    validation_losses: dict[str, float]
+    forecasting: _Forecasting | None
+
+
+def save_trained(trained: Trained, path: Path) -> None:
+    """Write a trained encoder whole."""
+    forecasting = trained.forecasting
+    about = _About(
+        trained.config.model_dump(mode="json"),
+        trained.epochs,
+        trained.best_epoch,
+        trained.seconds,
+        trained.validation_losses,
+        None if forecasting is None else _about_forecasting(forecasting),
+    )
+    content = io.BytesIO()
+    torch.save(
+        {
+            "about": msgspec.msgpack.encode(about, enc_hook=_plain),
+            "model": trained.model.state_dict(),
+            "axes": _axes_tensors(trained.axes),
+            "type_of_code": None if forecasting is None else _tensor(forecasting.groups.type_of_code),
+        },
+        content,
+    )
+    write_whole(path, content.getvalue())
+
+
+def load_trained(path: Path) -> Trained:
+    """Read what save_trained wrote.
+
+    Raises:
+        RetrainError: the file holds no trained encoder of this release.
+    """
+    try:
+        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        about = msgspec.msgpack.decode(kept["about"], type=_About)
+        config = TrainConfig.model_validate(about.config)
+        axes = _axes(kept["axes"])
+        model = VQVAE(_unfitted_scaling(config), axes, config)
+        if about.forecasting is not None:
+            model.forecast = Forecast(len(about.forecasting.types), config.forecast_dropout)
+        model.load_state_dict(kept["model"])
+        forecasting = None if about.forecasting is None else _forecasting(about.forecasting, kept)
+    except Exception as error:  # torch, zip, msgspec, pydantic and a missing key each have their own
+        raise RetrainError(
+            f"{path} holds no trained encoder of this release; begin anew with --restart"
+        ) from error
+    return Trained(
+        model.eval(),
+        config,
+        axes,
+        about.epochs,
+        about.best_epoch,
+        about.seconds,
+        about.validation_losses,
+        forecasting,
+    )
+
+
+def _about_forecasting(forecasting: Forecasting) -> _Forecasting:
+    groups = forecasting.groups
+    return _Forecasting(
+        groups.types,
+        groups.scale,
+        groups.kept,
+        groups.choice,
+        forecasting.temperature,
+        forecasting.validation,
+    )
+
+
+def _forecasting(about: _Forecasting, kept: dict[str, Any]) -> Forecasting:
+    groups = TypeGroups(kept["type_of_code"].numpy(), about.types, about.scale, about.kept, about.choice)
+    return Forecasting(groups, about.temperature, about.validation)
+
+
+def _axes_tensors(axes: Axes) -> dict[str, Tensor]:
+    arrays = axes._asdict() | axes.by_events._asdict()
+    del arrays["by_events"]
+    return {name: _tensor(array) for name, array in arrays.items()}
+
+
+def _axes(kept: dict[str, Tensor]) -> Axes:
+    arrays = {name: tensor.numpy() for name, tensor in kept.items()}
+    by_events = ByEvents(arrays.pop("mean"), arrays.pop("deviation"))
+    return Axes(**arrays, by_events=by_events)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):  # numpy rounds to its own kinds of numbers
+        return value.item()
+    raise NotImplementedError(f"a trained encoder holds a {type(value).__name__}, which its file cannot")
+
+
+def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _unfitted_scaling(config: TrainConfig) -> Scaling:
+    """A scaling whose scales the model's weights replace."""
+    none = ByEvents(np.zeros((len(KNOTS), N_SCALARS)), np.ones((len(KNOTS), N_SCALARS)))
+    return Scaling(torch.zeros(N_SCALARS), torch.ones(N_SCALARS), 1.0, none, config.hide_funnel)
