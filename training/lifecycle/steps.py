@@ -1,4 +1,4 @@
-"""The steps of a retrain that need no live path: train, align, evaluate, gate. ops.retrain runs them all.
+"""The steps of a retrain that need no live path: train, align, evaluate, gate. ops.retraining runs them all.
 
 Every step reads what earlier ones left in the run's folder and leaves its own there, whole; done again, it
 makes the same again.
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 BUNDLE: Final = "bundle"
 _TRAINED: Final = "trained.pt"
-_CHECKPOINT: Final = "training.encoder.checkpoint"
+_CHECKPOINT: Final = "training.checkpoint"
 _FIGURES: Final = "figures.json"
 _GATES: Final = "gates.json"
 

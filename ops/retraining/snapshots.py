@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from feature_store.workspace import write_whole
-from training.lifecycle.run_state import Run
+from ops.retraining.run_state import Run
 from training.lifecycle.snapshot import Snapshot, take_archive, take_files
 
 _SNAPSHOT: Final = "snapshot.json"

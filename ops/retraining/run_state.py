@@ -10,36 +10,18 @@ again and goes on with its first step that is not done.
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 import structlog
-from filelock import FileLock, Timeout
 
-from feature_store.errors import EventSourceError
 from feature_store.workspace import write_whole
-from training.errors import RegistryError, RetrainError, TrainingError
 
 log = structlog.get_logger()
 
-Step = Literal["snapshot", "prepare", "train", "align", "evaluate", "gate", "publish", "shadow", "promote"]
-"""Of the encoder's retrain or of the persona LLM's."""
-STEPS: Final[tuple[Step, ...]] = (
-    "snapshot",
-    "train",
-    "align",
-    "evaluate",
-    "gate",
-    "publish",
-    "shadow",
-    "promote",
-)
 Outcome = Literal["promoted", "candidate", "refused", "failed", "abandoned"]
 _STATE: Final = "state.json"
 _KEPT_RUNS: Final = 5
@@ -68,53 +50,52 @@ class State(msgspec.Struct, kw_only=True):
 
 
 class Run:
-    """One retrain: its folder and its state. A retrain of another kind has other steps."""
+    """One retrain: its folder, its state, and the steps that it consists of, in their order."""
 
-    steps: ClassVar[tuple[Step, ...]] = STEPS
-
-    def __init__(self, folder: Path, state: State) -> None:
-        self.folder, self.state = folder, state
+    def __init__(self, folder: Path, state: State, steps: Sequence[str]) -> None:
+        self.folder, self.state, self.steps = folder, state, tuple(steps)
 
     @classmethod
-    def begin(cls, root: Path, order: Order) -> Self:
+    def begin(cls, root: Path, order: Order, steps: Sequence[str]) -> Self:
         """Start a new run; the oldest finished ones are removed."""
         now = datetime.datetime.now(datetime.UTC)
         name = f"{now:%Y-%m-%dT%H-%M-%S.%f}"
-        run = cls(root / name, State(run=name, started_at=now.isoformat(timespec="seconds"), order=order))
+        state = State(run=name, started_at=now.isoformat(timespec="seconds"), order=order)
+        run = cls(root / name, state, steps)
         run.folder.mkdir(parents=True)
         run._write()
-        for old in [it for it in cls._runs(root) if it.state.outcome is not None][_KEPT_RUNS:]:
+        for old in [it for it in cls._runs(root, steps) if it.state.outcome is not None][_KEPT_RUNS:]:
             shutil.rmtree(old.folder, ignore_errors=True)
         return run
 
     @classmethod
-    def unfinished(cls, root: Path) -> Self | None:
+    def unfinished(cls, root: Path, steps: Sequence[str]) -> Self | None:
         """The run that was interrupted, or None."""
-        return next((run for run in cls._runs(root) if run.state.outcome is None), None)
+        return next((run for run in cls._runs(root, steps) if run.state.outcome is None), None)
 
     @classmethod
-    def take_up(cls, root: Path, order: Order, *, restart: bool) -> Self:
+    def take_up(cls, root: Path, order: Order, steps: Sequence[str], *, restart: bool) -> Self:
         """The run that was interrupted, as it was ordered; without one, and on `restart`, a new one."""
-        run = cls.unfinished(root)
+        run = cls.unfinished(root, steps)
         if run is not None and restart:
             run.end("abandoned", "--restart")
             run = None
         if run is None:
-            return cls.begin(root, order)
+            return cls.begin(root, order, steps)
         log.info("retrain_goes_on", run=run.state.run, step=run.next_step())
         return run
 
-    def next_step(self) -> Step | None:
+    def next_step(self) -> str | None:
         """The first step that is not done."""
         return next((step for step in self.steps if step not in self.state.done), None)
 
-    def finish(self, step: Step, said: dict[str, Any]) -> None:
+    def finish(self, step: str, result: dict[str, Any]) -> None:
         """Remember that a step is done, and what it has to say."""
-        self.state.done[step] = said
+        self.state.done[step] = result
         self._write()
         log.info("retrain_step_done", run=self.state.run, step=step)
 
-    def forget_from(self, step: Step) -> None:
+    def forget_from(self, step: str) -> None:
         """Do a step, and what comes after it, again."""
         for later in self.steps[self.steps.index(step) :]:
             self.state.done.pop(later, None)
@@ -131,7 +112,7 @@ class Run:
         write_whole(self.folder / _STATE, content + b"\n")
 
     @classmethod
-    def _runs(cls, root: Path) -> list[Self]:
+    def _runs(cls, root: Path, steps: Sequence[str]) -> list[Self]:
         """Every run whose state can be read, the newest first."""
         runs = []
         for folder in sorted(root.glob("*"), reverse=True):
@@ -139,50 +120,5 @@ class Run:
                 state = msgspec.json.decode((folder / _STATE).read_bytes(), type=State)
             except (OSError, msgspec.MsgspecError):
                 continue  # killed before its first line: there is nothing to go on with
-            runs.append(cls(folder, state))
+            runs.append(cls(folder, state, steps))
         return runs
-
-
-@contextmanager
-def step_errors(run: Run, step: Step, command: str) -> Iterator[None]:
-    """Do a step of a run in the block: what stopped it is said, and decides whether the run can go on.
-
-    Raises:
-        RetrainError: it could not be done now, from a full disk say; `command` given again goes on with it.
-        TrainingError, EventSourceError: the data makes no model; the run has ended.
-    """
-    log.info("retrain_step", run=run.state.run, step=step)
-    try:
-        yield
-    except OSError as error:
-        raise RetrainError(
-            f"step {step} of run {run.state.run} failed: {error.strerror or error}; the champion stays, and "
-            f"`{command}` goes on from here"
-        ) from error
-    except RegistryError:
-        raise
-    except (TrainingError, EventSourceError) as error:
-        run.end("failed", str(error))
-        raise
-
-
-@contextmanager
-def sole_holder(lock: Path, doing: str) -> Iterator[None]:
-    """Be the only one who does this here; the system frees the lock when a process dies.
-
-    Raises:
-        RetrainError: another process is at it; says which, and since when.
-    """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    holder = lock.with_suffix(".holder")
-    try:
-        with FileLock(lock, timeout=0):
-            since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            write_whole(holder, f"process {os.getpid()} on {socket.gethostname()}, since {since}\n".encode())
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
-    except Timeout:
-        who = holder.read_text().strip() if holder.exists() else "another process"
-        raise RetrainError(f"{doing} is already going on here: {who}; wait for it or stop it") from None

@@ -1,10 +1,11 @@
-"""What a retrain of the persona LLM does around its steps; they are killed in tests/faults."""
+"""What a retrain of the persona LLM does around its steps, and what they leave where they are killed."""
 
 from __future__ import annotations
 
 import errno
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,15 @@ import pytest
 
 from feature_store.sources.writer import write_events
 from inference.bundles.bundle import load_bundle, starter_bundle_path
+from ops.errors import ModelsError
 from ops.llm.models import LlmModels
-from ops.llm.retrain import LlmRun, retrain_llm
+from ops.retraining.llm import retrain_llm
+from ops.retraining.run_state import Order, Run
+from tests.crashing_retrain import LLM_MIDWAY, die_at, retrain_llm_at
+from tests.crashing_retrain import LLM_STEPS as STEPS
 from tests.training.persona_llm.models import history
 from training.errors import DatasetError, GateError, RetrainError
 from training.lifecycle.registry import Registry
-from training.lifecycle.run_state import Order
 from training.persona_llm.lifecycle.registry import LlmRegistry
 from training.persona_llm.model.folder import MANIFEST, read_manifest
 from training.persona_llm.traces.traces import load_traces
@@ -30,7 +34,7 @@ class Shop:
         self.home, self.events = home, home / "events.ndjson"
         self.models = LlmModels(LlmRegistry(home / "registry"), Registry(home / "registry"), home)
 
-    def retrain(self, *, restart: bool = False, promote: bool = True, **config: object) -> LlmRun:
+    def retrain(self, *, restart: bool = False, promote: bool = True, **config: object) -> Run:
         order = Order(paths=(str(self.events),), config=config, promote=promote)
         encoder = load_bundle(starter_bundle_path())
         return retrain_llm(self.models, encoder, self.home, lambda _key: None, order, restart=restart)
@@ -52,7 +56,7 @@ def test_a_worse_candidate_is_kept_and_the_one_in_use_stays(shop: Shop) -> None:
     assert (worse.aliases, champion.aliases) == ((), ("champion",))
     assert worse.tags["gates"].startswith("failed: ")
     assert worse.figures["failed_runs"] > champion.figures["failed_runs"]
-    assert LlmRun.unfinished(shop.home / "llm-retrain") is None
+    assert Run.unfinished(shop.home / "llm-retrain", STEPS) is None
 
 
 def test_a_candidate_waits_where_promotion_is_not_asked_for(shop: Shop) -> None:
@@ -110,7 +114,7 @@ def test_data_that_makes_no_model_ends_the_run(shop: Shop) -> None:
     write_events(shop.events, [history()[:2]])
     with pytest.raises(DatasetError, match="no session among 2 events"):
         shop.retrain()
-    assert LlmRun.unfinished(shop.home / "llm-retrain") is None
+    assert Run.unfinished(shop.home / "llm-retrain", STEPS) is None
 
 
 def test_a_full_disk_is_one_line_and_the_run_stays(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,11 +122,11 @@ def test_a_full_disk_is_one_line_and_the_run_stays(shop: Shop, monkeypatch: pyte
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("ops.snapshots.write_whole", full)
+        patched.setattr("ops.retraining.snapshots.write_whole", full)
         said = r"step snapshot of run .* No space left on device; .* `simpersona llm retrain` goes on"
         with pytest.raises(RetrainError, match=said):
             shop.retrain()
-    interrupted = LlmRun.unfinished(shop.home / "llm-retrain")
+    interrupted = Run.unfinished(shop.home / "llm-retrain", STEPS)
     assert interrupted is not None
     write_events(shop.events, [history()[:2]])
     with pytest.raises(DatasetError):  # begun anew, on what the file holds now
@@ -138,3 +142,47 @@ def test_a_history_in_which_nobody_goes_further_than_looking_still_makes_a_model
     champion = shop.models.champion()
     assert champion is not None
     assert "failed_runs" not in champion.figures, "there was no task to fail at"
+
+
+class KilledError(BaseException):
+    """Nothing catches it, as nothing survives a SIGKILL."""
+
+
+def die() -> None:
+    raise KilledError
+
+
+@pytest.mark.usefixtures("_anything_passes")
+def test_a_promotion_that_dies_before_the_alias_moves_is_done_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = retrain_llm_at(shop.home).state.done["publish"]["version"]
+    write_events(shop.events, [history(70)])
+    found = partial(Run.unfinished, shop.home / "llm-retrain", STEPS)
+    with monkeypatch.context() as patch:
+        die_at(patch, found, "promote", LLM_MIDWAY["before the alias moves"], die)
+        with pytest.raises(KilledError):
+            retrain_llm_at(shop.home)
+    champion = shop.models.champion()
+    assert champion is not None
+    assert champion.number == first
+    run = retrain_llm_at(shop.home)
+    champion = shop.models.champion()
+    assert champion is not None
+    assert champion.number == run.state.done["publish"]["version"] != first
+
+
+@pytest.mark.usefixtures("_anything_passes")
+def test_a_home_that_cannot_be_written_at_the_end_is_said_once_and_the_run_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retrain that took this for another model in use would judge and fail for ever."""
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ops.llm.models.sole_holder", full)
+        with pytest.raises(ModelsError, match="cannot be written: No space left on device"):
+            shop.retrain(schedule="one-stage-mixed", epochs=1)
+    assert shop.retrain().state.outcome == "promoted"
