@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test check bench bench-encode bench-api docs lock audit starter-bundle wheel clean
+.PHONY: help setup setup-dev demo test test-numeric check bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,11 +44,17 @@ demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--e
 test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
 
+test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
+	@ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
+
 check: setup-dev ## Lint, format, types, import rules
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each long command (ARGS="-k worker")
+	@SIMPERSONA_TEST_MOMENTS=50 $(PY) -m pytest tests/faults/test_interrupts.py $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.race $(ARGS)

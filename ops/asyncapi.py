@@ -18,7 +18,7 @@ from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter
 from streams.settings import WorkerSettings
-from streams.webhook.settings import WebhookSettings
+from streams.sinks.webhook.settings import WebhookSettings
 
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _ABOUT: Final = """Clickstream events in, personas out.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +16,23 @@ import click
 
 from feature_store.contract.events import json_schema
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.sources.formats import CONTRACT, formats
 from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from ops.asyncapi import asyncapi_yaml
 from ops.cli.main import simpersona
+from ops.drift.signals import Signals
 from ops.personas import personas_page
 from ops.settings import SETTINGS
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 _MADE: Final = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+_COMMANDS: Final = """# Commands
+
+Exit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr. SIGINT (Ctrl-C), SIGTERM and
+SIGHUP end a command at any moment, with 128 + the signal's number. Commands that serve end well on the first
+two, with 0. A SIGHUP that is ignored (`nohup`) stays ignored.
+"""
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
@@ -63,7 +71,7 @@ def commands_page() -> str:
     """Every command and option, as --help says it."""
     lines = [
         _MADE,
-        "# Commands\n\nExit status: 0 on success, 2 on bad usage, 1 on failure with one line on stderr.\n",
+        _COMMANDS,
     ]
     for path, command in _commands(simpersona, ("simpersona",)):
         shown = copy.copy(command)
@@ -94,6 +102,37 @@ def personas() -> str:
     return _MADE + personas_page(load_bundle(starter_bundle_path()))
 
 
+def drift_page() -> str:
+    """docs/drift.md with the table of signals."""
+    lines = ["| signal | alert says | an alert from | what to do |\n|---|---|---|---|\n"]
+    for name, signal in Signals.signals().items():
+        limit = f"{Signals.model_fields[name].default:.0%} (`SIMPERSONA_DRIFT_{name.upper()}`)"
+        lines.append(f"| `{name}` | {signal.sentence} | {limit} | {signal.advice} |\n")
+    return _with_table("drift.md", "signals", lines)
+
+
+def adapters_page() -> str:
+    """docs/adapters.md with the table of formats."""
+    lines = ["| format | what | lines of JSON | parquet | over HTTP |\n|---|---|---|---|---|\n"]
+    for name, found in formats().items():
+        rows = "recognised" if found.columns else "yes"
+        over_http = _yes(found.payload is not None or name == CONTRACT)
+        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} |\n")
+    return _with_table("adapters.md", "formats", lines)
+
+
+def _yes(it: bool) -> str:
+    return "yes" if it else ""
+
+
+def _with_table(page: str, name: str, lines: Sequence[str]) -> str:
+    """A page that is written by hand, with its one generated table made anew."""
+    text = (DOCS / page).read_text()
+    start, end = f"<!-- {name}: made by `make docs` -->", f"<!-- {name}: end -->"
+    before, _, rest = text.partition(start)
+    return f"{before}{start}\n\n{''.join(lines)}\n{end}{rest.partition(end)[2]}"
+
+
 def openapi() -> str:
     """The persona API's OpenAPI document, as it serves it."""
     from inference.api.app import create_app
@@ -110,6 +149,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "openapi.json": openapi,
     "asyncapi.yaml": asyncapi_yaml,
     "personas.md": personas,
+    "drift.md": drift_page,
+    "adapters.md": adapters_page,
 }
 
 

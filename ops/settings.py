@@ -18,12 +18,13 @@ import ops.dashboards.settings
 import ops.drift.settings
 import ops.retraining.settings
 import streams.settings
-import streams.webhook.settings
 import training.lifecycle.gates
 import training.lifecycle.mlflow_client
 import training.persona_llm.agents.chat
 import training.persona_llm.lifecycle.gate_settings
 from feature_store.settings import Settings
+from streams.sinks.sink import sinks
 
+sinks()  # their settings register themselves, as they do
 SETTINGS: Final = tuple(sorted(Settings.registered, key=lambda settings: settings.__name__))
 """Every class of settings, by name."""

@@ -16,7 +16,7 @@ MAX_DETAIL_CHARS: Final = 500
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a topic of dead letters, keyed as the record was that it is about.
 
-    reason: of an event a DeadLetterReason; of an assignment webhook_refused or no_assignment. detail is a
+    reason: of an event a DeadLetterReason; of an assignment <sink>_refused or no_assignment. detail is a
     sentence for a person; raw_base64 holds the first 64 KiB of the record's raw_bytes bytes, whose SHA-256 is
     raw_sha256.
     """

@@ -3,7 +3,7 @@
 StreamsError
 +-- ConsumerError          the consumer is fatally broken (fenced static member, say): exit and restart
 +-- MetricsPortError       the port of /metrics cannot be had
-+-- WebhookError           the webhook sink has no usable URL or secret
++-- SinkError              a sink cannot begin: its settings do not suffice
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ class MetricsPortError(StreamsError):
     """The port of /metrics cannot be had."""
 
 
-class WebhookError(StreamsError):
-    """The webhook sink cannot begin: no URL, or no secret that fits."""
+class SinkError(StreamsError):
+    """A sink cannot begin: its settings do not suffice, or two have one name."""

@@ -14,7 +14,7 @@ settings.register_profile("simpersona", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "simpersona")
 
-pytest_plugins = ["tests.stack_fixtures", "tests.rig_fixtures", "tests.llm_fixtures"]
+pytest_plugins = ["tests.rounding", "tests.stack_fixtures", "tests.rig_fixtures", "tests.llm_fixtures"]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

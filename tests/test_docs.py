@@ -15,7 +15,7 @@ from ops.cli.main import simpersona
 from ops.docs import DOCS, PAGES
 from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
-from streams.webhook.metrics import WebhookMetrics
+from streams.sinks.metrics import SinkMetrics
 
 ROOT = DOCS.parent
 WRITTEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
@@ -43,7 +43,9 @@ INDEX_OPTION = re.compile(r"(?m)^\s*(--extra-index-url|--index-url|--find-links|
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
-REGISTRIES = [made.registry for made in (WorkerMetrics(), ApiMetrics(), DriftMetrics(), WebhookMetrics())]
+REGISTRIES = [
+    made.registry for made in (WorkerMetrics(), ApiMetrics(), DriftMetrics(), SinkMetrics("webhook"))
+]
 METRICS = [family for registry in REGISTRIES for family in registry.collect()]
 
 

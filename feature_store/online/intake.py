@@ -1,7 +1,7 @@
-"""What collectors met at the door: items of payloads that adapters know, and items that they do not.
+"""What collectors met at the door: items that are events of ours, and items that were not understood.
 
-A collector adds to a hash a window of event time; nothing of it goes through Kafka, so the counts are what
-was said at the time, at most once, and not part of any checkpoint:
+A collector adds to a hash for each window of the clock; nothing of it goes through Kafka, so the counts are
+what was met at the time, at most once, and not part of any checkpoint:
 
     simpersona:clickstream:intake:300000:<start>    "known|<store>", "unknown|<store>" -> count; expires
 """
@@ -16,41 +16,31 @@ import redis
 from redis.exceptions import RedisError
 
 from feature_store.errors import OnlineStoreError
+from feature_store.online.reads import AsyncStore, store_answers
 
 
 class Items(NamedTuple):
-    """Items of payloads: those that are events of ours, and those that no adapter knows."""
+    """Items of payloads: those that are events of ours, and those that were not understood."""
 
     known: int
     unknown: int
 
+    def plus(self, known: int, unknown: int) -> Items:
+        """With more."""
+        return Items(self.known + known, self.unknown + unknown)
+
 
 class IntakeCounts:
-    """Counts of the door in the online store. Safe to share between threads."""
+    """Reads the counts of the door. Safe to share between threads."""
 
-    def __init__(self, url: str, topic: str, length_ms: int, keep_s: int) -> None:
-        """length_ms: event time of a window; keep_s: how long the store keeps one (wall clock)."""
+    def __init__(self, url: str, topic: str, length_ms: int) -> None:
+        """length_ms: length of a window."""
         self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
-        self._topic, self._length, self._keep = topic, length_ms, keep_s
+        self._topic, self._length = topic, length_ms
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
-
-    def add(self, at_ms: int, items: Mapping[str, Items]) -> None:
-        """Add what was met of these stores at a time, in one round trip.
-
-        Raises:
-            OnlineStoreError: the store does not answer.
-        """
-        key = self._key(at_ms // self._length)
-        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
-            for store, (known, unknown) in items.items():
-                for what, count in (("known", known), ("unknown", unknown)):
-                    if count:
-                        pipe.hincrby(key, f"{what}|{store}", count)
-            pipe.expire(key, self._keep)
-            pipe.execute()
 
     def read(self, numbers: Sequence[int]) -> dict[int, dict[str, Items]]:
         """What was met in these windows: window number -> store -> items.
@@ -60,12 +50,34 @@ class IntakeCounts:
         """
         with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
             for number in numbers:
-                pipe.hgetall(self._key(number))
+                pipe.hgetall(_key(self._topic, self._length, number))
             answers: list[dict[bytes, bytes]] = pipe.execute()
         return {n: _items(fields) for n, fields in zip(numbers, answers, strict=True) if fields}
 
-    def _key(self, number: int) -> str:
-        return f"simpersona:{self._topic}:intake:{self._length}:{number * self._length}"
+
+async def add_items(
+    store: AsyncStore, topic: str, length_ms: int, keep_s: int, met: Mapping[tuple[int, str], Items]
+) -> None:
+    """Add what was met, by (window number, shop), in one round trip. Processes add to the same counts.
+
+    keep_s: how long the store keeps a window.
+
+    Raises:
+        OnlineStoreError: the store does not answer; then some of it may have been added.
+    """
+    with store_answers():
+        pipe = store.pipeline(transaction=False)
+        for (number, shop), items in met.items():
+            for what, count in items._asdict().items():
+                if count:
+                    pipe.hincrby(_key(topic, length_ms, number), f"{what}|{shop}", count)
+        for number in {number for number, _ in met}:
+            pipe.expire(_key(topic, length_ms, number), keep_s)
+        await pipe.execute()
+
+
+def _key(topic: str, length_ms: int, number: int) -> str:
+    return f"simpersona:{topic}:intake:{length_ms}:{number * length_ms}"
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class StoredPartition(NamedTuple):
 
     progress: bytes | None
     codebook: bytes | None
+    persona_writes: bytes | None
     states: Iterable[tuple[bytes, bytes]]
     personas: Iterable[tuple[bytes, bytes]]
     open: Iterable[tuple[bytes, float]]
@@ -59,12 +60,14 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
                 (states if kind == b"state" else personas).append(rest)
         elif kind == b"window" and separator and _window_of(rest) is not None:
             windows.append(rest)
-        elif separator or kind not in (b"progress", b"codebook", b"open"):
+        elif separator or kind not in (b"progress", b"codebook", b"open", b"persona-writes"):
             unexpected.append(name[len(prefix) :])
-    progress, codebook = _answer(client.mget(prefix + b"progress", prefix + b"codebook"))
+    names = (b"progress", b"codebook", b"persona-writes")
+    progress, codebook, writes = _answer(client.mget([prefix + name for name in names]))
     return StoredPartition(
         progress,
         codebook,
+        writes,
         _rows(client, prefix + b"state:", states),
         _rows(client, prefix + b"persona:", personas),
         _open(client, prefix + b"open", wanted),

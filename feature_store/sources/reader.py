@@ -1,21 +1,19 @@
 """Files of events in any supported format, as batches of Event.
 
-    .ndjson .jsonl (.gz)   one JSON value a line: contract events, a vendor's payloads, an own pixel's records
-    .parquet               contract columns (so an archive file), normalised columns, GA4's BigQuery export,
-                           an own pixel's rows
+    .ndjson .jsonl (.gz)   one JSON value per line
+    .parquet               one row per record; the columns may say the format
 
-A bad record is counted by reason and reported with its place, and the next one goes on; a file that cannot
-be read at all is an EventSourceError. Memory stays at one batch, whatever the file's size.
+The formats are those of feature_store.sources.formats, or a mapping file's. A bad record is counted by reason
+and reported with its place, and the next one goes on; a file that cannot be read at all is an
+EventSourceError. Memory stays at one batch, whatever the file's size.
 """
 
 from __future__ import annotations
 
-import enum
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
@@ -24,15 +22,14 @@ from feature_store.contract.events import (
     DeadLetterReason,
     Event,
     check_record_size,
-    decode_event,
     explain_invalid,
 )
 from feature_store.contract.identity import Identity
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
-from feature_store.sources.adapters import ga4, normalised, segment, shopify
-from feature_store.sources.adapters.common import FAULTS, Adapted, SkipReason
-from feature_store.sources.adapters.mapping import PixelMapping, load_mapping
+from feature_store.sources.adapters.common import FAULTS, Adapted
+from feature_store.sources.adapters.mapping import load_mapping, mapped
+from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
 from feature_store.sources.records import (
     LINE_SUFFIXES,
     is_lines,
@@ -47,26 +44,6 @@ BATCH_EVENTS: Final = 5_000
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 """A vendor's payload may carry much that we drop, and several events."""
 _EXAMPLES: Final = 5
-_CONTRACT_COLUMNS: Final = Event.__struct_fields__
-_REQUIRED_COLUMNS: Final = frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"})
-_GA4_COLUMNS: Final = frozenset({"event_name", "event_timestamp", "user_pseudo_id"})
-
-Adapt: TypeAlias = Callable[[Any, int], Adapted]
-"""(decoded record, its number) -> events."""
-
-
-class Format(enum.StrEnum):
-    """What a record of a file is."""
-
-    CONTRACT = "contract"
-    NORMALISED = "normalised"
-    SHOPIFY = "shopify"
-    SEGMENT = "segment"
-    GA4 = "ga4"
-    MAPPING = "mapping"
-
-
-_VENDORS: Final = {Format.SHOPIFY: shopify.adapt, Format.SEGMENT: segment.adapt, Format.GA4: ga4.adapt}
 
 
 class SourceReport(msgspec.Struct):
@@ -116,9 +93,8 @@ class SourceReport(msgspec.Struct):
 class EventSource:
     """One file of events; made by `open_events`."""
 
-    def __init__(self, path: Path, kind: Format, adapt: Adapt | None) -> None:
-        """`adapt` is None for contract events in NDJSON: they are decoded and validated in one step."""
-        self.report = SourceReport(path=str(path), format=kind)
+    def __init__(self, path: Path, kind: Format, adapt: Adapt) -> None:
+        self.report = SourceReport(path=str(path), format=kind.name)
         self._path = path
         self._kind = kind
         self._adapt = adapt
@@ -136,7 +112,7 @@ class EventSource:
         Raises:
             EventSourceError: the file cannot be read, or holds no record.
         """
-        self.report = SourceReport(path=str(self._path), format=self._kind)
+        self.report = SourceReport(path=str(self._path), format=self._kind.name)
         self._at = 0
         waiting: list[Event] = []
         for events in self._lines() if is_lines(self._path) else self._rows():
@@ -152,30 +128,30 @@ class EventSource:
             raise EventSourceError(f"{self._path} holds no records")
 
     def _lines(self) -> Iterator[list[Event]]:
-        limit = MAX_EVENT_BYTES if self._adapt is None else MAX_PAYLOAD_BYTES
+        decode = self._kind.decode_line
+        limit = MAX_PAYLOAD_BYTES if decode is None else MAX_EVENT_BYTES
         for number, raw, length in read_lines(self._path, limit):
             place = f"line {number}"
             self._at += length
             self.report.records += 1
             try:
-                if self._adapt is None:
-                    check_record_size(length)
-                    yield [decode_event(raw)]
-                else:
+                if decode is None:
                     yield self._taken(self._adapt(_decode_payload(raw, length), number), place)
+                else:
+                    check_record_size(length)
+                    yield [decode(raw)]
             except InvalidEventError as error:
                 self.report.add_invalid(error.reason, 1, [f"{place}: {error}"])
 
     def _rows(self) -> Iterator[list[Event]]:
-        assert self._adapt is not None  # open_events gives every parquet format an adapter
         columns = None
-        if self._kind in (Format.CONTRACT, Format.NORMALISED):
-            wanted = _CONTRACT_COLUMNS if self._kind is Format.CONTRACT else normalised.COLUMNS
+        if (wanted := self._kind.read) is not None:
             columns = [name for name in parquet_columns(self._path) if name in wanted]
+        convert = self._kind.convert_rows
         for rows in read_rows(self._path, columns):
             number, self._at = self._at, self._at + len(rows)
             self.report.records += len(rows)
-            if self._kind is Format.CONTRACT and (events := _convert_all(rows)) is not None:
+            if convert is not None and (events := convert(rows)) is not None:
                 yield events
                 continue
             for i, row in enumerate(rows, number):
@@ -195,7 +171,7 @@ def open_events(
     path: Path,
     *,
     identity: Identity,
-    kind: Format | None = None,
+    kind: str | None = None,
     mapping: Path | None = None,
     store: str | None = None,
 ) -> EventSource:
@@ -211,84 +187,54 @@ def open_events(
     """
     if not path.is_file():
         raise EventSourceError(f"there is no file {path}")
-    pixel = None if mapping is None else load_mapping(mapping)
-    kind = _format(path, kind, pixel)
-    if kind is Format.CONTRACT or kind is Format.NORMALISED:
-        if store is not None:
-            raise EventSourceError(f"{path} names the store of each event itself: leave --store out")
-    else:
-        store = _store_name(path, kind, store or (pixel.store if pixel else None))
-    return EventSource(path, kind, _adapter(path, kind, pixel, store or "", identity))
-
-
-def _format(path: Path, kind: Format | None, pixel: PixelMapping | None) -> Format:
-    lines = is_lines(path)
-    if not lines and path.suffix.lower() != ".parquet":
+    if not is_lines(path) and path.suffix.lower() != ".parquet":
         raise EventSourceError(
             f"{path} is of no supported kind: events are read from {', '.join(LINE_SUFFIXES)} and .parquet"
         )
-    if pixel is not None:
-        if kind not in (None, Format.MAPPING):
-            raise EventSourceError(f"a mapping file says the format: leave --format {kind} out")
-        return Format.MAPPING
-    if kind is Format.MAPPING:
+    found = _format(path, kind) if mapping is None else _mapped(mapping, kind)
+    if is_lines(path) and not found.lines:
+        raise EventSourceError(f"{path}: {found.name} events are read from .parquet only")
+    whose = _store_name(path, found, store)
+    return EventSource(path, found, found.open(Origin(path, whose, identity)))
+
+
+def _mapped(mapping: Path, kind: str | None) -> Format:
+    if kind not in (None, MAPPING):
+        raise EventSourceError(f"a mapping file says the format: leave --format {kind} out")
+    return mapped(MAPPING, load_mapping(mapping))
+
+
+def _format(path: Path, kind: str | None) -> Format:
+    known = formats()
+    if kind == MAPPING:
         raise EventSourceError("the format mapping needs a mapping file: add --mapping FILE.toml")
-    if lines:
-        if kind is Format.NORMALISED:
-            raise EventSourceError(f"{path}: normalised events are read from .parquet only")
-        return kind or Format.CONTRACT
-    return kind or _format_of_columns(path, set(parquet_columns(path)))
-
-
-def _format_of_columns(path: Path, columns: set[str]) -> Format:
-    if columns >= _REQUIRED_COLUMNS:
-        return Format.CONTRACT
-    if columns >= set(normalised.COLUMNS):
-        return Format.NORMALISED
-    if columns >= _GA4_COLUMNS:
-        return Format.GA4
-    raise EventSourceError(
-        f"{path} has the columns {', '.join(sorted(columns)[:12])}: neither contract nor normalised events; "
-        "say --format, or map them with --mapping FILE.toml"
-    )
+    if kind is not None:
+        if kind not in known:
+            raise EventSourceError(f"there is no format {kind}: it is one of {', '.join(known)}")
+        return known[kind]
+    if is_lines(path):
+        return known[CONTRACT]
+    columns = set(parquet_columns(path))
+    found = recognise(columns)
+    if found is None:
+        raise EventSourceError(
+            f"{path} has the columns {', '.join(sorted(columns)[:12])}: no format is known by these; "
+            "say --format, or map them with --mapping FILE.toml"
+        )
+    return found
 
 
 def _store_name(path: Path, kind: Format, store: str | None) -> str:
+    if kind.names_store:
+        if store is not None:
+            raise EventSourceError(f"{path} names the store of each event itself: leave --store out")
+        return ""
+    store = store or kind.store
     if store is None:
-        raise EventSourceError(f"{path} ({kind}) does not say which shop it is of: add --store NAME")
+        raise EventSourceError(f"{path} ({kind.name}) does not say which shop it is of: add --store NAME")
     if not is_name(store):
         raise EventSourceError(f"{store!r} is no store name: {NAME_RULE}")
     return store
-
-
-def _adapter(
-    path: Path, kind: Format, pixel: PixelMapping | None, store: str, identity: Identity
-) -> Adapt | None:
-    if pixel is not None:
-        return lambda record, _: pixel.adapt(record, store=store, hasher=identity)
-    if kind in _VENDORS:
-        adapt = _VENDORS[kind]
-        return lambda payload, _: adapt(payload, store=store, hasher=identity)
-    if kind is Format.NORMALISED:
-        with path.open("rb") as file:
-            file_id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return lambda row, number: normalised.adapt(row, file_id=file_id, number=number)
-    return None if is_lines(path) else lambda row, _: _adapt_contract_row(row)
-
-
-def _adapt_contract_row(row: dict[str, Any]) -> Adapted:
-    try:
-        return Adapted([msgspec.convert(row, Event)], {}, [], [], [0])
-    except msgspec.ValidationError as error:
-        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {error}"], [0], [])
-
-
-def _convert_all(rows: list[dict[str, Any]]) -> list[Event] | None:
-    """Contract rows at once, which is three times as fast as one by one; None where one is invalid."""
-    try:
-        return msgspec.convert(rows, list[Event])
-    except msgspec.ValidationError:
-        return None
 
 
 def _decode_payload(raw: bytes, length: int) -> Any:

@@ -73,6 +73,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
 async def _lifespan(app: FastAPI, installation: Installation, settings: ApiSettings) -> AsyncIterator[None]:
     state = open_state(installation, settings, asyncio.Event())
     app.state.api = state
+    state.intake.start()
     try:
         yield
     finally:

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from feature_store.contract.events import SCHEMA_VERSION, Event, check_clock
 from feature_store.contract.identity import Identity
 from feature_store.errors import InvalidEventError
-from feature_store.sources.adapters import ga4, segment, shopify
-from feature_store.sources.adapters.common import Adapted
+from feature_store.sources.formats import CONTRACT, Payload, formats
 from inference.api.problems import ProblemError
 
 Json = Any
 
 
-class Source(enum.StrEnum):
-    """Formats that the collector understands."""
-
-    CONTRACT = "contract"
-    SHOPIFY = "shopify"
-    SEGMENT = "segment"
-    GA4 = "ga4"
-
-
-_ADAPTERS: Final[dict[Source, Callable[..., Adapted]]] = {
-    Source.SHOPIFY: shopify.adapt,
-    Source.SEGMENT: segment.adapt,
-    Source.GA4: ga4.adapt,
-}
+def sources() -> list[str]:
+    """The formats that the collector understands."""
+    return sorted([CONTRACT, *(name for name, found in formats().items() if found.payload is not None)])
 
 
 @dataclass
@@ -56,13 +42,16 @@ class Taken:
         return Counter({"accepted": len(self.events), "invalid": len(self.refused), **self.skipped})
 
 
-def take_body(body: bytes, source: Source, store: str | None, hasher: Identity, max_items: int) -> Taken:
-    """Events of a body: one payload, or a list. store: whose; None: each event of the contract says it.
+def take_body(body: bytes, source: str, store: str | None, hasher: Identity, max_items: int) -> Taken:
+    """Events of a body: one payload, or a list; source: one of `sources()`.
+
+    store: whose; None: each event of the contract says it.
 
     Raises:
         ProblemError: 400 not JSON, 413 more items than max_items, 422 nobody says the store.
     """
-    if store is None and source is not Source.CONTRACT:
+    payloads_of = formats()[source].payload
+    if store is None and payloads_of is not None:
         raise ProblemError(
             422, "no-store", "an operator's key does not say whose events these are: send ?store="
         )
@@ -74,19 +63,12 @@ def take_body(body: bytes, source: Source, store: str | None, hasher: Identity, 
     received = time.time_ns() // 1_000_000
     taken = Taken()
     for payload in payloads:
-        _check_count(taken.items + _count(payload, source), max_items)
-        if source is Source.CONTRACT:
+        _check_count(taken.items + (1 if payloads_of is None else payloads_of.count(payload)), max_items)
+        if payloads_of is None:
             _take_contract(taken, payload, store, hasher, received)
         elif store is not None:
-            _take_adapted(taken, payload, source, store, hasher, received)
+            _take_adapted(taken, payload, payloads_of, store, hasher, received)
     return taken
-
-
-def _count(payload: Json, source: Source) -> int:
-    """How many items a payload holds."""
-    inside = {Source.SEGMENT: "batch", Source.GA4: "events"}.get(source)
-    items = payload.get(inside) if inside is not None and isinstance(payload, dict) else None
-    return len(items) if isinstance(items, list) else 1
 
 
 def _check_count(items: int, most: int) -> None:
@@ -123,11 +105,11 @@ def _contract_event(item: Json, whose: str | None, hasher: Identity, received: i
 
 
 def _take_adapted(
-    taken: Taken, payload: Json, source: Source, store: str, hasher: Identity, received: int
+    taken: Taken, payload: Json, source: Payload, store: str, hasher: Identity, received: int
 ) -> None:
-    if source is Source.GA4 and isinstance(payload, dict) and "events" in payload:
-        payload = {"timestamp_micros": received * 1000} | payload  # left out, it means "now"
-    adapted = _ADAPTERS[source](payload, store=store, hasher=hasher)
+    if source.stamp is not None:
+        payload = source.stamp(payload, received)
+    adapted = source.adapt(payload, store=store, hasher=hasher)
     first = taken.items
     taken.items += len(adapted.events) + sum(adapted.skipped.values())
     for place, detail in zip(adapted.places, adapted.details, strict=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -33,6 +33,13 @@ class _Server(uvicorn.Server):
         if state is not None:
             state.hub.close()
         super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take signals from here on; uvicorn raises them again after a clean end, which is no failure."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     async def startup(self, sockets: Any = None) -> None:
         await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
@@ -78,7 +85,4 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         raise ApiStartError(
             f"cannot serve TLS with {settings.tls_certificate} and {settings.tls_key}: {error}"
         ) from None
-    # uvicorn raises the signal again after a clean end, which is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
     _Server(app, config).run()

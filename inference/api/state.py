@@ -17,6 +17,7 @@ from feature_store.online.reads import AsyncStore, BuyerReader, open_store
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
 from inference.api.installation import Installation
+from inference.api.intake import IntakeTally
 from inference.api.live.hub import Hub
 from inference.api.live.open_streams import OpenStreams
 from inference.api.live.producer import AckedProducer
@@ -50,6 +51,7 @@ class State:
     replays: Replays
     windows: WindowReader
     rows: OnlineRows
+    intake: IntakeTally
     closing: asyncio.Event
 
     def pseudonym(self, store: str, buyer: str, is_one: bool) -> str:
@@ -60,6 +62,7 @@ class State:
         """Let what was handed to Kafka be acknowledged, then close every client."""
         await self.producer.close(self.settings.ack_timeout_s)
         await self.tail.close()
+        await self.intake.close()
         await self.redis.aclose()
         await asyncio.to_thread(self.rows.close)
 
@@ -87,7 +90,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
                 models.swap(folder)
 
     client = open_store(installation.store_url)
-    metrics = ApiMetrics()
+    metrics, windows = ApiMetrics(), WindowSettings()
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
@@ -115,8 +118,9 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         erasures=erasures,
         streams=OpenStreams(settings, metrics),
         replays=Replays(installation.kafka, installation.assignments_topic),
-        windows=WindowReader(rows, WindowSettings()),
+        windows=WindowReader(rows, windows),
         rows=rows,
+        intake=IntakeTally(client, installation.topic, windows),
         closing=closing,
     )
 

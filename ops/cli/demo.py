@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from ops.interrupts import Interrupted
+
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
@@ -54,6 +56,6 @@ def demo(
         options = DemoOptions(events, seconds, rate, triton, stay, summary)
         console = Console(highlight=False)
         run_demo(options, screen(console, say), console, say)
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         say("interrupted; everything is stopped")
-        sys.exit(130)  # 128 + SIGINT, which click would turn into 1
+        sys.exit(interrupted.code)

@@ -73,7 +73,7 @@ def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
     with connect() as live:
         folder = bundle or _served(live)
         version, reference = load_bundle(folder).codebook_version, load_reference(folder)
-        intake = IntakeCounts(live.settings.store_url, live.settings.topic, windows.length_ms, windows.keep_s)
+        intake = IntakeCounts(live.settings.store_url, live.settings.topic, windows.length_ms)
         try:
             sliding = SlidingWindows(WindowReader(live.rows, windows), intake, windows.length_ms, version)
             yield Watcher(sliding, reference, settings, live.home, version), windows.length_ms

@@ -23,8 +23,7 @@ from ops.cli.options import json_option
 from streams.settings import WorkerSettings
 
 T = TypeVar("T")
-_USUAL = ("events:write", "personas:read", "stream:read")
-_SCOPES = (*_USUAL, "buyers:erase", "operation:read")
+_USUAL = (Scope.EVENTS_WRITE, Scope.PERSONAS_READ, Scope.STREAM_READ)
 
 
 @click.group()
@@ -41,7 +40,7 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(_SCOPES),
+    type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; several times. Default: all but buyers:erase and operation:read.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")

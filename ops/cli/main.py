@@ -9,6 +9,7 @@ import click
 
 from feature_store.errors import SimpersonaError
 from ops.cli.lazy import Entry, LazyGroup
+from ops.interrupts import Interrupted, interrupts
 
 COMMANDS: Final[dict[str, Entry]] = {
     "api": Entry("ops.cli.api:api", "Serve the persona API over HTTP."),
@@ -27,11 +28,12 @@ COMMANDS: Final[dict[str, Entry]] = {
     "personas": Entry("ops.cli.personas:personas", "Show the catalogue of types and codes."),
     "retrain": Entry("ops.cli.retrain:retrain", "Train a successor, judge it, and put it live."),
     "sample": Entry("ops.cli.sample:sample", "Draw persona tokens from a store's mix of buyers."),
+    "sink": Entry("ops.cli.sink:sink", "Deliver assignments to another system."),
     "stack": Entry("ops.cli.stack:stack", "Start, stop and inspect the local servers."),
     "study": Entry("ops.cli.studies:encoder", "Judge the method on files of events, beside baselines."),
     "train": Entry("ops.cli.train:train", "Train an encoder and publish it as a bundle."),
     "verify": Entry("ops.cli.verify:verify", "Compare store and assignments with an offline fold."),
-    "webhook": Entry("ops.cli.webhook:webhook", "Post assignments to a URL, or to Segment."),
+    "webhook": Entry("ops.cli.sink:webhook", "Post assignments to a URL, or to Segment."),
     "worker": Entry("ops.cli.worker:worker", "Run one worker of the live path."),
 }
 
@@ -49,12 +51,19 @@ def simpersona() -> None:
 
 
 def main() -> None:
-    """Run the command; exit 0 on success, 2 on bad usage, 1 on failure with one line on stderr."""
+    """Run the command; exit 0 on success, 2 on bad usage, 1 on failure with one line on stderr.
+
+    A signal ends it with 128 + its number; a command that serves until then ends well on SIGINT and SIGTERM.
+    """
     try:
-        simpersona(prog_name="simpersona")
+        with interrupts():
+            simpersona(prog_name="simpersona")
     except SimpersonaError as error:
         print(f"simpersona: {error}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as interrupted:
+        print(f"simpersona: ended by {interrupted.number.name}", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

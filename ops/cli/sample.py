@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -40,7 +41,7 @@ def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[
 )
 @click.option(
     "--source",
-    type=click.Choice(["reference", "live"]),
+    type=click.Choice(get_args(Source)),
     default="reference",
     show_default=True,
     help="reference: the bundle's training buyers; live: what workers counted lately.",

@@ -11,14 +11,15 @@ from typing import Any
 import click
 
 from feature_store.contract.identity import Identity
-from feature_store.sources.reader import EventSource, Format, open_events
+from feature_store.sources.formats import MAPPING, formats
+from feature_store.sources.reader import EventSource, open_events
 
 
 @dataclass(frozen=True)
 class SourceOptions:
     """What the command line says of a file of events; None: the file itself says it."""
 
-    kind: Format | None
+    kind: str | None
     mapping: Path | None
     store: str | None
 
@@ -43,7 +44,7 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--format",
         "kind",
-        type=click.Choice([kind.value for kind in Format]),
+        type=click.Choice(sorted([*formats(), MAPPING])),
         help="What a record is, where the file does not say it.",
     )
     @click.option(
@@ -56,7 +57,7 @@ def source_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_source(
         *arguments: Any, kind: str | None, mapping: Path | None, store: str | None, **options: Any
     ) -> None:
-        source = SourceOptions(None if kind is None else Format(kind), mapping, store)
+        source = SourceOptions(kind, mapping, store)
         command(*arguments, source=source, **options)
 
     return with_source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -49,7 +50,7 @@ def up(triton: bool, as_json: bool) -> None:
 )
 @click.option(
     "--triton-backend",
-    type=click.Choice(["python", "onnxruntime-cpu", "onnxruntime-gpu"]),
+    type=click.Choice(get_args(Variant)),
     default="onnxruntime-cpu",
     show_default=True,
     help="What runs the graph there: onnxruntime in NVIDIA's container, python in the wheel's server.",

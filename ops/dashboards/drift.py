@@ -28,6 +28,7 @@ from ops.drift.alerts import ALL_STORES as EVERY_STORE
 from ops.drift.alerts import BOOK, Alert, AlertBook
 from ops.drift.measures import Shift, compare, health
 from ops.drift.settings import DriftSettings
+from ops.drift.signals import Signals
 from ops.drift.windows import SlidingWindows
 
 _SPAN_MS: Final = SPANS_MS[0]
@@ -35,7 +36,6 @@ _POINTS: Final = 70
 """Windows of history. SlidingWindows holds six hours, 72 windows by default, and a span takes in three."""
 _STORES: Final = 100
 _FRESH_S: Final = 2.0
-_SHARES: Final = ("late", "duplicates", "refused", "old", "unknown")
 
 
 class FeatureShift(BaseModel):
@@ -58,13 +58,14 @@ class DriftPoint(BaseModel):
 
 
 class RaisedAlert(BaseModel):
-    """An alert of the drift watch. about: a feature, or a kind of bad data."""
+    """An alert of the drift watch. about: a feature, or a signal."""
 
     store: str = Field(description="`*`: all stores together, told to operators.")
     about: str
     kind: str
     since: int = Field(description="ms since the epoch, UTC, event time")
     retrain_requested: bool
+    sentence: str | None = Field(description="A signal in words; null for a feature.")
 
 
 class Found(BaseModel):
@@ -72,7 +73,7 @@ class Found(BaseModel):
 
     shares: dict[str, float] = Field(
         default={},
-        description="Of what arrived in the span: late, duplicates, refused, old; unknown: of payload items.",
+        description="Of what arrived in the span, by signal: " + ", ".join(DriftSettings.signals()) + ".",
     )
     features: list[FeatureShift] = Field(default=[], description="The largest shift first.")
     history: list[DriftPoint] = Field(default=[], description="The oldest first.")
@@ -118,10 +119,10 @@ class History:
                 return Found()
             points = self._points(store, newest)
             counts = self._windows.of_store(newest, _SPAN_MS, store)
-            told = health(counts, self._reference.of(store))
+            told = health(counts, self._reference.of(store), self._settings.signals())
             features = [self._told(shift) for shift in self._shifts(store, counts)]
             return Found(
-                shares={name: round(getattr(told, name), 4) for name in _SHARES},
+                shares={name: round(share.value, 4) for name, share in told.shares.items()},
                 features=sorted(features, key=lambda one: -one.psi),
                 history=points,
             )
@@ -203,9 +204,7 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         state: State = app.state.api
         served = state.installation
-        with closing(
-            IntakeCounts(served.store_url, served.topic, windows.length_ms, windows.keep_s)
-        ) as intake:
+        with closing(IntakeCounts(served.store_url, served.topic, windows.length_ms)) as intake:
             app.state.drift = Histories(state.windows, intake, windows.length_ms, settings)
             yield
 
@@ -242,4 +241,5 @@ def _raised(alert: Alert, length_ms: int) -> RaisedAlert:
         kind=alert.kind,
         since=(alert.since or 0) * length_ms,
         retrain_requested=alert.asked,
+        sentence=Signals.sentence(alert.name),
     )

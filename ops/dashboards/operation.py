@@ -15,9 +15,9 @@ from pydantic import BaseModel, Field
 from inference.api.access.permissions import ReadsOperation
 from inference.api.problems import documented
 from inference.api.state import now_ms
+from ops.dashboards.quantile import histogram_quantile
 from ops.dashboards.settings import DashboardSettings
 from ops.dashboards.workers import Counted, Scrape, scrape_all
-from ops.demo.scrapes import histogram_quantile
 
 _HISTORY_S: Final = 1_800.0
 _RECENT_S: Final = 60.0

@@ -22,13 +22,13 @@ from inference.encoders.triton_repository import build_repository
 from ops.demo.api import DemoApi, Invitation
 from ops.demo.folder import fresh_folder
 from ops.demo.funnel import FunnelReader
-from ops.demo.interrupts import interrupts
 from ops.demo.screen import Show
 from ops.demo.summary import Latency, Summary, Verdict, as_table, count_lost, write_summary
 from ops.demo.traffic import CountingOutput, Replay, Traffic, from_file, generated
 from ops.demo.watch import Watcher
 from ops.demo.worker import DemoWorker
 from ops.errors import DemoError
+from ops.interrupts import interrupts
 from ops.stack.local import LocalStack, StackInfo
 from ops.stack.processes import Say
 from ops.verify.report import VerifyReport
@@ -55,9 +55,8 @@ class DemoOptions:
 def run_demo(options: DemoOptions, view: AbstractContextManager[Show], console: Console, say: Say) -> None:
     """Run the whole demo; returns when nothing was lost.
 
-    What happens is shown by `view`, the summary goes to `console`, progress to `say`. SIGINT raises
-    Interrupted (a KeyboardInterrupt), SIGTERM and SIGHUP SystemExit; however this ends, by SIGKILL too,
-    servers and worker end with it.
+    What happens is shown by `view`, the summary goes to `console`, progress to `say`. SIGINT, SIGTERM and
+    SIGHUP raise Interrupted; however this ends, by SIGKILL too, servers and worker end with it.
 
     Raises:
         DemoError: something was lost, the verification failed, or a demo already runs here.

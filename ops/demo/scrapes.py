@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from ops.dashboards.quantile import histogram_quantile
 
 Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
@@ -65,16 +66,3 @@ class Scrapes:
                 if sample == f"{name}_bucket" and label in labels:
                     counts[float(dict(labels)["le"])] += value
         return histogram_quantile(q, sorted(counts.items()))
-
-
-def histogram_quantile(q: float, buckets: list[tuple[float, float]]) -> float | None:
-    """Quantile q of cumulated (upper bound, count) pairs that end with +Inf; None without observations."""
-    if not buckets or buckets[-1][1] == 0:
-        return None
-    rank = q * buckets[-1][1]
-    low, below = 0.0, 0.0
-    for bound, count in buckets:
-        if count >= rank and count > below:
-            return low if math.isinf(bound) else low + (bound - low) * (rank - below) / (count - below)
-        low, below = (low if math.isinf(bound) else bound), count
-    return low

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from feature_store.workspace import write_whole
 from ops.drift.settings import DriftSettings
+from ops.drift.signals import Kind
 from ops.errors import DriftError
 from ops.retraining.request import Request, write_request
 
@@ -21,8 +22,6 @@ BOOK: Final = "drift.json"
 """Name of the book's file in the data folder."""
 ALL_STORES: Final = "*"
 """How every store together is spelt in files and labels."""
-
-Kind = Literal["model", "data"]
 
 
 class Finding(NamedTuple):

@@ -72,8 +72,8 @@ class DriftMetrics:
             self.buyers.labels(name).set(found.buyers)
             self.perplexity.labels(name).set(found.perplexity)
             self.dead_codes.labels(name).set(found.dead_codes)
-            for kind in ("late", "duplicates", "refused", "unknown", "old"):
-                self.share.labels(name, kind).set(getattr(found, kind))
+            for signal, share in found.shares.items():
+                self.share.labels(name, signal).set(share.value)
         for span in SPANS_MS:
             for shift in shown.shifts[span]:
                 if shift.store in busiest:

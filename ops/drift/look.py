@@ -37,7 +37,10 @@ def look(windows: SlidingWindows, reference: Reference, settings: DriftSettings,
     """Compare the spans that end with a window (already read) with the reference."""
     live = {span: windows.live(window, span) for span in SPANS_MS}
     shifts = {span: compare(counts, reference, span, settings.least_votes) for span, counts in live.items()}
-    figures = {store: health(counts, reference.of(store)) for store, counts in live[SPANS_MS[0]].items()}
+    signals = settings.signals()
+    figures = {
+        store: health(counts, reference.of(store), signals) for store, counts in live[SPANS_MS[0]].items()
+    }
     findings = _moved(shifts, settings, windows.length_ms)
     for store, found in figures.items():
         findings += _unhealthy(store, found, settings, windows.length_ms)
@@ -72,18 +75,18 @@ def _windows(span_ms: int, length_ms: int) -> int:
 
 
 def _unhealthy(store: str | None, found: Health, settings: DriftSettings, length_ms: int) -> list[Finding]:
-    limits = {
-        "refused": settings.refused,
-        "unknown": settings.unknown,
-        "late": settings.late,
-        "duplicates": settings.duplicates,
-        "old": settings.old,
-    }
+    """Signals beyond their limits, where enough was counted."""
     windows = _windows(SPANS_MS[0], length_ms)
     return [
-        Finding(store, name, "data", windows, {"share": round(share, 4), "events": found.events})
-        for name, limit in limits.items()
-        if (share := getattr(found, name)) > limit and found.arrived >= settings.least_votes
+        Finding(
+            store,
+            name,
+            signal.kind,
+            windows,
+            {"share": round(share.value, 4), "of": share.whole, "events": found.events},
+        )
+        for name, signal in settings.signals().items()
+        if (share := found.shares[name]).value > settings.limit(name) and share.whole >= settings.least_votes
     ]
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundles.reference import Reference
-from inference.counts.profile import AGE_EDGES_MS, FEATURE, FEATURES, TALLY, Counts, buyers
+from inference.counts.profile import FEATURE, FEATURES, TALLY, Counts, buyers
+from ops.drift.signals import Share, Signal, arrived
 
 _SMOOTHING: Final = 0.5
 """Added to every cell that either side has met: Krichevsky and Trofimov's estimator (1981)."""
@@ -26,7 +27,6 @@ _LEAST_EXPECTED: Final = 5.0
 """Cells that expect fewer votes are tested together (Cochran's rule)."""
 _NOT_COMPARED: Final = frozenset({"event_age"})
 """History has no CreateTime, so a reference knows no ages; they are watched as they are."""
-_OLD: Final = 1 + AGE_EDGES_MS.index(900_000)
 COMPARED: Final = tuple(feature for feature in FEATURES if feature.name not in _NOT_COMPARED)
 
 Floats = NDArray[np.float64]
@@ -134,10 +134,11 @@ def compare(
 
 
 class Health(NamedTuple):
-    """What a store's counts say by themselves; shares are of what arrived, 0 where nothing did.
+    """What a store's counts say by themselves.
 
-    perplexity: how many codes the votes are like (exp of the entropy); dead_codes: how many codes that hold
-    at least 1 % of the reference have no vote; old: events more than five minutes old when Kafka took them.
+    arrived: records, whatever became of them; perplexity: how many codes the votes are like (exp of the
+    entropy); dead_codes: how many codes that hold at least 1 % of the reference have no vote; shares: of
+    each signal, by its name.
     """
 
     buyers: int
@@ -146,35 +147,20 @@ class Health(NamedTuple):
     sessions: int
     perplexity: float
     dead_codes: int
-    late: float
-    duplicates: float
-    refused: float
-    old: float
-    unknown: float
+    shares: Mapping[str, Share]
 
 
-def health(counts: Counts, reference: Counts) -> Health:
+def health(counts: Counts, reference: Counts, signals: Mapping[str, Signal]) -> Health:
     """Figures of one store."""
     codes, expected = counts[FEATURE["codes"].cells], reference[FEATURE["codes"].cells]
-    events = int(counts[FEATURE["event_mix"].cells].sum())
-    ages = counts[FEATURE["event_age"].cells]
-    arrived = events + int(counts[TALLY["duplicates"]]) + int(counts[TALLY["refused"]])
-
-    def share(part: int, whole: int) -> float:
-        return part / whole if whole else 0.0
-
     return Health(
         buyers=buyers(counts),
-        events=events,
-        arrived=arrived,
+        events=int(counts[FEATURE["event_mix"].cells].sum()),
+        arrived=arrived(counts),
         sessions=int(counts[TALLY["sessions"]]),
         perplexity=perplexity(codes),
         dead_codes=int(((codes <= 0) & (expected >= 0.01 * max(int(expected.sum()), 1))).sum()),
-        late=share(int(counts[TALLY["late"]]), arrived),
-        duplicates=share(int(counts[TALLY["duplicates"]]), arrived),
-        refused=share(int(counts[TALLY["refused"]]), arrived),
-        old=share(int(ages[_OLD:].sum()), int(ages.sum())),
-        unknown=share(int(counts[TALLY["unknown"]]), int(counts[TALLY["unknown"]] + counts[TALLY["known"]])),
+        shares={name: signal.read(counts) for name, signal in signals.items()},
     )
 
 

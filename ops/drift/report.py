@@ -10,7 +10,8 @@ from rich.table import Table
 from inference.bundles.reference import SPANS_MS
 from ops.drift.alerts import ALL_STORES, AlertBook
 from ops.drift.look import SPAN_NAMES, Look
-from ops.drift.measures import Shift
+from ops.drift.measures import Health, Shift
+from ops.drift.signals import Signals
 
 
 def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | None) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | No
                 "kind": alert.kind,
                 "since": _time(alert.since or 0, length_ms),
                 "retrain_requested": alert.asked,
+                "sentence": Signals.sentence(alert.name),
                 "figures": alert.figures,
             }
             for alert in book.active
@@ -36,7 +38,7 @@ def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | No
     if shown is not None:
         report["until"] = _time(shown.window + 1, length_ms)
         report["stores"] = {
-            name or ALL_STORES: found._asdict()
+            name or ALL_STORES: _figures(found)
             for name, found in shown.health.items()
             if store in (None, name)
         }
@@ -49,6 +51,13 @@ def to_dict(shown: Look | None, book: AlertBook, length_ms: int, store: str | No
     return report
 
 
+def _figures(found: Health) -> dict[str, float]:
+    """The figures of a store, the shares among them by their names."""
+    figures = found._asdict()
+    shares = figures.pop("shares")
+    return figures | {name: share.value for name, share in shares.items()}
+
+
 def _time(window: int, length_ms: int) -> str:
     return datetime.fromtimestamp(window * length_ms / 1000, tz=UTC).isoformat(timespec="seconds")
 
@@ -58,29 +67,19 @@ def tables(shown: Look, book: AlertBook, length_ms: int, store: str | None, rows
     stores = Table(
         title=f"Stores, 15 minutes until {_time(shown.window + 1, length_ms)}", title_justify="left"
     )
-    for heading in (
-        "store",
-        "buyers",
-        "events",
-        "perplexity",
-        "dead codes",
-        "late",
-        "refused",
-        "unknown",
-        "old",
-    ):
+    signals = list(shown.health[None].shares)
+    for heading in ("store", "buyers", "events", "perplexity", "dead codes", *signals):
         stores.add_column(heading, justify="left" if heading == "store" else "right")
     busiest = sorted(shown.health.items(), key=lambda item: -item[1].buyers)
     for name, h in busiest[:rows]:
         if store in (None, name):
-            shares = (f"{share:.1%}" for share in (h.late, h.refused, h.unknown, h.old))
             stores.add_row(
                 name or ALL_STORES,
                 f"{h.buyers:,}",
                 f"{h.events:,}",
                 f"{h.perplexity:.1f}",
                 str(h.dead_codes),
-                *shares,
+                *(f"{share.value:.1%}" for share in h.shares.values()),
             )
     moved = Table(title="Largest shifts from the reference", title_justify="left")
     for heading in ("store", "feature", "span", "votes", "PSI", "of chance", "JS bits", "q"):

@@ -1,4 +1,4 @@
-"""Thresholds of drift, read from the environment (SIMPERSONA_DRIFT_*)."""
+"""Thresholds of drift, read from the environment (SIMPERSONA_DRIFT_*); those of signals are in signals.py."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from feature_store.settings import Settings
+from ops.drift.signals import Signals
 
 
-class DriftSettings(Settings):
+class DriftSettings(Signals, Settings):
     """When live traffic counts as different from the reference, and when that is an alert."""
 
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_DRIFT_")
@@ -36,13 +37,4 @@ class DriftSettings(Settings):
     clear_after: int = Field(6, description="windows in a row without it that end an alert", ge=1)
     retrain_after: int = Field(
         6, description="windows that an alert about the model lasts until a retrain is asked for", ge=1
-    )
-    refused: float = Field(0.05, description="share of refused records that is an alert", gt=0, le=1)
-    unknown: float = Field(
-        0.05, description="share of payload items that no adapter knows that is an alert", gt=0, le=1
-    )
-    late: float = Field(0.05, description="share of events beyond the allowed lateness, ditto", gt=0, le=1)
-    duplicates: float = Field(0.2, description="share of events delivered before, ditto", gt=0, le=1)
-    old: float = Field(
-        0.2, description="share of events that reach Kafka more than 15 minutes old, ditto", gt=0, le=1
     )

@@ -24,13 +24,31 @@ class SlidingWindows:
         self._windows: dict[int, dict[str, Counts]] = {}
 
     def newest_complete(self) -> int | None:
-        """The last window that event time has left; None before there is one.
+        """The last window that is over; None before there is one.
+
+        Event time says so. Where nothing that came to the door since is an event, event time stands still
+        and the door's clock says so: an installation whose only shop sends names that nobody knows is to be
+        seen, not to be waited for.
 
         Raises:
             OnlineStoreError: the store does not answer.
         """
         newest = self._reader.newest()
-        return None if newest is None else newest - 1
+        return None if newest is None else self._at_the_door(newest) - 1
+
+    def _at_the_door(self, newest: int) -> int:
+        """The window that the door is in, where event time will stay in `newest`; else `newest`.
+
+        Event time stays where no event came for as long as late ones may take. Events that came and are not
+        folded yet (a worker is behind) will move it.
+        """
+        numbers = range(newest + 1, newest + 1 + max(SPANS_MS) // self.length_ms)
+        met = {n: stores for n, stores in self._intake.read(numbers).items() if n in numbers}
+        last = max(met, default=newest)
+        events = [n for n, stores in met.items() if any(items.known for items in stores.values())]
+        event = max(events, default=newest)
+        wait = _STILL_OPEN_MS // self.length_ms
+        return last if last - event >= wait >= event - newest else newest
 
     def read_up_to(self, last: int) -> None:
         """Read what is not known yet of the windows that spans ending at `last` cover.

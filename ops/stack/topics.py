@@ -22,10 +22,16 @@ def topics(partitions: int) -> dict[str, tuple[int, dict[str, str]]]:
         "clickstream": (partitions, CLICKSTREAM),
         "clickstream-dead-letters": (partitions, KEEP),
         "persona-assignments": (partitions, KEEP),
-        "persona-webhook-dead-letters": (partitions, KEEP),
+        **dict.fromkeys(_sinks_dead_letters(), (partitions, KEEP)),
         "simpersona-control": (1, KEEP),  # one partition: commands have one order
         "simpersona-erasures": (ERASURE_PARTITIONS, COMPACTED),
     }
+
+
+def _sinks_dead_letters() -> list[str]:
+    from streams.sinks.sink import sinks
+
+    return [kind.dead_letters_topic for kind in sinks().values()]
 
 
 def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITIONS) -> list[str]:

@@ -109,6 +109,9 @@ class PartitionCheck:
             windows = WindowComparison(fold.recount.found, rules.windows, rules.now_ms, gone, found)
             windows.compare(stored.windows)
         self._compare_names(stored.unexpected)
+        writes = stored.persona_writes
+        if writes is not None and not writes.isdigit():  # what it counts, only its owner knows
+            found.note("partition_rows", "persona-writes.count", "")
         return found
 
     def _highest_watermark(self) -> int | None:

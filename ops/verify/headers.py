@@ -109,7 +109,9 @@ class Headers:
         if at < self._assigned.judged_from or not in_force:
             return {True, False}
         if version not in in_force:
-            return {False}  # the last event was another version's: only a walk can have come since
+            # The last event was another version's. A walk has come since; or the event was read again, under
+            # this version, because the checkpoint after it failed.
+            return {True, False} if last.offset == at and _has(last, "swap") else {False}
         if last.offset != at or not _has(last, "swap"):
             return {True}
         # One swap at the last event: of the event itself, or of a walk. Which it was is clear where the event

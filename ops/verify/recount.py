@@ -92,14 +92,14 @@ class Recount:
         self._voted = np.full((0, 4), -1, dtype=np.int64)
         """Segment, code, type and band of each slot's last vote."""
         self._segments: list[str | None] = []
-        self._pending: list[tuple[int, Event | str | None, int]] = []
+        self._pending: list[tuple[int, Event | Whose | None, int]] = []
         self._marks = np.zeros(1, dtype=np.int64)
 
     # ---- what is not folded
 
     def refuse(self, place: int, version: str | None) -> None:
         """A record was refused after `place` accepted ones of the batch."""
-        self._pending.append((place, version, 1))
+        self._pending.append((place, (version, OTHERS), 1))
 
     def lose(self, place: int, lost: int, offset: int) -> None:
         """The archive does not say what so many records were: refused, or of a buyer who was erased later."""
@@ -121,13 +121,13 @@ class Recount:
                     self.found[window].erased.add(what.store)
                 if what.timestamp > self._marks[place]:  # the watermark may have been higher than we know
                     self._in_part(np.concatenate([times, self._marks]) // length)
+            elif what is not None:
+                counts, rows = self._counts.rows([(0, self._number(*what), number)])
+                counts[rows, _REFUSED] += records
             elif records < 0:
                 self._in_part(np.concatenate([times, self._marks]) // length)
-            elif records and what is None:
-                self.found[number].lost += records
             else:
-                counts, rows = self._counts.rows([(0, self._number(what, OTHERS), number)])
-                counts[rows, _REFUSED] += records
+                self.found[number].lost += records
         self._pending.clear()
 
     # ---- what is folded

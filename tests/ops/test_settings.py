@@ -25,7 +25,7 @@ def test_every_settings_class_of_the_sources_is_on_the_list() -> None:
         name
         for room in ROOMS
         for path in (ROOT / room).rglob("*.py")
-        for name in re.findall(r"(?m)^class (\w+)\((?:Base)?Settings\)", path.read_text())
+        for name in re.findall(r"(?m)^class (\w+)\((?:\w+, )?(?:Base)?Settings\)", path.read_text())
     }
     assert defined - {"Settings"} == {settings.__name__ for settings in SETTINGS}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,6 +35,8 @@ class World:
     events: list[Event] = field(default_factory=list)
     stopping: list[Worker] = field(default_factory=list)
     lives: int = 0
+    calls: int = 0
+    """Outside calls of workers whose place another life has taken."""
     made: int = 0
     newest_ms: int = 0
     problem: str | None = None
@@ -79,6 +82,8 @@ class World:
         if worker in self.workers and self.workers[worker].process.alive:
             return
         self.lives += 1
+        if worker in self.workers and self.workers[worker] not in self.stopping:
+            self.calls += self.workers[worker].process.calls
         started = self.workers[worker] = Worker(self.outside, f"w{worker}.{self.lives}", self.versions[-1])
         for key, requested_at in self.erased:
             self._ask(started, key, requested_at)
@@ -235,13 +240,10 @@ class World:
     def _unrest(self) -> str:
         numbers = list(range(self.outside.partitions))
         for number, (progress, tagged, _) in self._rows().owned_of(numbers).items():
-            end = self.outside.clicks.ends[number]
-            if end and not any(at < end for at in self.outside.clicks.records[number]):
-                continue
             last = max(self.outside.clicks.records[number], default=-1) + 1
             if (progress.next_offset if progress else 0) < last:
                 return f"partition {number} is folded to {progress}, its last record is {last - 1}"
-            if last and tagged != (f"v{self.versions[-1]}", True):
+            if tagged != (f"v{self.versions[-1]}", True):
                 return f"partition {number} is tagged {tagged}, asked for was v{self.versions[-1]}"
         done = SimErasures(Process("look", lambda _: None), self.outside.logs[SETTINGS.erasures_topic])
         done.refresh()
@@ -251,26 +253,53 @@ class World:
         return ""
 
 
-def run(steps: Sequence[Step], partitions: int = 2, cache_buyers: int = 4) -> str | None:
+class History:
+    """One history, to be lived through once."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """steps: the first may be ("world", partitions, buyers that a cache holds)."""
+        shape = steps[0][1:] if steps and steps[0][0] == "world" else (2, 4)
+        self._steps = [step for step in steps if step[0] != "world"]
+        self._world = World(Outside(*map(int, shape)))
+        self.counts: Counter[str] = Counter(str(step[0]) for step in self._steps)
+        """How often each step was taken; after `live` also events, lives and outside calls."""
+
+    def logs(self) -> dict[str, list[tuple[int, int, bytes | None, bytes | None]]]:
+        """What the topics hold: by topic, (partition, offset, key, value)."""
+        return {
+            name: [(r.partition_, r.offset_, r.key_, r.value_) for held in log.records for r in held.values()]
+            for name, log in self._world.outside.logs.items()
+        }
+
+    def live(self) -> str | None:
+        """Take the steps, heal, rest, look; what is wrong, or None."""
+        world = self._world
+        try:
+            for step in self._steps:
+                world.take(step)
+                if world.problem is not None:
+                    return world.problem
+            world.settle()
+            if world.problem is None:
+                world.problem = differences(world.outside, world.versions)
+            if world.problem is None:
+                world.end()
+            return world.problem
+        except SimpersonaError as error:
+            return f"raised {type(error).__name__}: {error}"
+        finally:
+            everybody = [*world.workers.values(), *world.stopping]
+            self.counts["outside calls"] = world.calls + sum(worker.process.calls for worker in everybody)
+            self.counts["events"] = sum(world.outside.clicks.ends)
+            self.counts["lives"] = world.lives
+            for worker in everybody:
+                worker.process.frozen = False
+                worker.process.kill(0)
+
+
+def run(steps: Sequence[Step]) -> str | None:
     """Live through a history; what is wrong at its end, or None."""
-    world = World(Outside(partitions, cache_buyers))
-    try:
-        for step in steps:
-            world.take(step)
-            if world.problem is not None:
-                return world.problem
-        world.settle()
-        if world.problem is None:
-            world.problem = differences(world.outside, sorted(set(world.versions)))
-        if world.problem is None:
-            world.end()
-        return world.problem
-    except SimpersonaError as error:
-        return f"raised {type(error).__name__}: {error}"
-    finally:
-        for worker in [*world.workers.values(), *world.stopping]:
-            worker.process.frozen = False
-            worker.process.kill(0)
+    return History(steps).live()
 
 
 def _buyer(number: int) -> str:

@@ -2,50 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from feature_store.errors import InvalidEventError
+from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
-from ops.verify import Verifier, VerifyReport
-from tests.simulation.kafka import Log, Record
+from ops.verify.check import PartitionCheck
+from ops.verify.log import Record, Rules
+from ops.verify.report import VerifyReport
+from tests.simulation import kafka
 from tests.simulation.outside import Process
 from tests.simulation.store import Client
 from tests.simulation.worker import SETTINGS, Outside, SimEncoder, SimErasures
 
 
-class _Reader:
-    """LogReader over simulated logs."""
-
-    def __init__(self, logs: dict[str, Log]) -> None:
-        self._logs = logs
-
-    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        return 0, self._logs[topic].ends[partition]
-
-    def read(
-        self, topic: str, partition: int, start: int | None = None, end: int | None = None
-    ) -> Iterator[list[Record]]:
-        log = self._logs[topic]
-        found = log.range(partition, start or 0, log.ends[partition] if end is None else end)
-        if found:
-            yield found
-
-
 def differences(outside: Outside, versions: Sequence[int]) -> str | None:
-    """What verify finds, in a line; None where all is as the log says."""
+    """What verify finds, in a line; None where all is as the log says. versions: the last is the champion."""
     rows = OnlineRows.over(Client(outside.server), SETTINGS.topic)  # type: ignore[arg-type]
+    report = VerifyReport()
+    rules = _rules(outside, versions)
+    for number in range(outside.partitions):
+        check = PartitionCheck(number, rows.stored_progress(number), rules, report)
+        for said in outside.logs[SETTINGS.assignments_topic].range(number, 0, outside.end_of_time):
+            check.add_assignment(said.value_ or b"")
+        check.seal(is_cut=False)
+        records = outside.clicks.range(number, 0, outside.end_of_time)
+        check.add([_record(record, outside.partitions) for record in records])
+        check.compare(rows.stored(number), outside.clicks.ends[number])
+    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+
+
+def _rules(outside: Outside, versions: Sequence[int]) -> Rules:
     erasures = SimErasures(Process("oracle", lambda _: None), outside.logs[SETTINGS.erasures_topic])
     erasures.refresh()
-    encoders = [SimEncoder(version) for version in versions]
-    verifier = Verifier(
-        {},
-        SETTINGS.topic,
-        SETTINGS.assignments_topic,
-        rows,
-        erasures,
-        encoders,
-        None,
-        SETTINGS.allowed_lateness_ms,
+    erased_before: dict[int, int] = {}
+    for one in erasures.by_key.values():
+        erased_before[one.partition] = max(erased_before.get(one.partition, 0), one.before_offset)
+    encoders = {f"v{version}": SimEncoder(version) for version in versions}
+    return Rules(
+        encoders=encoders,
+        champion=f"v{versions[-1]}",
+        void_before=erasures.void_before,
+        windows=None,
+        now_ms=outside.clock.wall_ms,
+        erased_before=erased_before,
+        allowed_lateness_ms=SETTINGS.allowed_lateness_ms,
     )
-    report = VerifyReport()
-    verifier._verify(_Reader(outside.logs), outside.partitions, report)  # type: ignore[arg-type]
-    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report}"
+
+
+def _record(record: kafka.Record, partitions: int) -> Record:
+    try:
+        event, _ = accept(record.value_, record.key_, record.partition_, record.created_ms, partitions)
+    except InvalidEventError:
+        return Record(record.offset_, record.created_ms, None)
+    return Record(record.offset_, record.created_ms, event)

@@ -24,7 +24,7 @@ def _nothing(_roll: random.Random) -> tuple[str | int, ...]:
     return ()
 
 
-_STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, ...]]]]] = {
+STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, ...]]]]] = {
     "produce": (30, lambda r: (r.randrange(BUYERS), r.choice((1, 1, 2, 3, 5)), r.randrange(10**6))),
     "late": (2, lambda r: (r.randrange(BUYERS), r.randrange(10**6))),
     "duplicate": (2, lambda r: (r.randint(1, 4),)),
@@ -60,11 +60,11 @@ _STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, 
 def draw(seed: int) -> list[Step]:
     """The steps of a history."""
     roll = random.Random(seed)
-    names = list(_STEPS)
-    weights = [weight for weight, _ in _STEPS.values()]
-    steps: list[Step] = [("start", 0)]
+    names = list(STEPS)
+    weights = [weight for weight, _ in STEPS.values()]
+    steps: list[Step] = [("world", roll.choice((1, 2, 3)), roll.choice((2, 4, 8))), ("start", 0)]
     if roll.random() < 0.5:
         steps.append(("start", 1))
     for name in roll.choices(names, weights, k=roll.randint(20, 60)):
-        steps.append((name, *_STEPS[name][1](roll)))
+        steps.append((name, *STEPS[name][1](roll)))
     return steps

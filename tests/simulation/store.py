@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, WatchError
 from redis.exceptions import TimeoutError as NoAnswerError
 
 from feature_store.online import persona_rows
-from tests.simulation.outside import Process
+from tests.simulation.outside import Process, SimClock
 
 Key = str | bytes
 
@@ -31,22 +31,24 @@ def _bytes(value: Any) -> bytes:
 class Server:
     """The data of one server; clients of several processes share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SimClock) -> None:
+        self._clock = clock
         self.data: dict[bytes, Any] = {}
+        self.ends_ms: dict[bytes, int] = {}
         self.scripts: set[str] = set()
         self.changes: dict[bytes, int] = {}
         self.is_gone = False
-        self._kept: dict[bytes, Any] = {}
+        self._kept: tuple[dict[bytes, Any], dict[bytes, int]] = {}, {}
 
     def keep(self) -> None:
         """Remember the data as they are: what the disk would have after a crash."""
-        self._kept = copy.deepcopy(self.data)
+        self._kept = copy.deepcopy(self.data), dict(self.ends_ms)
 
     def go_back(self) -> None:
         """A restart that lost what came after `keep`; scripts are lost as in any restart."""
-        for key in {*self.data, *self._kept}:
+        for key in {*self.data, *self._kept[0]}:
             self._changed(key)
-        self.data = copy.deepcopy(self._kept)
+        self.data, self.ends_ms = copy.deepcopy(self._kept[0]), dict(self._kept[1])
         self.scripts.clear()
 
     # ---- commands
@@ -129,16 +131,36 @@ class Server:
         part = found[start:] if end == -1 else found[start : end + 1]
         return part if withscores else [member for member, _ in part]
 
+    def _zscan_iter(self, key: Key, count: int) -> list[tuple[bytes, float]]:
+        return list(self.data.get(_name(key), {}).items())
+
+    def _scan_iter(self, match: bytes, count: int) -> list[bytes]:
+        self._expired()
+        pattern = re.compile(_glob(match), re.DOTALL)
+        return [name for name in self.data if pattern.fullmatch(name)]
+
+    def _pttl(self, key: Key) -> int:
+        if _name(key) not in self.data:
+            return -2
+        return self.ends_ms.get(_name(key), self._clock.wall_ms - 1) - self._clock.wall_ms
+
     def _hset(self, key: Key, mapping: Mapping[bytes, bytes]) -> int:
         self.data.setdefault(_name(key), {}).update(mapping)
         self._changed(_name(key))
         return len(mapping)
 
     def _hgetall(self, key: Key) -> dict[bytes, bytes]:
+        self._expired()
         return dict(self.data.get(_name(key), {}))
 
-    def _expire(self, _key: Key, _seconds: int) -> bool:
+    def _expire(self, key: Key, seconds: int) -> bool:
+        self.ends_ms[_name(key)] = self._clock.wall_ms + seconds * 1000
         return True
+
+    def _expired(self) -> None:
+        for key in [key for key, end in self.ends_ms.items() if end <= self._clock.wall_ms]:
+            del self.ends_ms[key]
+            self.data.pop(key, None)
 
     def _scan(self, cursor: int, match: bytes, count: int) -> tuple[int, list[bytes]]:
         """A few keys at a time, in name order, so that a walk takes several turns."""

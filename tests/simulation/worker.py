@@ -38,7 +38,7 @@ SETTINGS: Final = WorkerSettings(
     flush_timeout_s=1.0,
     reencode_share=1.0,
 ).model_copy(update={"cache_mb": 0})
-_WINDOWS: Final = WindowSettings()
+WINDOWS: Final = WindowSettings()
 
 
 class SimEncoder:
@@ -95,11 +95,12 @@ class Outside:
     partitions: int
     cache_buyers: int
     clock: SimClock = field(default_factory=SimClock)
-    server: Server = field(default_factory=Server)
+    server: Server = field(init=False)
     logs: dict[str, Log] = field(init=False)
     group: Group = field(init=False)
 
     def __post_init__(self) -> None:
+        self.server = Server(self.clock)
         names = (
             SETTINGS.topic,
             SETTINGS.assignments_topic,
@@ -108,6 +109,11 @@ class Outside:
         )
         self.logs = {name: Log(name, self.partitions) for name in names}
         self.group = Group(self.clock, self.partitions)
+
+    @property
+    def end_of_time(self) -> int:
+        """Beyond every offset."""
+        return 2**62
 
     @property
     def clicks(self) -> Log:
@@ -135,7 +141,7 @@ class Worker:
         erasures = SimErasures(process, outside.logs[SETTINGS.erasures_topic])
         encoder: Encoder = SimEncoder(version, process)
         self.tagger = Tagger(
-            SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, _WINDOWS, clock
+            SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, WINDOWS, clock
         )
         self.tagger.cache.capacity = outside.cache_buyers
         self.loop = ConsumerLoop(

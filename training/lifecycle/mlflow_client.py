@@ -60,6 +60,10 @@ def open_mlflow(folder: Path, uri: str | None) -> tuple[MlflowClient, str | None
         from mlflow import MlflowClient
 
         if uri is not None:
+            # MLflow imports every package that offers request headers. Feast is one, and must not be imported
+            # bare: it switches the process's metrics to files.
+            import feature_store.online.feast.light_import  # noqa: F401
+
             return MlflowClient(uri, uri), None
         folder.mkdir(parents=True, exist_ok=True)
         database = folder / _DATABASE

@@ -9,14 +9,14 @@ from __future__ import annotations
 import enum
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from feature_store.contract.bots import is_bot
-from feature_store.contract.events import SCHEMA_VERSION, Event
+from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.errors import SkippedItemError
 
@@ -41,6 +41,7 @@ class SkipReason(enum.StrEnum):
 
     BOT = "bot"
     NO_BUYER_ID = "no_buyer_id"
+    OTHER_EVENT = "other_event"
     UNMAPPED_EVENT = "unmapped_event"
     SESSION_BOUNDARY = "session_boundary"
     BAD_TIMESTAMP = "bad_timestamp"
@@ -132,8 +133,25 @@ def invalid(detail: str) -> SkippedItemError:
 
 
 def unmapped() -> SkippedItemError:
-    """The error for an item that says nothing our contract knows."""
+    """The error for an item whose event name is not known at all: custom, or misspelt."""
     return SkippedItemError(SkipReason.UNMAPPED_EVENT, "no event type of ours fits")
+
+
+def event_type(name: Json, ours: Mapping[str, EventType], others: Collection[str]) -> EventType:
+    """The event type of ours that a vendor's name means.
+
+    `others`: names that the vendor documents and that mean nothing here. They are ordinary traffic, so
+    they are told from names that nobody knows, which a pixel sends after a change that nobody announced.
+
+    Raises:
+        SkippedItemError: other_event or unmapped_event.
+    """
+    kind = ours.get(name) if isinstance(name, str) else None
+    if kind is not None:
+        return kind
+    if isinstance(name, str) and name in others:
+        raise SkippedItemError(SkipReason.OTHER_EVENT, "an event of the vendor's that means nothing here")
+    raise unmapped()
 
 
 def get(value: Json, *path: str | int) -> Json:

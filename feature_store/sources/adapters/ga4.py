@@ -23,6 +23,7 @@ from feature_store.sources.adapters.common import (
     adapt_items,
     build_event,
     currency,
+    event_type,
     get,
     identifier,
     items_of,
@@ -32,8 +33,8 @@ from feature_store.sources.adapters.common import (
     refuse_bot,
     text,
     time_ms,
-    unmapped,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_view": "page_view",
@@ -51,6 +52,78 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "sign_up": "sign_up",
     "login": "login",
 }
+OTHER_EVENTS: Final = frozenset(
+    {
+        "ad_click",
+        "ad_exposure",
+        "ad_impression",
+        "ad_query",
+        "ad_reward",
+        "add_shipping_info",
+        "add_to_wishlist",
+        "adunit_exposure",
+        "app_clear_data",
+        "app_exception",
+        "app_remove",
+        "app_store_refund",
+        "app_store_subscription_cancel",
+        "app_store_subscription_convert",
+        "app_store_subscription_renew",
+        "app_update",
+        "campaign_details",
+        "click",
+        "close_convert_lead",
+        "close_unconvert_lead",
+        "disqualify_lead",
+        "dynamic_link_app_open",
+        "dynamic_link_app_update",
+        "dynamic_link_first_open",
+        "earn_virtual_currency",
+        "error",
+        "exception",
+        "file_download",
+        "firebase_campaign",
+        "firebase_in_app_message_action",
+        "firebase_in_app_message_dismiss",
+        "firebase_in_app_message_impression",
+        "first_open",
+        "first_visit",
+        "form_start",
+        "form_submit",
+        "generate_lead",
+        "in_app_purchase",
+        "join_group",
+        "level_end",
+        "level_start",
+        "level_up",
+        "notification_dismiss",
+        "notification_foreground",
+        "notification_open",
+        "notification_receive",
+        "notification_send",
+        "os_update",
+        "post_score",
+        "qualify_lead",
+        "refund",
+        "scroll",
+        "select_content",
+        "select_item",
+        "select_promotion",
+        "session_start",
+        "share",
+        "spend_virtual_currency",
+        "tutorial_begin",
+        "tutorial_complete",
+        "unlock_achievement",
+        "user_engagement",
+        "video_complete",
+        "video_progress",
+        "video_start",
+        "view_promotion",
+        "working_lead",
+    }
+)
+"""Collected by themselves or recommended by Google's documents, and of no meaning here."""
 _CATEGORY_KEYS: Final = ("item_category", *(f"item_category{level}" for level in range(2, 6)))
 _ROW_IDENTITY: Final = (
     "event_bundle_sequence_id",
@@ -75,7 +148,7 @@ def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
 
 
 def _adapt_message(payload: Json, index: int, event: Json, store: str, hasher: Identity) -> Event:
-    kind = _event_type(get(event, "name"))
+    kind = event_type(get(event, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "user_agent"))
     params = get(event, "params")
     raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
@@ -96,7 +169,7 @@ def _adapt_message(payload: Json, index: int, event: Json, store: str, hasher: I
 
 
 def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
-    kind = _event_type(get(row, "event_name"))
+    kind = event_type(get(row, "event_name"), EVENT_TYPES, OTHER_EVENTS)
     params = _row_params(row)
     raw_time = get(row, "event_timestamp")
     value = params.get("value")
@@ -116,13 +189,6 @@ def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
         content=[raw_time, *(get(row, key) for key in _ROW_IDENTITY)],
         order=_order_id(kind, order),
     )
-
-
-def _event_type(name: Json) -> EventType:
-    kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise unmapped()
-    return kind
 
 
 def _order_id(kind: EventType, transaction_id: Json) -> str | None:
@@ -164,3 +230,22 @@ def _item_line(item: Json, params: Json) -> Line:
         currency_code=get(item, "currency") or get(params, "currency"),
         quantity=get(item, "quantity"),
     )
+
+
+def _received(payload: Json, received_ms: int) -> Json:
+    """A payload without a time means "now"."""
+    if isinstance(payload, dict) and "events" in payload:
+        return {"timestamp_micros": received_ms * 1000} | payload
+    return payload
+
+
+register(
+    vendor(
+        "ga4",
+        "Google Analytics 4: Measurement Protocol, rows of the BigQuery export",
+        adapt,
+        columns=frozenset({"event_name", "event_timestamp", "user_pseudo_id"}),
+        items="events",
+        stamp=_received,
+    )
+)

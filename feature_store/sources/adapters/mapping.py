@@ -1,6 +1,7 @@
 """A shop's own pixel -> Event, by a declarative mapping file (TOML); docs/adapters.md is its reference.
 
     format = 1
+    about = "Acme's own pixel"            # one line, for the list of formats
     store = "acme"                        # default of --store
     buyer = "client_id"                   # a path: keys joined by dots
     time = "timestamp"
@@ -57,6 +58,7 @@ from feature_store.sources.adapters.common import (
     unmapped,
     whole_number,
 )
+from feature_store.sources.formats import Format, register, vendor
 
 _READERS: Final = {
     "product_id": identifier,
@@ -99,6 +101,7 @@ class MappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buyer: str
     time: str
     events: list[Rule]
+    about: str | None = None
     store: Name | None = None
     time_unit: TimeUnit = "iso8601"
     user_agent: str | None = None
@@ -116,7 +119,7 @@ class PixelMapping:
         Raises:
             AdapterError: a condition is no regular expression, or names a group that is no contract field.
         """
-        self.store = file.store
+        self.store, self.about = file.store, file.about
         self._file = file
         self._rules = [(rule, _compile_conditions(rule)) for rule in file.events]
 
@@ -226,3 +229,12 @@ def _line_fields(lines: Lines, record: Json) -> Fields:
         )
         for item in items_of(_at(record, lines.at))
     )
+
+
+def mapped(name: str, pixel: PixelMapping) -> Format:
+    """The format that a mapping file describes."""
+    return vendor(name, pixel.about or "A mapping file", pixel.adapt, store=pixel.store)
+
+
+for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
+    register(mapped(_preset.stem, load_mapping(_preset)))

@@ -6,6 +6,7 @@ A row without a user is its session's. The event id is the file's hash and the r
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
 from feature_store.errors import SkippedItemError
 from feature_store.sources.adapters.common import Adapted, SkipReason, adapt_items, invalid, time_ms, unmapped
+from feature_store.sources.formats import Adapt, Format, Origin, register
 
 COLUMNS: Final = (
     "store",
@@ -76,3 +78,22 @@ def _adapt_one(row: dict[str, Any], event_id: str) -> Event:
         )
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
+
+
+def _open(origin: Origin) -> Adapt:
+    with origin.path.open("rb") as file:
+        file_id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return lambda row, number: adapt(row, file_id=file_id, number=number)
+
+
+register(
+    Format(
+        name="normalised",
+        about="One schema for several public data sets",
+        open=_open,
+        lines=False,
+        columns=frozenset(COLUMNS),
+        read=COLUMNS,
+        names_store=True,
+    )
+)

@@ -19,6 +19,7 @@ from feature_store.sources.adapters.common import (
     adapt_items,
     build_event,
     currency,
+    event_type,
     get,
     identifier,
     items_of,
@@ -28,8 +29,8 @@ from feature_store.sources.adapters.common import (
     refuse_bot,
     text,
     time_ms,
-    unmapped,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "Product List Viewed": "list_view",
@@ -44,6 +45,32 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "Signed Up": "sign_up",
     "Signed In": "login",
 }
+OTHER_EVENTS: Final = frozenset(
+    {
+        "Cart Shared",
+        "Checkout Step Completed",
+        "Checkout Step Viewed",
+        "Coupon Applied",
+        "Coupon Denied",
+        "Coupon Entered",
+        "Coupon Removed",
+        "Order Cancelled",
+        "Order Refunded",
+        "Order Updated",
+        "Product Added to Wishlist",
+        "Product Clicked",
+        "Product List Filtered",
+        "Product Removed from Wishlist",
+        "Product Reviewed",
+        "Product Shared",
+        "Promotion Clicked",
+        "Promotion Viewed",
+        "Signed Out",
+        "Wishlist Product Added to Cart",
+    }
+)
+"""Events of the Spec that mean nothing here."""
+_OTHER_CALLS: Final = frozenset({"identify", "group", "alias"})
 _CALL_TYPES: Final[dict[str, EventType]] = {"page": "page_view", "screen": "page_view"}
 _ONE_PRODUCT: Final = frozenset({"product_view", "add_to_cart", "remove_from_cart"})
 
@@ -57,13 +84,11 @@ def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
 
 
 def _adapt_one(message: Json, batch_agent: Json, store: str, hasher: Identity) -> Event:
-    call, name = get(message, "type"), get(message, "event")
+    call = get(message, "type")
     if call == "track":
-        kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
+        kind = event_type(get(message, "event"), EVENT_TYPES, OTHER_EVENTS)
     else:
-        kind = _CALL_TYPES.get(call) if isinstance(call, str) else None
-    if kind is None:
-        raise unmapped()
+        kind = event_type(call, _CALL_TYPES, _OTHER_CALLS)
     refuse_bot(get(message, "context", "userAgent") or batch_agent)
     properties = get(message, "properties")
     fields: Fields = {
@@ -117,3 +142,6 @@ def _total(properties: Json) -> float | None:
         if amount is not None:
             return amount
     return None
+
+
+register(vendor("segment", "Segment's Spec: messages and batches of them", adapt, items="batch"))

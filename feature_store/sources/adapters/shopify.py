@@ -19,6 +19,7 @@ from feature_store.sources.adapters.common import (
     adapt_items,
     build_event,
     currency,
+    event_type,
     get,
     identifier,
     items_of,
@@ -28,8 +29,8 @@ from feature_store.sources.adapters.common import (
     refuse_bot,
     text,
     time_ms,
-    unmapped,
 )
+from feature_store.sources.formats import register, vendor
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_viewed": "page_view",
@@ -43,6 +44,21 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "payment_info_submitted": "add_payment_info",
     "checkout_completed": "purchase",
 }
+OTHER_EVENTS: Final = frozenset(
+    {
+        "alert_displayed",
+        "checkout_address_info_submitted",
+        "checkout_contact_info_submitted",
+        "checkout_shipping_info_submitted",
+        "clicked",
+        "form_submitted",
+        "input_blurred",
+        "input_changed",
+        "input_focused",
+        "ui_extension_errored",
+    }
+)
+"""Standard events that mean nothing here."""
 
 
 def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
@@ -51,10 +67,7 @@ def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
 
 
 def _adapt_one(payload: Json, store: str, hasher: Identity) -> Event:
-    name = get(payload, "name")
-    kind = EVENT_TYPES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise unmapped()
+    kind = event_type(get(payload, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "context", "navigator", "userAgent"))
     data = get(payload, "data")
     fields: Fields = {
@@ -113,3 +126,6 @@ def _total(money: Json) -> Fields:
     total: Fields = {"value": number(get(money, "amount"))}
     code = currency(get(money, "currencyCode"))
     return total if code is None else {**total, "currency": code}
+
+
+register(vendor("shopify", "Shopify Web Pixel: standard events", adapt))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -13,13 +15,16 @@ from pydantic import BaseModel, Field
 from feature_store.contract.events import Event, encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.reads import store_answers
+from feature_store.sources.adapters.common import SkipReason
+from feature_store.sources.formats import CONTRACT
 from inference.api.access.keys import ALL_STORES
 from inference.api.access.permissions import WritesEvents, check_store, take
 from inference.api.bodies import read_body
 from inference.api.ids import StoreName
-from inference.api.payloads import Source, take_body
+from inference.api.payloads import Taken, sources, take_body
 from inference.api.problems import ProblemError, documented
 from inference.api.state import State, state_of
+from inference.counts.windows import OTHERS
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +100,14 @@ _BODY: Final[dict[str, Any]] = {
 async def collect(
     request: Request,
     key: WritesEvents,
-    source: Annotated[Source, Query(description="The format of the body's payloads.")] = Source.CONTRACT,
+    source: Annotated[
+        str,
+        Query(
+            description="The format of the body's payloads.",
+            pattern=f"^({'|'.join(map(re.escape, sources()))})$",
+            json_schema_extra={"enum": list(sources())},
+        ),
+    ] = CONTRACT,
     store: Annotated[
         StoreName | None,
         Query(
@@ -118,6 +130,7 @@ async def collect(
     taken = take_body(body, source, store, state.hasher, state.settings.max_items)
     for outcome, count in taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
+    _tally(state, store, taken)
     errors = [Refusal(index=i, reason=reason, detail=detail) for i, reason, detail in taken.refused]
     if errors and not taken.events and not taken.skipped:
         found = [error.model_dump() for error in errors]
@@ -126,6 +139,14 @@ async def collect(
         await take(state, key, len(taken.events) - 1)  # the request itself has paid for one
     await _store(state, taken.events)
     return Receipt(accepted=len(taken.events), skipped=dict(taken.skipped), errors=errors)
+
+
+def _tally(state: State, store: str | None, taken: Taken) -> None:
+    """Count what was understood and what was not, for the signal `unknown` of drift."""
+    for whose, count in Counter(event.store for event in taken.events).items():
+        state.intake.add(whose, count, 0)
+    if unknown := taken.skipped[SkipReason.UNMAPPED_EVENT] + len(taken.refused):
+        state.intake.add(store or OTHERS, 0, unknown)
 
 
 async def _store(state: State, events: Sequence[Event]) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from ops.cli.llm.options import KINDS, SCHEDULES
 from ops.cli.options import json_option
-
-if TYPE_CHECKING:
-    from training.persona_llm.model.config import Schedule
-    from training.persona_llm.traces.traces import Kind
+from training.persona_llm.model.config import Schedule
+from training.persona_llm.traces.traces import Kind
 
 
 @click.command()
@@ -29,13 +27,13 @@ if TYPE_CHECKING:
 @click.option("--base", help="small, smollm2, or the folder of a causal LM of Hugging Face.")
 @click.option(
     "--schedule",
-    type=click.Choice(["two-stage", "one-stage-mixed", "one-stage-explicit"]),
+    type=SCHEDULES,
     help="See llm train.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the traces.")
 @click.option(
     "--kind",
-    type=click.Choice(["before", "early", "after"]),
+    type=KINDS,
     help="See llm train; default: that of the model in use.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Same seed and snapshot, same weights.")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from ops.cli.llm.options import KINDS, SCHEDULES
 from ops.cli.options import json_option
 from training.errors import RegistryError
+from training.persona_llm.model.config import Schedule
+from training.persona_llm.traces.traces import Kind
 
 if TYPE_CHECKING:
-    from training.persona_llm.model.config import Schedule
     from training.persona_llm.model.from_traces import TokenRows
-    from training.persona_llm.traces.traces import Kind
 
 
 @click.command()
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--schedule",
-    type=click.Choice(["two-stage", "one-stage-mixed", "one-stage-explicit"]),
+    type=SCHEDULES,
     default="one-stage-mixed",
     show_default=True,
     help="One stage on mixed or on explicit goals; two-stage, as in the paper: token rows "
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--kind",
-    type=click.Choice(["before", "early", "after"]),
+    type=KINDS,
     default="after",
     show_default=True,
     help="What a token knows: what came before the session, its first three events, or all of the buyer.",

@@ -19,7 +19,7 @@ from feature_store.contract.events import MAX_EVENT_BYTES, Event, encode_event
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import ArchivedEvent, write_archive_file
-from feature_store.sources.reader import MAX_PAYLOAD_BYTES, EventSource, Format, open_events
+from feature_store.sources.reader import MAX_PAYLOAD_BYTES, EventSource, open_events
 from feature_store.sources.records import read_lines
 from feature_store.sources.repeats import WINDOW, RepeatCounter
 from feature_store.sources.writer import write_events
@@ -213,13 +213,13 @@ def test_vendor_lines(tmp_path: Path, kind: str, payload: dict[str, Any], raw_id
     nobody = good.replace(raw_id.encode(), b"")
     too_large = b'"' + b"x" * MAX_PAYLOAD_BYTES + b'"'
     path = written(tmp_path / "events.ndjson", good, b"{", b"[]", too_large, nobody)
-    source = opened(path, kind=Format(kind), store="acme")
+    source = opened(path, kind=kind, store="acme")
     (one,) = everything(source)
     assert one.buyer == HASHER.buyer("acme", raw_id)
     assert source.report.invalid["malformed_json"] == 1
     assert source.report.invalid["too_large"] == 1
     assert source.report.skipped["no_buyer_id"] == 1
-    (plain,) = everything(open_events(path, identity=PlainIds(), kind=Format(kind), store="acme"))
+    (plain,) = everything(open_events(path, identity=PlainIds(), kind=kind, store="acme"))
     assert plain.buyer == raw_id
 
 
@@ -233,11 +233,11 @@ def test_an_exported_parquet_table_is_recognised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("events.ndjson", {"kind": Format.SHOPIFY}, "add --store"),
-        ("events.ndjson", {"kind": Format.SHOPIFY, "store": "no spaces"}, "no store name"),
+        ("events.ndjson", {"kind": "shopify"}, "add --store"),
+        ("events.ndjson", {"kind": "shopify", "store": "no spaces"}, "no store name"),
         ("events.ndjson", {"store": "acme"}, "leave --store out"),
-        ("events.ndjson", {"kind": Format.NORMALISED}, "parquet only"),
-        ("events.ndjson", {"kind": Format.MAPPING}, "add --mapping"),
+        ("events.ndjson", {"kind": "normalised"}, "parquet only"),
+        ("events.ndjson", {"kind": "mapping"}, "add --mapping"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:

@@ -25,7 +25,7 @@ from tests.clients.python.test_alone import PROJECT
 from tests.empty_environment import EmptyEnvironment, build_wheel
 from tests.inference.api.test_live_api import wait_for_persona
 from tests.rig import Rig
-from tests.streams.webhook.receiver import SECRET
+from tests.streams.sinks.webhook.receiver import SECRET
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -16,6 +16,8 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.errors import EncoderUnavailableError, InvalidVectorError
 from tests.inference.made_bundles import make_bundle, random_vectors
 
+pytestmark = pytest.mark.numeric
+
 STARTER = OnnxEncoder(load_bundle(starter_bundle_path()))
 ROWS = random_vectors(512)
 AT_ONCE = STARTER.encode(ROWS)
@@ -38,7 +40,9 @@ def test_codes_are_the_nearest_of_the_codebook(bundle: Bundle) -> None:
     distances = np.linalg.norm((vectors @ weight)[:, None, :] - codebook, axis=2)
     nearest = np.sort(distances, axis=1)
     encoding = OnnxEncoder(bundle).encode(vectors)
-    np.testing.assert_array_equal(encoding.code, distances.argmin(axis=1))
+    clear = nearest[:, 1] - nearest[:, 0] > 1e-4 * nearest[:, 0]  # the others are ties: rounding decides
+    assert clear.mean() > 0.99
+    np.testing.assert_array_equal(encoding.code[clear], distances.argmin(axis=1)[clear])
     np.testing.assert_allclose(encoding.distance, nearest[:, 0], rtol=1e-5)
     np.testing.assert_allclose(encoding.margin, nearest[:, 1] - nearest[:, 0], atol=1e-4)
     np.testing.assert_array_equal(encoding.type, encoding.code % 2)

@@ -105,10 +105,15 @@ def test_drift_has_a_history_and_alerts_of_the_keys_own_store(
         Alert(store=store, name="codes", kind="model", windows=1, over=3, since=100)
         for store in ("*", "acme", "other")
     ]
+    alerts.append(Alert(store="acme", name="unknown", kind="data", windows=3, over=6, since=101))
     AlertBook(version=version, evaluated=101, alerts=alerts).save(live.folder / "home" / "drift.json")
     with api.client(api.new_key("acme")) as client:
         report = client.get("/v1/stores/acme/drift").json()
-        assert [alert["store"] for alert in report["alerts"]] == ["acme"]
+        told_of = [(alert["store"], alert["about"], alert["sentence"]) for alert in report["alerts"]]
+        assert told_of == [
+            ("acme", "codes", None),
+            ("acme", "unknown", "the collector does not understand many items"),
+        ]
         assert report["watched_until"] == 102 * window_s * 1000
         assert client.get("/v1/stores/other/drift").status_code == 403
     seen = operator.get("/v1/stores/acme/drift").json()["alerts"]

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from inference.api.metrics import ApiMetrics
 from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
-from streams.webhook.metrics import WebhookMetrics
+from streams.sinks.metrics import SinkMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "ops" / "dashboards" / "rules"
@@ -24,7 +24,7 @@ REGISTRIES: list[CollectorRegistry] = [
     WorkerMetrics().registry,
     ApiMetrics().registry,
     DriftMetrics().registry,
-    WebhookMetrics().registry,
+    SinkMetrics("webhook").registry,
 ]
 
 

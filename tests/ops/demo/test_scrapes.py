@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from prometheus_client import generate_latest
 
-from ops.demo.scrapes import Scrapes, histogram_quantile
+from ops.demo.scrapes import Scrapes
 from streams.metrics import WorkerMetrics
 
 LATENCY = ("simpersona_stage_seconds", ("stage", "event_to_tag"))
@@ -49,16 +48,3 @@ def test_a_quantile_is_over_all_lives() -> None:
     assert most is not None
     assert 0.010 / 1.5 <= half <= 0.010 * 1.5
     assert 1.0 / 1.5 <= most <= 1.0 * 1.5
-
-
-@pytest.mark.parametrize(
-    ("q", "expected"),
-    [(0.25, 0.5), (0.5, 1.0), (0.75, 2.0), (1.0, 3.0)],
-)
-def test_inside_a_bucket_a_quantile_is_linear(q: float, expected: float) -> None:
-    buckets = [(1.0, 2.0), (3.0, 4.0), (float("inf"), 4.0)]
-    assert histogram_quantile(q, buckets) == pytest.approx(expected)
-
-
-def test_beyond_the_last_bound_a_quantile_is_that_bound() -> None:
-    assert histogram_quantile(0.99, [(1.0, 1.0), (float("inf"), 10.0)]) == 1.0

@@ -12,6 +12,7 @@ from scipy.stats import chi2_contingency
 from inference.bundles.reference import SPANS_MS, Reference
 from inference.counts.profile import FEATURE, Counts, empty_profile
 from ops.drift.measures import cells, compare, health, homogeneity, jensen_shannon, perplexity, psi
+from ops.drift.settings import DriftSettings
 
 thick = st.lists(st.tuples(st.integers(5, 500), st.integers(5, 500)), min_size=2, max_size=20).map(
     lambda pairs: (np.array([a for a, _ in pairs]), np.array([b for _, b in pairs]))
@@ -107,8 +108,9 @@ def test_health_tells_perplexity_and_dead_codes() -> None:
     codes = FEATURE["codes"].cells.start
     live[codes : codes + 4] = 25
     reference[codes : codes + 5] = 20
-    found = health(live, reference)
+    found = health(live, reference, DriftSettings.signals())
     assert found.perplexity == pytest.approx(4)
     assert found.dead_codes == 1
-    assert (found.buyers, found.late, found.unknown) == (100, 0.0, 0.0)
+    assert found.buyers == 100
+    assert {share.value for share in found.shares.values()} == {0.0}
     assert perplexity(np.zeros(256, np.int64)) == 0

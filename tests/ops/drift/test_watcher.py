@@ -37,6 +37,7 @@ class Live:
 
     def __init__(self, moves: int) -> None:
         self.moves, self.now, self.reads = moves, FIRST, 0
+        self.met: dict[int, dict[str, Items]] = {}
 
     def newest(self) -> int:
         return self.now
@@ -55,14 +56,14 @@ class Live:
         return found
 
     def read(self, _numbers: object) -> dict[int, dict[str, Items]]:
-        return {self.now - 1: {"quiet": Items(known=60, unknown=40)}}
+        return {self.now - 1: {"quiet": Items(known=60, unknown=40)}, **self.met}
 
 
-def watcher(live: Live, home: Path) -> Watcher:
+def watcher(live: Live, home: Path, unknown: float = 1.0) -> Watcher:
     pooled = profile(np.random.default_rng(2), 100_000, SHARES)
     reference = Reference(pooled, {}, {span: {"codes": 1.3} for span in SPANS_MS})
     windows = SlidingWindows(live, live, LENGTH_MS, "v1")  # type: ignore[arg-type]
-    return Watcher(windows, reference, DriftSettings(unknown=1.0), home, "v1")
+    return Watcher(windows, reference, DriftSettings(unknown=unknown), home, "v1")
 
 
 def test_a_shift_of_one_store_becomes_an_alert_and_a_request(tmp_path: Path) -> None:
@@ -121,3 +122,44 @@ def test_the_report_of_a_store_names_no_other(tmp_path: Path) -> None:
     assert report["alerts"] == []
     assert json.dumps(report)
     assert len(tables(shown, watching.book, LENGTH_MS, None)) == 3
+
+
+def heard(first: int, end: int, items: Items) -> dict[int, dict[str, Items]]:
+    return {number: {"quiet": items} for number in range(first, end)}
+
+
+def test_names_that_nobody_knows_are_an_alert_although_event_time_stands_still(tmp_path: Path) -> None:
+    """The only shop of an installation renames every event: nothing reaches the topic from then on."""
+    live = Live(moves=FIRST + 1_000)
+    watching = watcher(live, tmp_path, unknown=0.25)
+    watching.catch_up()
+    for minute in range(1, 20):
+        live.met = heard(FIRST + 1, FIRST + 1 + minute, Items(0, 100))
+        watching.catch_up()
+    about = [(alert.store, alert.name, alert.figures["share"]) for alert in watching.book.active]
+    assert ("quiet", "unknown", 1.0) in about
+    report = to_dict(watching.catch_up(), watching.book, LENGTH_MS, "quiet")
+    assert report["stores"]["quiet"]["unknown"] == 1.0
+    assert [alert["sentence"] for alert in report["alerts"]] == [
+        "the collector does not understand many items"
+    ]
+
+
+def test_a_worker_that_is_behind_is_waited_for(tmp_path: Path) -> None:
+    """Event time stands still because events wait: their windows are looked at when they are folded."""
+    live = Live(moves=FIRST + 1_000)
+    watching = watcher(live, tmp_path)
+    live.met = heard(FIRST + 1, FIRST + 40, Items(100, 100))
+    watching.catch_up()
+    assert watching.book.evaluated == FIRST - 1
+    live.met |= heard(FIRST + 40, FIRST + 60, Items(0, 100))
+    watching.catch_up()
+    assert watching.book.evaluated == FIRST - 1
+
+
+def test_a_replay_of_last_year_is_looked_at_in_its_own_time(tmp_path: Path) -> None:
+    live = Live(moves=FIRST + 1_000)
+    watching = watcher(live, tmp_path)
+    live.met = heard(FIRST + 100_000, FIRST + 100_020, Items(0, 100))
+    watching.catch_up()
+    assert watching.book.evaluated == FIRST - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,12 +24,14 @@ from studies.persona_llm.command import evaluate
 from tests.inference.made_bundles import make_bundle
 from tests.training.lifecycle.test_registry import full_disk
 from training.errors import CodebookError, DatasetError, ExportError
-from training.persona_llm.agents.agents import ENDS, End, Run, Shopper
+from training.persona_llm.agents.agents import ENDS, End, Run, Shopper, simulate
 from training.persona_llm.agents.population import DAY_MS, Visit, describe_runs, load_visits, save_visits
 from training.persona_llm.model.folder import PersonaLlm, load_llm
 from training.persona_llm.model.from_traces import EPOCHS
 from training.persona_llm.storefront.storefront import Goal
 from training.persona_llm.traces.traces import load_traces
+
+pytestmark = pytest.mark.numeric
 
 STARTER = load_bundle(starter_bundle_path())
 
@@ -70,12 +73,21 @@ def test_the_seed_decides(model: PersonaLlm) -> None:
     assert {visit.buyer for visit in go(model)[0]}.isdisjoint(visit.buyer for visit in go(model, seed=4)[0])
 
 
-def test_how_agents_draw_is_asked_for_and_kept_with_the_result(model: PersonaLlm) -> None:
-    plain, _ = go(model)
-    cold, about = go(model, temperature=0.05)
-    assert (about["temperature"], about["guidance"]) == (0.05, 1.0)
-    assert len({tuple(v.run.actions) for v in cold}) < len({tuple(v.run.actions) for v in plain})
-    assert go(model, guidance=3.0)[0] != plain
+def test_how_agents_draw_is_asked_for_and_kept_with_the_result(
+    model: PersonaLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What temperature and guidance do is a law of sampling: tests/training/persona_llm/agents."""
+    asked: list[dict[str, float]] = []
+
+    def watched(*inputs: Any, temperature: float, guidance: float, **options: Any) -> list[Run]:
+        asked.append({"temperature": temperature, "guidance": guidance})
+        return simulate(*inputs, temperature=temperature, guidance=guidance, **options)
+
+    monkeypatch.setattr("ops.llm.simulate.simulate", watched)
+    for how in ({"temperature": 0.05, "guidance": 3.0}, {"temperature": 1.0, "guidance": 1.0}):
+        _, about = go(model, n=4, **how)
+        assert {name: about[name] for name in how} == how
+        assert asked.pop() == how
 
 
 def test_an_asked_goal_is_the_agents_goal(model: PersonaLlm) -> None:

@@ -9,6 +9,8 @@ import torch
 from training.encoder.codebook import nearest_code, square_distances
 from training.encoder.quantizer import EmaQuantizer
 
+pytestmark = pytest.mark.numeric
+
 
 def with_codebook(codebook: list[list[float]], **settings: float) -> EmaQuantizer:
     quantizer = EmaQuantizer(len(codebook), len(codebook[0]), **settings)  # type: ignore[arg-type]

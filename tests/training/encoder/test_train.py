@@ -18,6 +18,8 @@ from training.encoder.train import Trained, train
 from training.errors import DatasetError, DivergedError
 from training.publishing.report import code_shares, perplexity
 
+pytestmark = pytest.mark.numeric
+
 
 def codes(trained: Trained, data: BuyerVectors) -> np.ndarray:
     return trained.model.codes(data.vectors)

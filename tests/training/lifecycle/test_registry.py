@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,3 +145,28 @@ def test_a_server_that_is_away_is_said_in_one_line(tmp_path: Path, monkeypatch: 
     with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9 failed") as said:
         Registry(tmp_path, "http://127.0.0.1:9")
     assert "\n" not in str(said.value)
+
+
+A_SERVER_ASKED = """
+import os, warnings
+from pathlib import Path
+from prometheus_client import Gauge, values
+from training.errors import RegistryError
+from training.lifecycle.registry import Registry
+try:
+    Registry(Path(), "http://127.0.0.1:9")
+except RegistryError:
+    print([name for name in os.environ if name.lower().startswith("prometheus_multiproc")])
+warnings.simplefilter("error")
+gauge = Gauge("any", "any", ["label"])
+gauge.labels("one").set(1)
+gauge.clear()
+print(values.ValueClass.__name__)
+"""
+
+
+def test_metrics_stay_in_memory_after_a_server_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = subprocess.run([sys.executable, "-c", A_SERVER_ASKED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["[]", "MutexValue"]

@@ -20,8 +20,10 @@ from tests.training.conftest import SMALL, synthetic_buyers
 from training.encoder.dataset import BuyerVectors
 from training.encoder.train import Trained, train
 from training.errors import ExportError
-from training.publishing.export import ServingGraph, check_parity, export_onnx, parity_rows
+from training.publishing.export import TIE, ServingGraph, check_parity, export_onnx, parity_rows
 from training.publishing.publish import MAX_BUNDLE_BYTES, check_absent, publish
+
+pytestmark = pytest.mark.numeric
 
 Published = tuple[Bundle, dict[str, object]]
 
@@ -37,7 +39,7 @@ def test_codes_are_torch_codes(published: Published, trained: Trained) -> None:
     served = OnnxEncoder(published[0]).encode(rows)
     with torch.inference_mode():
         code, distance, margin, *_ = ServingGraph(trained.model)(torch.from_numpy(rows))
-    clear = served.margin > 1e-4 * served.distance
+    clear = served.margin > TIE * served.distance
     assert clear.mean() > 0.99
     assert np.array_equal(served.code[clear], code.numpy()[clear])
     np.testing.assert_allclose(served.distance, distance, rtol=1e-4, atol=1e-4)
@@ -51,7 +53,9 @@ def test_distance_and_margin_by_their_definition(trained: Trained, buyers: Buyer
         latent.double().numpy()[:, None] - trained.model.quantizer.codebook.double().numpy()[None], axis=2
     )
     nearest = np.sort(every, axis=1)
-    assert np.array_equal(code, every.argmin(axis=1))
+    clear = nearest[:, 1] - nearest[:, 0] > TIE * nearest[:, 0]
+    assert clear.mean() > 0.99
+    assert np.array_equal(code.numpy()[clear], every.argmin(axis=1)[clear])
     np.testing.assert_allclose(distance, nearest[:, 0], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(margin, nearest[:, 1] - nearest[:, 0], rtol=1e-3, atol=1e-4)
 
@@ -108,7 +112,7 @@ def test_the_parity_test_has_100_000_rows(published: Published, buyers: BuyerVec
     parity = published[1]["parity"]
     assert isinstance(parity, dict)
     assert parity["rows"] == 100_000
-    assert parity["type_ties"] <= len(parity["ties"]) + 10
+    assert parity["type_ties"] <= 1e-3 * parity["rows"]
 
 
 def test_a_full_disk_leaves_nothing(

@@ -15,6 +15,8 @@ from training.types.count import MAX_TYPES, MIN_TYPES
 from training.types.types import TypeGroups, group_codes
 from training.types.ward import rand_index
 
+pytestmark = pytest.mark.numeric
+
 COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 CODES_EACH = 30
 PLANTED: dict[str, dict[str, float]] = {

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from training.errors import ExportError
+from training.persona_llm.agents.sampling import exaggerated, sample
 from training.persona_llm.model.base import Base, action_line
 from training.persona_llm.model.plans import AIMED, AIMS, WITHIN, aims_of, held_back
 from training.persona_llm.model.prompts import ANY_STORE, prompt_text
@@ -246,8 +247,9 @@ def _play(
         ).logits[:, -1]
         count = len(rows)
         if guided:
-            logits = logits[count:] + guidance * (logits[:count] - logits[count:])
-        chosen = _sample(logits, [row.line for row in rows], random, temperature)
+            logits = exaggerated(logits[:count], logits[count:], guidance)
+        allowed = np.stack([row.line.allowed() for row in rows])
+        chosen = sample(logits, allowed, random, temperature)
         # What is fed next stands in a new column of the mask and, later, of the cache.
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         fed_next = [row.take(int(chosen[i]), mask[i::count], base) for i, row in enumerate(rows)]
@@ -318,17 +320,3 @@ class _Line:
         self._written.append(token)
         text = str(base.tokenizer.decode(self._written))
         return text.strip() if text.endswith("\n") else None
-
-
-def _sample(
-    logits: Tensor, lines: Sequence[_Line], random: np.random.Generator, temperature: float
-) -> NDArray[np.int64]:
-    """Draw the next token of each row, int64 [n], among those that the syntax allows."""
-    allowed = np.stack([line.allowed() for line in lines])
-    scores = logits[:, : allowed.shape[1]].float().cpu().numpy() / temperature
-    scores = np.where(allowed, scores, -np.inf)
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    cumulated = weights.cumsum(axis=1)
-    draws = random.random(len(lines)) * cumulated[:, -1]
-    tokens: NDArray[np.int64] = (cumulated <= draws[:, None]).sum(axis=1)
-    return tokens

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
 
-from feature_store.sources.adapters import ga4, normalised, segment, shopify
+from feature_store.sources import adapters
 from feature_store.sources.adapters.common import SkipReason
 from feature_store.sources.adapters.mapping import Lines, MappingFile, Rule
 
@@ -15,12 +17,16 @@ ROWS = [
     for line in (Path(__file__).parents[4] / "docs" / "adapters.md").read_text().splitlines()
     if line.startswith("|")
 ]
-TABLES = {"shopify": shopify, "segment": segment, "ga4": ga4, "normalised": normalised}
+MODULES = [
+    importlib.import_module(f"{adapters.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(adapters.__path__)
+]
+TABLES = {module.__name__: module.EVENT_TYPES for module in MODULES if hasattr(module, "EVENT_TYPES")}
 
 
 @pytest.mark.parametrize("vendor", TABLES)
 def test_every_event_is_in_the_tables(vendor: str) -> None:
-    for theirs, ours in TABLES[vendor].EVENT_TYPES.items():
+    for theirs, ours in TABLES[vendor].items():
         assert any(f"`{theirs}`" in row[0] and f"`{ours}`" in row[1] for row in ROWS), (theirs, ours)
 
 

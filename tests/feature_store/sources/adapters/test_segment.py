@@ -80,10 +80,18 @@ def test_page_and_screen_calls_are_page_views(call: str) -> None:
     assert only(segment(None, {"name": "Home"}, type=call)).type == "page_view"
 
 
-@pytest.mark.parametrize("call", ["identify", "group", "alias", "", None, 3, ["track"]])
-def test_other_calls_are_no_events(call: Any) -> None:
-    adapted = adapt(segment(None, {}, type=call), store=STORE, hasher=HASHER)
-    assert adapted.skipped == {"unmapped_event": 1}
+@pytest.mark.parametrize(
+    ("call", "event", "reason"),
+    [
+        *((call, None, "other_event") for call in ("identify", "group", "alias")),
+        *((call, None, "unmapped_event") for call in ("", None, 3, ["track"])),
+        ("track", "Product Clicked", "other_event"),
+        ("track", "product_clicked", "unmapped_event"),
+    ],
+)
+def test_other_calls_are_no_events(call: Any, event: Any, reason: str) -> None:
+    adapted = adapt(segment(event, {}, type=call), store=STORE, hasher=HASHER)
+    assert adapted.skipped == {reason: 1}
 
 
 def test_a_servers_message_without_device_belongs_to_the_user() -> None:

@@ -88,7 +88,8 @@ def test_an_order_sent_again_under_a_new_id_is_the_same_event() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"name": "checkout_contact_info_submitted"}, "unmapped_event"),
+        ({"name": "checkout_contact_info_submitted"}, "other_event"),
+        ({"name": "page_viewed_v2"}, "unmapped_event"),
         ({"name": None}, "unmapped_event"),
         ({"clientId": None}, "no_buyer_id"),
         ({"clientId": "undefined"}, "no_buyer_id"),

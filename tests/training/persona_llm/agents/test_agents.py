@@ -11,6 +11,7 @@ import torch
 from tests.training.persona_llm.storefront.test_storefront import model
 from training.errors import ExportError
 from training.persona_llm.agents.agents import ENDS, LOOP_STEPS, REFUSED_LIMIT, Run, Shopper, simulate
+from training.persona_llm.agents.sampling import sample
 from training.persona_llm.model.base import SMOLLM2_PACKAGE, Base, action_line, load_base
 from training.persona_llm.model.plans import plan_line
 from training.persona_llm.model.prompts import prompt_text
@@ -18,6 +19,8 @@ from training.persona_llm.model.tokens import add_persona_tokens
 from training.persona_llm.storefront.actions import ACTIONS, ADD, CHECKOUT, LEAVE, PURCHASE
 from training.persona_llm.storefront.storefront import STEP_LIMIT, Goal
 from training.persona_llm.traces.traces import NO_CODE
+
+pytestmark = pytest.mark.numeric
 
 VISIT = Goal("Visit the shop.", None)
 
@@ -58,13 +61,32 @@ def test_an_untrained_model_writes_nothing_but_actions_and_every_run_ends(untrai
     assert sum(run.refused for run in runs) > 0
 
 
+def first_logits(base: Base, shoppers: list[Shopper], **options: float) -> torch.Tensor:
+    """What the first token of each shopper is drawn from."""
+    asked: list[torch.Tensor] = []
+
+    def watched(logits: torch.Tensor, *inputs: object) -> object:
+        asked.append(logits.clone())
+        return sample(logits, *inputs)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.persona_llm.agents.agents.sample", watched)
+        play(base, shoppers, **options)
+    return asked[0]
+
+
 def test_without_guidance_a_token_says_nothing_and_without_a_token_guidance_does_not(untrained: Base) -> None:
     tokens = [Shopper("acme", code, VISIT) for code in range(12)]
     nobody = [shopper._replace(code=NO_CODE) for shopper in tokens]
-    plain = [run.actions for run in play(untrained, nobody)]
-    assert [run.actions for run in play(untrained, tokens, guidance=0.0)] == plain
-    assert [run.actions for run in play(untrained, nobody, guidance=3.0)] == plain
-    assert [run.actions for run in play(untrained, tokens, guidance=20.0)] != plain
+    plain, persona = first_logits(untrained, nobody), first_logits(untrained, tokens)
+    assert (persona - plain).abs().max() > 0.01
+
+    def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+
+    close(first_logits(untrained, tokens, guidance=0.0), plain)
+    close(first_logits(untrained, nobody, guidance=3.0), plain)
+    close(first_logits(untrained, tokens, guidance=20.0), plain + 20.0 * (persona - plain))
 
 
 def test_the_seed_decides(untrained: Base) -> None:

@@ -17,6 +17,8 @@ from training.persona_llm.model.folder import load_llm
 from training.persona_llm.model.tokens import add_persona_tokens
 from training.persona_llm.traces.traces import NO_CODE, Trace, load_traces
 
+pytestmark = pytest.mark.numeric
+
 SETTINGS = LlmGateSettings()
 
 

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from streams.webhook.backoff import backoff_s, retry_after_s
+from streams.sinks.backoff import backoff_s, retry_after_s
 
 
 @pytest.mark.parametrize(("tried", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 3.0), (5_000, 3.0)])

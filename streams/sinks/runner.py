@@ -1,7 +1,7 @@
-"""The webhook sink: persona-assignments -> a URL, at least once and in order within a partition.
+"""Runs a sink: persona-assignments -> the sink, at least once and in order within a partition.
 
-A batch's offsets are committed when the URL took all of it, or when what it refused is a dead letter.
-While the URL is away the same batch is sent again, ever more rarely; nothing more is read meanwhile.
+A batch's offsets are committed when the sink took all of it, or when what it refused is a dead letter.
+While the sink is busy the same batch is delivered again, ever more rarely; nothing more is read meanwhile.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from feature_store.log.topics import partition_count
 from feature_store.online.assignment import decode_assignment
 from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.errors import ConsumerError
-from streams.webhook.backoff import backoff_s
-from streams.webhook.letters import Form, Item
-from streams.webhook.metrics import Delivered, WebhookMetrics
-from streams.webhook.post import Answer, Busy, Post, Refused, Taken
-from streams.webhook.settings import WebhookSettings
+from streams.sinks.backoff import backoff_s
+from streams.sinks.metrics import Delivered, SinkMetrics
+from streams.sinks.settings import SinkSettings
+from streams.sinks.sink import Answer, Busy, Item, Refused, Sink, Taken
 
 log = structlog.get_logger(__name__)
 
@@ -39,22 +38,22 @@ _PATIENCE_S: Final = 3600.0
 """A longer Retry-After than this is not believed."""
 
 
-class WebhookSink:
-    """One member of the sink's consumer group."""
+class SinkRunner:
+    """One member of a sink's consumer group."""
 
     def __init__(
         self,
         kafka: Mapping[str, Any],
         topic: str,
-        settings: WebhookSettings,
-        form: Form,
-        post: Post,
+        name: str,
+        settings: SinkSettings,
+        sink: Sink,
         erasures: ErasureLog,
         output: Output,
     ) -> None:
-        """topic: of assignments. output: takes the dead letters."""
-        self._kafka, self._topic, self._settings = dict(kafka), topic, settings
-        self._form, self._post, self._erasures, self._output = form, post, erasures, output
+        """topic: of assignments. name: of the sink, as registered. output: takes the dead letters."""
+        self._kafka, self._topic, self._name, self._settings = dict(kafka), topic, name, settings
+        self._sink, self._erasures, self._output = sink, erasures, output
         self._stores = frozenset(settings.stores)
         self._stopping = threading.Event()
         self._owned: set[int] = set()
@@ -62,10 +61,10 @@ class WebhookSink:
         self._waiting = False
         self._early: list[Message] = []
         self._erasures_at = -_ERASURES_EVERY_S
-        self.metrics = WebhookMetrics()
+        self.metrics = SinkMetrics(name)
 
     def stop(self) -> None:
-        """Return from `run` after the request that is under way."""
+        """Return from `run` after the delivery that is under way."""
         self._stopping.set()
 
     def run(self, *, until_end: bool = False) -> Delivered:
@@ -154,14 +153,14 @@ class WebhookSink:
                 size = len(part) // 2
             else:
                 if isinstance(answer, Refused):
-                    self._bury(part[0].message, "webhook_refused", answer.why)
+                    self._bury(part[0].message, f"{self._name}_refused", answer.why)
                     size = len(items)
                 done, tried = done + len(part), 0
         self._output.flush()
         return done
 
     def _item(self, message: Message) -> Item | None:
-        """What to post of a record; None for one of another store, of somebody erased, or not of ours."""
+        """What to deliver of a record; None for one of another store, of somebody erased, or not of ours."""
         key: bytes = message.key() or b""
         try:
             said = decode_assignment(message.value() or b"")
@@ -176,7 +175,7 @@ class WebhookSink:
     def _send(self, items: Sequence[Item]) -> Answer:
         if not items:  # all of partitions that another member has now
             return Taken()
-        answer = self._post.send(self._form.write(items))
+        answer = self._sink.deliver(items)
         self.metrics.requests.labels(type(answer).__name__.lower()).inc()
         if isinstance(answer, Taken):
             self.metrics.assignments.inc(len(items))
@@ -193,7 +192,7 @@ class WebhookSink:
     def _wait(self, consumer: Consumer, tried: int, answer: Busy) -> None:
         """Pause, and stay a member of the group meanwhile."""
         pause_s = self._backoff_s(tried, min(answer.wait_s or 0.0, _PATIENCE_S))
-        log.warning("webhook_away", said=answer.why, tried=tried, pause_s=round(pause_s, 1))
+        log.warning(f"{self._name}_away", said=answer.why, tried=tried, pause_s=round(pause_s, 1))
         self._waiting = True
         consumer.pause(consumer.assignment())
         until = time.monotonic() + pause_s

@@ -1,4 +1,4 @@
-"""Metrics of a webhook sink."""
+"""Metrics of a sink: simpersona_<sink>_..."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int
 
 
-class WebhookMetrics:
-    """Everything a sink reports; one registry a sink."""
+class SinkMetrics:
+    """Everything a sink reports; one registry per sink."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: str) -> None:
+        """sink: its name, as registered."""
+        self._prefix = f"simpersona_{sink}"
         self.registry = r = CollectorRegistry()
-        self.assignments = Counter(
-            "simpersona_webhook_assignments", "Assignments that the URL took.", registry=r
-        )
+        self.assignments = Counter(f"{self._prefix}_assignments", "Assignments that were taken.", registry=r)
         self.requests = Counter(
-            "simpersona_webhook_requests", "Requests, by what the answer means.", ["answer"], registry=r
+            f"{self._prefix}_requests", "Requests, by what the answer means.", ["answer"], registry=r
         )
         self.dead_letters = Counter(
-            "simpersona_webhook_dead_letters", "Assignments put aside, refused for good.", registry=r
+            f"{self._prefix}_dead_letters", "Assignments put aside, refused for good.", registry=r
         )
         self.skipped = Counter(
-            "simpersona_webhook_skipped", "Assignments of other stores or erased buyers.", registry=r
+            f"{self._prefix}_skipped", "Assignments of other stores or erased buyers.", registry=r
         )
         self.delay = Gauge(
-            "simpersona_webhook_delay_seconds",
+            f"{self._prefix}_delay_seconds",
             "From being said to being taken, of the assignment taken last.",
             registry=r,
         )
@@ -58,6 +58,4 @@ class WebhookMetrics:
         )
 
     def _count(self, name: str, labels: Mapping[str, str] | None = None) -> int:
-        return int(
-            self.registry.get_sample_value(f"simpersona_webhook_{name}_total", dict(labels or {})) or 0
-        )
+        return int(self.registry.get_sample_value(f"{self._prefix}_{name}_total", dict(labels or {})) or 0)

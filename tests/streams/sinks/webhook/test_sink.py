@@ -28,12 +28,11 @@ from feature_store.online.assignment import Assignment, encode_assignment, token
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
 from streams.dead_letters import DeadLetter, decode_dead_letter
-from streams.webhook.letters import make_form
-from streams.webhook.metrics import Delivered
-from streams.webhook.post import Post
-from streams.webhook.settings import WebhookSettings
-from streams.webhook.sink import WebhookSink
-from tests.streams.webhook.receiver import SECRET, TAKEN, Reply, receiving
+from streams.sinks.metrics import Delivered
+from streams.sinks.runner import SinkRunner
+from streams.sinks.webhook.settings import WebhookSettings
+from streams.sinks.webhook.sink import WebhookSink
+from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 PARTITIONS = 3
@@ -71,14 +70,13 @@ class Feed:
         }
 
     @contextmanager
-    def sink(self, url: str, **more: Any) -> Iterator[WebhookSink]:
+    def sink(self, url: str, **more: Any) -> Iterator[SinkRunner]:
         settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
         with (
-            closing(Post(url, settings.timeout_s)) as post,
+            closing(WebhookSink(settings)) as sink,
             closing(ErasureLog(config, self.erased)) as erasures,
         ):
-            form, output = make_form(settings), Output(config, 30)
-            yield WebhookSink(config, self.topic, settings, form, post, erasures, output)
+            yield SinkRunner(config, self.topic, "webhook", settings, sink, erasures, Output(config, 30))
 
     def deliver(self, url: str, **more: Any) -> Delivered:
         with self.sink(url, **more) as sink:

@@ -9,25 +9,16 @@ import hmac
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
-from confluent_kafka import Message
 
-from feature_store.online.assignment import Assignment
-from streams.errors import WebhookError
-from streams.webhook.settings import WebhookSettings
+from streams.errors import SinkError
+from streams.sinks.sink import Item
+from streams.sinks.webhook.settings import WebhookSettings
 
 _PREFIX: Final = "whsec_"
 _JSON: Final = {"Content-Type": "application/json", "User-Agent": "simpersona-webhook"}
-
-
-class Item(NamedTuple):
-    """One assignment to deliver, and its record. id: the same whenever this record is delivered again."""
-
-    id: str
-    message: Message
-    assignment: Assignment
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -55,14 +46,14 @@ class SignedBatch:
         """secret: whsec_<base64 of the key>.
 
         Raises:
-            WebhookError: it is not one.
+            SinkError: it is not one.
         """
         try:
             key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
         except binascii.Error:
             key = b""
         if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
-            raise WebhookError(
+            raise SinkError(
                 "SIMPERSONA_WEBHOOK_SECRET is not whsec_ and the base64 of 24 to 64 bytes; "
                 "make one: echo whsec_$(openssl rand -base64 32)"
             )
@@ -126,9 +117,9 @@ def make_form(settings: WebhookSettings) -> Form:
     """The form that the settings ask for.
 
     Raises:
-        WebhookError: there is no secret, or not one of this form.
+        SinkError: there is no secret, or not one of this form.
     """
     if settings.secret is None:
-        raise WebhookError("set SIMPERSONA_WEBHOOK_SECRET: nobody could tell these requests from forged ones")
+        raise SinkError("set SIMPERSONA_WEBHOOK_SECRET: nobody could tell these requests from forged ones")
     secret = settings.secret.get_secret_value()
     return SegmentIdentify(secret) if settings.form == "segment" else SignedBatch(secret)

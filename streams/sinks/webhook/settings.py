@@ -8,9 +8,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from feature_store.settings import Settings
+from streams.sinks.settings import SinkSettings
 
 
-class WebhookSettings(Settings):
+class WebhookSettings(SinkSettings, Settings):
     """Where `simpersona webhook` posts assignments to, how, and how many at once."""
 
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_WEBHOOK_")
@@ -24,17 +25,9 @@ class WebhookSettings(Settings):
         None,
         description="needed; webhook: whsec_ and the base64 of 24 to 64 random bytes; segment: the write key",
     )
-    stores: tuple[str, ...] = Field(
-        (), description='whose assignments to post, as JSON: ["acme"]; unset: all stores\''
-    )
     group: str = Field("simpersona-webhook", description="consumer group; another URL needs another one")
     dead_letters_topic: str = Field(
         "persona-webhook-dead-letters",
         description="topic of what the URL refused, with its answer",
     )
-    batch_items: int = Field(100, description="most assignments a request", ge=1, le=2_000)
-    linger_ms: int = Field(200, description="how long a request waits to fill", ge=1)
-    timeout_s: float = Field(10.0, description="longest wait for each step of a request", gt=0)
-    backoff_s: float = Field(60.0, description="longest pause between tries, which go on for ever", gt=0)
-    metrics_host: str = Field("127.0.0.1", description="address of /metrics; 0.0.0.0 for a scraper elsewhere")
-    metrics_port: int | None = Field(None, description="port of /metrics; unset: none, 0: any free one")
+    timeout_s: float = Field(10.0, description="longest wait for a whole request and its answer", gt=0)

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from feature_store.online.assignment import encode_assignment
-from streams.errors import WebhookError
-from streams.webhook.letters import Item, SegmentIdentify, SignedBatch, make_form, sign
-from streams.webhook.settings import WebhookSettings
-from tests.streams.webhook.receiver import SECRET, genuine
-from tests.streams.webhook.test_sink import assignment
+from streams.errors import SinkError
+from streams.sinks.webhook.letters import Item, SegmentIdentify, SignedBatch, make_form, sign
+from streams.sinks.webhook.settings import WebhookSettings
+from tests.streams.sinks.webhook.receiver import SECRET, genuine
+from tests.streams.sinks.webhook.test_sink import assignment
 
 
 class Record:
@@ -64,5 +64,5 @@ def test_segment_gets_identify_calls() -> None:
 
 @pytest.mark.parametrize("secret", [None, "", "hunter2", "whsec_abc", "whsec_c2hvcnQ=", "whsec_%%%"])
 def test_a_secret_that_does_not_fit_is_refused(secret: str | None) -> None:
-    with pytest.raises(WebhookError, match="SIMPERSONA_WEBHOOK_SECRET"):
+    with pytest.raises(SinkError, match="SIMPERSONA_WEBHOOK_SECRET"):
         make_form(WebhookSettings(url="http://x/", secret=secret))

@@ -1,0 +1,37 @@
+"""The webhook sink: items become a letter of the form that the settings ask for, posted to one URL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from streams.errors import SinkError
+from streams.sinks.sink import Answer, Item, SinkKind, register
+from streams.sinks.webhook.letters import make_form
+from streams.sinks.webhook.post import Post
+from streams.sinks.webhook.settings import WebhookSettings
+
+
+class WebhookSink:
+    """Posts each batch as one request."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        """As the settings say.
+
+        Raises:
+            SinkError: no URL, or no secret that fits.
+        """
+        if settings.url is None:
+            raise SinkError("set SIMPERSONA_WEBHOOK_URL: where to post assignments")
+        self._form = make_form(settings)
+        self._post = Post(settings.url, settings.timeout_s)
+
+    def deliver(self, items: Sequence[Item]) -> Answer:
+        """See Sink."""
+        return self._post.send(self._form.write(items))
+
+    def close(self) -> None:
+        """See Sink."""
+        self._post.close()
+
+
+register(SinkKind("webhook", "Post assignments to a URL, or to Segment.", WebhookSettings, WebhookSink))

@@ -1,0 +1,63 @@
+"""A sink that is not HTTP is one file, with settings, metrics and a topic of dead letters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ops.stack.kafka import Kafka
+from tests.extending.recipes import follow, run
+from tests.streams.sinks.webhook.test_sink import Feed
+
+_KNOWN = """
+import json
+from ops.docs import settings_page
+from ops.stack.topics import topics
+from streams.sinks.metrics import SinkMetrics
+metrics = [metric.name for metric in SinkMetrics("ndjson").registry.collect()]
+print(json.dumps([settings_page(), list(topics(8)), metrics]))
+"""
+
+
+@pytest.fixture
+def feed(kafka: Kafka, tmp_path: Path) -> Feed:
+    return Feed(kafka, tmp_path)
+
+
+@pytest.mark.integration
+def test_a_sink_is_one_file(feed: Feed, tmp_path: Path) -> None:
+    copy, out = tmp_path / "copy", tmp_path / "assignments.ndjson"
+    assert follow("A sink", copy) == ["streams/sinks/ndjson.py"]
+    settings, topics, metrics = json.loads(run(copy, "-c", _KNOWN))
+    assert "`SIMPERSONA_NDJSON_PATH`" in settings
+    assert "persona-ndjson-dead-letters" in topics
+    assert "simpersona_ndjson_assignments" in metrics
+
+    environment = {
+        "SIMPERSONA_KAFKA_BOOTSTRAP_SERVERS": feed.kafka.bootstrap,
+        "SIMPERSONA_ASSIGNMENTS_TOPIC": feed.topic,
+        "SIMPERSONA_ERASURES_TOPIC": feed.erased,
+        "SIMPERSONA_HOME": str(tmp_path / "home"),
+        "SIMPERSONA_NDJSON_PATH": str(out),
+        "SIMPERSONA_NDJSON_GROUP": feed.group,
+        "SIMPERSONA_NDJSON_STORES": '["acme"]',
+        "SIMPERSONA_NDJSON_DEAD_LETTERS_TOPIC": feed.dead,
+    }
+
+    def deliver() -> dict[str, int]:
+        command = ["-m", "ops.cli.main", "sink", "ndjson", "--once", "--json"]
+        report: dict[str, int] = json.loads(run(copy, *command, **environment))
+        return report
+
+    feed.say(150)
+    feed.say(5, store="other")
+    delivered = deliver()
+    assert (delivered["assignments"], delivered["skipped"], delivered["dead_letters"]) == (150, 5, 0)
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(line["assignment"]["events"] for line in lines) == list(range(150))
+    assert len({line["id"] for line in lines}) == 150
+    feed.say(3, first=200)
+    assert deliver()["assignments"] == 3
+    assert len(out.read_text().splitlines()) == 153

@@ -1,0 +1,118 @@
+"""Bugs planted in the live loop, one at a time: the histories find each, and show it in few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from feature_store.online.encoding import Progress
+from feature_store.online.rows import Checkpoint, OnlineRows
+from inference.encoders.encoder import Encoder
+from streams.live.cache import BuyerCache
+from streams.live.loop import ConsumerLoop
+from streams.live.tagger import Tagger
+from streams.live.takeover import Takeover
+from tests.simulation.__main__ import same, silence
+from tests.simulation.history import run
+from tests.simulation.kafka import SimConsumer
+from tests.simulation.shrink import shrink
+from tests.simulation.steps import draw
+
+HISTORIES = 1_000
+STEPS = 20
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def progress_before_the_rows(patch: pytest.MonkeyPatch) -> None:
+    """The next offset is committed first, and the rows after it."""
+    write = OnlineRows.checkpoint
+
+    def planted(
+        self: OnlineRows, number: int, change: Checkpoint, expected: Progress | None, *more: Any
+    ) -> None:
+        write(self, number, Checkpoint(change.progress), expected, *more)
+        write(self, number, change, change.progress)
+
+    patch.setattr(OnlineRows, "checkpoint", planted)
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """Whoever writes last wins."""
+    write = OnlineRows.checkpoint
+
+    def planted(self: OnlineRows, number: int, change: Checkpoint, *_fence: Any) -> None:
+        write(self, number, change, self.progress(number))
+
+    patch.setattr(OnlineRows, "checkpoint", planted)
+
+
+def no_seek_after_an_assignment(patch: pytest.MonkeyPatch) -> None:
+    """A partition begins where the group committed, whatever the store says."""
+    begin = Takeover.begin
+    committed: dict[tuple[int, int], int] = {}
+
+    def commit(self: SimConsumer, offsets: Any, asynchronous: bool) -> None:
+        committed.update({(id(self._group), one.partition): one.offset for one in offsets})
+
+    def planted(self: Takeover, numbers: list[int]) -> Any:
+        group = id(self._ends.__closure__[1].cell_contents.group)  # type: ignore[attr-defined]
+        for partition in begin(self, numbers):
+            partition.next_offset = max(partition.next_offset, committed.get((group, partition.number), 0))
+            yield partition
+
+    patch.setattr(SimConsumer, "commit", commit)
+    patch.setattr(Takeover, "begin", planted)
+
+
+def an_erasure_that_forgets_the_cache(patch: pytest.MonkeyPatch) -> None:
+    """The rows go; what is in memory stays."""
+    patch.setattr(BuyerCache, "remove", lambda _self, _keys: None)
+
+
+def a_swap_in_the_middle_of_a_batch(patch: pytest.MonkeyPatch) -> None:
+    """The successor answers as soon as it is there, also for what was encoded before."""
+    emit, swap = Tagger._emit_changes, ConsumerLoop.swap
+    waiting: dict[int, tuple[ConsumerLoop, Encoder]] = {}
+
+    def submitted(self: ConsumerLoop, encoder: Encoder) -> None:
+        waiting[id(self.tagger)] = self, encoder
+
+    def planted(self: Tagger, *batch: Any) -> None:
+        if id(self) in waiting:
+            loop, encoder = waiting.pop(id(self))
+            swap(loop, encoder)
+            if loop._successor is not None:
+                loop._use_successor(loop._successor)
+        emit(self, *batch)
+
+    patch.setattr(ConsumerLoop, "swap", submitted)
+    patch.setattr(Tagger, "_emit_changes", planted)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        progress_before_the_rows,
+        no_fence,
+        no_seek_after_an_assignment,
+        an_erasure_that_forgets_the_cache,
+        a_swap_in_the_middle_of_a_batch,
+    ],
+)
+def test_a_planted_bug_is_found_and_shown_in_few_steps(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    silence()
+    plant(monkeypatch)
+    for seed in range(HISTORIES):
+        problem = run(draw(seed))
+        if problem is not None:
+            break
+    else:
+        pytest.fail(f"not found in {HISTORIES} histories")
+    steps = shrink(draw(seed), lambda fewer: same(run(fewer), problem))
+    print(f"found at history {seed}, shown in {len(steps)} steps: {problem[:120]}")
+    assert len(steps) <= STEPS, steps
+    monkeypatch.undo()
+    assert run(steps) is None, "what the bug breaks holds without it"

@@ -1,0 +1,35 @@
+"""Histories of the live loop under every fault at once. More of them: `make simulate`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.__main__ import silence
+from tests.simulation.history import History, run
+from tests.simulation.steps import STEPS, draw
+
+
+@pytest.fixture(autouse=True)
+def _silent() -> None:
+    silence()
+
+
+@pytest.mark.parametrize("first", range(0, 1_500, 250))
+def test_nothing_is_lost_or_said_wrongly_in_any_history(first: int) -> None:
+    wrong = {seed: problem for seed in range(first, first + 250) if (problem := run(draw(seed)))}
+    assert not wrong, (
+        f"`make simulate ARGS='--histories 1 --seed {min(wrong)}'` shows it in few steps: {wrong}"
+    )
+
+
+def test_a_seed_replays_exactly() -> None:
+    for seed in range(20):
+        first, second = History(draw(seed)), History(draw(seed))
+        assert first.live() == second.live()
+        assert first.counts == second.counts
+        assert first.logs() == second.logs()
+
+
+def test_histories_meet_every_fault() -> None:
+    met = {step[0] for seed in range(200) for step in draw(seed)}
+    assert met == {*STEPS, "world"}
