@@ -15,7 +15,7 @@ from ops.traffic import TrafficConfig, generate
 from studies.choice import Choice
 from studies.persona_llm.inputs import command_line, stores_to_hold_out
 from studies.persona_llm.material import Material
-from studies.persona_llm.plan import Fit, Plan, Play
+from studies.persona_llm.plan import Fit, Plan
 from studies.persona_llm.report import NAME, write_report
 from studies.persona_llm.runs import Runs
 from studies.persona_llm.study import run_evaluation
@@ -151,11 +151,12 @@ def test_bad_usage_is_2(tmp_path: Path) -> None:
     assert asked.exit_code == 2
 
 
-@pytest.mark.parametrize("plans", [True, False])
 def test_agents_plan_where_their_model_has_learned_to(
-    plans: bool, material: Material, tmp_path: Path
+    report: dict[str, Any], material: Material, plan: Plan, work: Path
 ) -> None:
-    fit = Fit(tokens="trace", epochs=1, config={"plans": plans})
-    runs = Runs(material, TINY, tmp_path, Choice(tmp_path / "choice.json"))
-    played = runs.play(Play(fit=fit, side="validation"))
-    assert {run.plan is not None for run in played} == {plans}
+    runs = Runs(material, TINY, work / "runs", Choice(work / "choice.json"))
+    plays = plan.candidates()
+    assert {play.fit.config["plans"] for play in plays} == {True, False}
+    for play in plays:
+        assert runs.done([play]), "the study has played it"
+        assert {run.plan is not None for run in runs.play(play)} == {play.fit.config["plans"]}
