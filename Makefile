@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,11 @@ check: setup-dev ## Lint, format, types, import rules
 interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each long command (ARGS="-k worker")
 	@SIMPERSONA_TEST_MOMENTS=50 $(PY) -m pytest tests/faults/test_interrupts.py $(ARGS)
 
+simulate: setup-dev ## Live through histories of the live loop (ARGS="--histories 100000 --seed 1")
+	@$(PY) -m tests.simulation $(ARGS)
+
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
-	@$(PY) -m bench.race $(ARGS)
+	@$(PY) -m bench.live_path $(ARGS)
 
 bench-encode: setup-dev ## Buyers a second of batch encode against the matmul limit (docs/benchmarks.md)
 	@$(PY) -m bench.encode $(ARGS)

@@ -113,8 +113,13 @@ def unpack_profile(raw: bytes) -> Counts:
             f"a stored profile has version {version} and {len(raw)} bytes; this release reads version "
             f"{PROFILE_VERSION}: let the windows of the other release expire, or run that release"
         )
-    counts = empty_profile()
-    counts[np.frombuffer(raw, "<u2", n, _HEADER.size)] = np.frombuffer(raw, "<i8", n, _HEADER.size + 2 * n)
+    counts, cells = empty_profile(), np.frombuffer(raw, "<u2", n, _HEADER.size)
+    if n and int(cells.max()) >= CELLS:
+        raise ProfileError(
+            f"a stored profile has a cell {int(cells.max())}, this release knows {CELLS}: it is damaged, or "
+            "a later release counts more; upgrade what reads before the workers"
+        )
+    counts[cells] = np.frombuffer(raw, "<i8", n, _HEADER.size + 2 * n)
     return counts
 
 

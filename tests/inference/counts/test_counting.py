@@ -150,6 +150,13 @@ def test_the_merge_is_a_sum(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None
     assert np.array_equal(unpack_profile(pack_profile(a)) + unpack_profile(pack_profile(b)), a + b)
 
 
+def test_a_profile_of_a_later_release_is_refused_and_not_misread() -> None:
+    later = np.zeros(CELLS + 1, dtype=np.int64)
+    later[[0, CELLS]] = 1
+    with pytest.raises(ProfileError, match=f"cell {CELLS}.*upgrade what reads before the workers"):
+        unpack_profile(pack_profile(later))
+
+
 @given(profiles)
 def test_a_profile_comes_back_from_bytes_and_from_json(counts: np.ndarray) -> None:
     assert np.array_equal(unpack_profile(pack_profile(counts)), counts)

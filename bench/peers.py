@@ -1,4 +1,4 @@
-"""Who runs: how each contestant is started, on which events, and in which environment."""
+"""Who runs: how each peer is started, on which events, and in which environment."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ROOT: Final = HERE.parent
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Peer:
     """One entrant.
 
-    command: what follows the interpreter. environment: added to what every contestant is told.
+    command: what follows the interpreter. environment: added to what every peer is told.
     requirements: the pin set of its own virtual environment; None runs in this one.
-    share: the part of the race's events it is given, for what takes minutes over all of them.
+    share: the part of the comparison's events it is given, for what takes minutes over all of them.
     """
 
     name: str
@@ -29,21 +29,21 @@ class Contestant:
 
 
 def _script(name: str) -> str:
-    return str(HERE / "contestants" / name)
+    return str(HERE / "programs" / name)
 
 
-OURS: Final = Contestant("ours", "simpersona worker", ("-m", "ops.cli.main", "worker"), 1.0)
+OURS: Final = Peer("ours", "simpersona worker", ("-m", "ops.cli.main", "worker"), 1.0)
 PEERS: Final = (
-    Contestant("bytewax", "Bytewax, stateful", (_script("bytewax_flow.py"),), 1.0, "bench-bytewax"),
-    Contestant("quix", "Quix Streams, stateful", (_script("quix_app.py"),), 0.1, "bench-quix"),
-    Contestant(
+    Peer("bytewax", "Bytewax, stateful", (_script("bytewax_flow.py"),), 1.0, "bench-bytewax"),
+    Peer("quix", "Quix Streams, stateful", (_script("quix_app.py"),), 0.1, "bench-quix"),
+    Peer(
         "faust-take",
         "stock Faust agent, take(1000), Feast push of a frame",
         (_script("faust_feast.py"), "worker", "--loglevel=WARN"),
         0.05,
         environment={"RACE_TAKE": "1000"},
     ),
-    Contestant(
+    Peer(
         "faust",
         "stock Faust agent, Feast push an event",
         (_script("faust_feast.py"), "worker", "--loglevel=WARN"),

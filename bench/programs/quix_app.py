@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quixstreams import Application, State, message_context
 
-from bench.contestants.buyer import (
+from bench.programs.buyer import (
     CHECKPOINT_S,
     PRODUCER,
     BuyerEncoder,
@@ -31,18 +31,18 @@ def tag(raw: bytes, state: State) -> bytes | None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    race = surroundings()
+    comparison = surroundings()
     app = Application(
-        broker_address=race.bootstrap_servers,
-        consumer_group=race.group,
+        broker_address=comparison.bootstrap_servers,
+        consumer_group=comparison.group,
         auto_offset_reset="earliest",
         commit_interval=CHECKPOINT_S,
         producer_extra_config=PRODUCER,
-        state_dir=f"{race.folder}/state",
+        state_dir=f"{comparison.folder}/state",
         loglevel="WARNING",
     )
-    events = app.topic(race.input, key_deserializer="bytes", value_deserializer="bytes")
-    said = app.topic(race.output, key_serializer="bytes", value_serializer="bytes")
+    events = app.topic(comparison.input, key_deserializer="bytes", value_deserializer="bytes")
+    said = app.topic(comparison.output, key_serializer="bytes", value_serializer="bytes")
     stream = app.dataframe(events)
     stream = stream.apply(tag, stateful=True)
     stream = stream.filter(lambda message: message is not None)

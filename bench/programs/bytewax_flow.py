@@ -15,7 +15,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from bench.contestants.buyer import (
+from bench.programs.buyer import (
     CHECKPOINT_S,
     PRODUCER,
     BuyerEncoder,
@@ -69,15 +69,15 @@ def to_sink(item: tuple[str, bytes | None]) -> KafkaSinkMessage | None:
 
 def main() -> None:
     """Run until SIGTERM."""
-    race = surroundings()
-    flow = Dataflow("race")
-    servers = [race.bootstrap_servers]
-    records = op.input("events", flow, KafkaSource(servers, [race.input], batch_size=BATCH))
+    comparison = surroundings()
+    flow = Dataflow("comparison")
+    servers = [comparison.bootstrap_servers]
+    records = op.input("events", flow, KafkaSource(servers, [comparison.input], batch_size=BATCH))
     folded = op.stateful_map("fold", op.map("decode", records, keyed), fold_event)
     said = op.stateful_map("say", op.flat_map_batch("encode", folded, encode), say)
     messages = op.filter_map("changed", said, to_sink)
-    kop.output("assignments", messages, brokers=servers, topic=race.output, add_config=PRODUCER)
-    recovery = Path(race.folder) / "recovery"
+    kop.output("assignments", messages, brokers=servers, topic=comparison.output, add_config=PRODUCER)
+    recovery = Path(comparison.folder) / "recovery"
     recovery.mkdir()
     init_db_dir(recovery, 1)
     cli_main(

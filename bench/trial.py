@@ -1,4 +1,4 @@
-"""One heat: a contestant alone on the machine, from start to clean stop."""
+"""one trial: a peer alone on the machine, from start to clean stop."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import psutil
 import redis
 from confluent_kafka import Message
 
-from bench.course import Course, make_topic, mark, run
 from bench.errors import RaceError
-from bench.lineup import ROOT, Contestant
+from bench.peers import ROOT, Peer
 from bench.watch import Meter, event_to_tag_ms, read_said, tail
+from bench.workload import Workload, make_topic, mark, run
 from ops.replay import Rate
 from ops.stack.local import LocalStack, StackInfo
 
@@ -34,10 +34,10 @@ _MARK_EVERY_S: Final = 3.0
 _QUIET_POLLS: Final = 10
 
 
-class Lap(msgspec.Struct, frozen=True, kw_only=True):
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A run through a filled topic, from the first assignment written to the last partition's finish.
 
-    cpu_s: of the contestant's processes; server_cpu_s: of Kafka and Valkey meanwhile. assignments: without
+    cpu_s: of the peer's processes; server_cpu_s: of Kafka and Valkey meanwhile. assignments: without
     session ends, which only ours says.
     """
 
@@ -60,13 +60,13 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Track:
-    """Where heats are run: the servers, who may use which core, where logs and state go."""
+    """Where trials are run: the servers, who may use which core, where logs and state go."""
 
     stack: LocalStack
     info: StackInfo
     folder: Path
     cores: frozenset[int] | None
-    """Cores of the contestant; None leaves it unpinned."""
+    """Cores of the peer; None leaves it unpinned."""
 
     @property
     def kafka(self) -> dict[str, Any]:
@@ -91,19 +91,19 @@ class _Running:
         return f"the end of {self.log}:" + "".join(f"\n  | {line[:200]}" for line in lines)
 
 
-def lap(track: Track, contestant: Contestant, python: Path, course: Course, limit_s: float) -> Lap:
-    """Let a contestant fold a filled topic as fast as it can.
+def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: float) -> Trial:
+    """Let a peer fold a filled topic as fast as it can.
 
     Raises:
         RaceError: it ended, or was not through after `limit_s`.
     """
-    with _contestant(track, contestant, python, course.topic) as running:
+    with _contestant(track, peer, python, workload.topic) as running:
         own = Meter([psutil.Process(running.process.pid)])
         servers = Meter([psutil.Process(pid) for pid in track.info.pids.values()])
         used: tuple[float, float] | None = None
         first = last = 0
         said: list[Message] = []
-        waiting, began = set(course.finish), time.monotonic()
+        waiting, began = set(workload.finish), time.monotonic()
         with closing(tail(track.kafka, running.output)) as written:
             for messages in written:
                 running.check(began, limit_s + (_START_S if not said else 0.0))
@@ -120,10 +120,10 @@ def lap(track: Track, contestant: Contestant, python: Path, course: Course, limi
             usage = now_used
             for messages in islice(written, _QUIET_POLLS):  # what one batch says is in no order
                 said += messages
-        _check_codes(course, said)
+        _check_codes(workload, said)
         assert used is not None
-        return Lap(
-            events=course.events,
+        return Trial(
+            events=workload.events,
             seconds=(last - first) / 1000,
             cpu_s=usage[0] - used[0],
             server_cpu_s=usage[1] - used[1],
@@ -132,25 +132,23 @@ def lap(track: Track, contestant: Contestant, python: Path, course: Course, limi
         )
 
 
-def _check_codes(course: Course, said: list[Message]) -> None:
+def _check_codes(workload: Workload, said: list[Message]) -> None:
     """Whoever is fast must also be right."""
     last = {message.key(): message.value() for message in said}
-    wrong = sum(key not in last or read_said(last[key]).code != code for key, code in course.codes.items())
+    wrong = sum(key not in last or read_said(last[key]).code != code for key, code in workload.codes.items())
     if wrong:
-        raise RaceError(f"the last code said is wrong or missing for {wrong} of {len(course.codes)} buyers")
+        raise RaceError(f"the last code said is wrong or missing for {wrong} of {len(workload.codes)} buyers")
 
 
-def latency(
-    track: Track, contestant: Contestant, python: Path, rate: float, seconds: float, seed: int
-) -> Latency:
-    """Let a contestant follow live traffic at a steady rate; the first quarter is to warm up.
+def latency(track: Track, peer: Peer, python: Path, rate: float, seconds: float, seed: int) -> Latency:
+    """Let a peer follow live traffic at a steady rate; the first quarter is to warm up.
 
     Raises:
         RaceError: it ended, or was not through soon after the traffic.
     """
-    topic = make_topic(track.kafka, f"live-{contestant.name}-{uuid.uuid4().hex[:6]}")
+    topic = make_topic(track.kafka, f"live-{peer.name}-{uuid.uuid4().hex[:6]}")
     with (
-        _contestant(track, contestant, python, topic) as running,
+        _contestant(track, peer, python, topic) as running,
         closing(tail(track.kafka, running.output)) as written,
     ):
         _await_start(track, running, topic, written)
@@ -192,9 +190,9 @@ def _await_start(track: Track, running: _Running, topic: str, written: Iterator[
 
 
 @contextmanager
-def _contestant(track: Track, contestant: Contestant, python: Path, topic: str) -> Iterator[_Running]:
-    """Start a contestant on a topic with an empty store, an output topic and a state folder of its own."""
-    name = f"{contestant.name}-{uuid.uuid4().hex[:6]}"
+def _contestant(track: Track, peer: Peer, python: Path, topic: str) -> Iterator[_Running]:
+    """Start a peer on a topic with an empty store, an output topic and a state folder of its own."""
+    name = f"{peer.name}-{uuid.uuid4().hex[:6]}"
     output = make_topic(track.kafka, f"said-{name}", message_timestamp_type="LogAppendTime")
     with redis.Redis.from_url(track.info.redis_url) as store:
         store.flushall()
@@ -203,8 +201,8 @@ def _contestant(track: Track, contestant: Contestant, python: Path, topic: str) 
     log = folder / "log"
     with log.open("wb") as sink, _on(track.cores):
         process = subprocess.Popen(
-            [str(python), *contestant.command],
-            env=_environment(track, topic, output, name, folder) | dict(contestant.environment),
+            [str(python), *peer.command],
+            env=_environment(track, topic, output, name, folder) | dict(peer.environment),
             cwd=folder,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -237,7 +235,7 @@ def _on(cores: frozenset[int] | None) -> Iterator[None]:
 
 def _environment(track: Track, topic: str, output: str, name: str, folder: Path) -> dict[str, str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIMPERSONA_")}
-    race = {
+    comparison = {
         "PYTHONPATH": str(ROOT),
         "RACE_BOOTSTRAP_SERVERS": track.info.bootstrap_servers,
         "RACE_STORE_URL": track.info.redis_url,
@@ -253,4 +251,4 @@ def _environment(track: Track, topic: str, output: str, name: str, folder: Path)
         "SIMPERSONA_GROUP": name,
         "SIMPERSONA_HOME": str(folder),
     }
-    return inherited | race | ours
+    return inherited | comparison | ours

@@ -77,7 +77,7 @@ def unpack(value: bytes | None) -> tuple[bytes | None, Said | None]:
 
 
 class Surroundings(NamedTuple):
-    """Where a contestant runs: the servers, its topics, its consumer group and a folder of its own."""
+    """Where a peer runs: the servers, its topics, its consumer group and a folder of its own."""
 
     bootstrap_servers: str
     store_url: str

@@ -17,7 +17,7 @@ import pandas as pd
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, RepoConfig, ValueType
 from feast.types import Float64, Int64, String
 
-from bench.contestants.buyer import CHECKPOINT_S, BuyerEncoder, BuyerFold, pack, surroundings, unpack
+from bench.programs.buyer import CHECKPOINT_S, BuyerEncoder, BuyerFold, pack, surroundings, unpack
 from feature_store.contract.events import Event, decode_event
 
 PARTITIONS: Final = 8
@@ -34,24 +34,26 @@ FEATURES: Final = {
 """The columns of our own persona view that the starter bundle fills."""
 
 
-race = surroundings()
+comparison = surroundings()
 
 
 def feature_store() -> FeatureStore:
     """Feast over its own Redis online store, with one view fed by a push source."""
     store = FeatureStore(
         config=RepoConfig(
-            project="race",
+            project="comparison",
             provider="local",
-            registry=f"{race.folder}/registry.db",
-            online_store={"type": "redis", "connection_string": urlsplit(race.store_url).netloc},
+            registry=f"{comparison.folder}/registry.db",
+            online_store={"type": "redis", "connection_string": urlsplit(comparison.store_url).netloc},
             entity_key_serialization_version=3,
         )
     )
     buyer = Entity(name="buyer", value_type=ValueType.STRING)
     source = PushSource(
         name="personas",
-        batch_source=FileSource(name="history", path=f"{race.folder}/history.parquet", timestamp_field="at"),
+        batch_source=FileSource(
+            name="history", path=f"{comparison.folder}/history.parquet", timestamp_field="at"
+        ),
     )
     fields = [Field(name=name, dtype=dtype) for name, dtype in FEATURES.items()]
     store.apply([buyer, FeatureView(name="persona", entities=[buyer], schema=fields, source=source)])
@@ -59,8 +61,8 @@ def feature_store() -> FeatureStore:
 
 
 app = faust.App(
-    race.group,
-    broker=f"kafka://{race.bootstrap_servers}",
+    comparison.group,
+    broker=f"kafka://{comparison.bootstrap_servers}",
     store="memory://",
     key_serializer="raw",
     value_serializer="raw",
@@ -70,10 +72,10 @@ app = faust.App(
     broker_commit_interval=CHECKPOINT_S,
     producer_compression_type="lz4",
     consumer_auto_offset_reset="earliest",
-    datadir=f"{race.folder}/faust",
+    datadir=f"{comparison.folder}/faust",
 )
-events = app.topic(race.input)
-output = app.topic(race.output)
+events = app.topic(comparison.input)
+output = app.topic(comparison.output)
 # take_events hides from the table which partition an event came from: the partitioner knows it too.
 buyers = app.Table("buyers", key_type=bytes, value_type=bytes, use_partitioner=True)
 store, fold, encoder = feature_store(), BuyerFold(), BuyerEncoder()

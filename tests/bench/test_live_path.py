@@ -6,19 +6,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.contestants.buyer import BuyerEncoder, BuyerFold, Said, pack, unpack
-from bench.course import fill, traffic
-from bench.heat import Lap, Latency, Track, lap
-from bench.lineup import OURS
-from bench.report import BEGIN, END, HEADER, Entry, Race, markdown, rows, write
+from bench.peers import OURS
+from bench.programs.buyer import BuyerEncoder, BuyerFold, Said, pack, unpack
+from bench.report import BEGIN, END, HEADER, Comparison, Entry, markdown, rows, write
+from bench.trial import Latency, Track, Trial, trial
+from bench.workload import fill, traffic
 from feature_store.history.offline_fold import fold_history
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.local import LocalStack
 
 
-def make_lap(events_per_s: float) -> Lap:
-    return Lap(
+def make_lap(events_per_s: float) -> Trial:
+    return Trial(
         events=1_000,
         seconds=1_000 / events_per_s,
         cpu_s=0.5,
@@ -28,8 +28,8 @@ def make_lap(events_per_s: float) -> Lap:
     )
 
 
-def make_race(*entries: Entry) -> Race:
-    return Race(
+def make_race(*entries: Entry) -> Comparison:
+    return Comparison(
         date="2026-11-23",
         command="make bench",
         machine={"cores": "2 cores"},
@@ -40,33 +40,33 @@ def make_race(*entries: Entry) -> Race:
 
 
 @pytest.fixture
-def race() -> Race:
+def comparison() -> Comparison:
     steady = Latency(rate=5_000.0, p50_ms=12.4, p99_ms=80.0, assignments=10)
     return make_race(
-        Entry(name="ours", title="ours", laps=[make_lap(s) for s in (90, 100, 500)], latency=steady),
-        Entry(name="peer", title="peer", laps=[make_lap(40)], latency=None),
-        Entry(name="dead", title="dead", laps=[], latency=None, failed="it ended"),
+        Entry(name="ours", title="ours", trials=[make_lap(s) for s in (90, 100, 500)], latency=steady),
+        Entry(name="peer", title="peer", trials=[make_lap(40)], latency=None),
+        Entry(name="dead", title="dead", trials=[], latency=None, failed="it ended"),
     )
 
 
-def test_a_row_holds_the_median_lap_and_how_much_faster_ours_is(race: Race) -> None:
-    ours, peer, _ = rows(race)
+def test_a_row_holds_the_median_lap_and_how_much_faster_ours_is(comparison: Comparison) -> None:
+    ours, peer, _ = rows(comparison)
     assert ours == ("ours", "1,000", "100", "", "500.0", "250.0", "3", "5,000", "12", "80")
     assert peer == ("peer", "1,000", "40", "2.5x", "500.0", "250.0", "3", "", "", "")
 
 
-def test_a_failed_contestant_keeps_its_row(race: Race) -> None:
-    assert rows(race)[2][:2] == ("dead", "failed")
-    assert {len(row) for row in rows(race)} == {len(HEADER)}
+def test_a_failed_contestant_keeps_its_row(comparison: Comparison) -> None:
+    assert rows(comparison)[2][:2] == ("dead", "failed")
+    assert {len(row) for row in rows(comparison)} == {len(HEADER)}
 
 
-def test_the_document_gets_the_table_and_keeps_the_rest(race: Race, tmp_path: Path) -> None:
-    document, results = tmp_path / "benchmarks.md", tmp_path / "results" / "race.json"
+def test_the_document_gets_the_table_and_keeps_the_rest(comparison: Comparison, tmp_path: Path) -> None:
+    document, results = tmp_path / "benchmarks.md", tmp_path / "results" / "live_path.json"
     document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     for _ in range(2):
-        write(race, results, document)
-    assert document.read_text() == f"before\n{BEGIN}\n{markdown(race)}\n{END}\nafter\n"
-    assert msgspec.json.decode(results.read_bytes(), type=Race) == race
+        write(comparison, results, document)
+    assert document.read_text() == f"before\n{BEGIN}\n{markdown(comparison)}\n{END}\nafter\n"
+    assert msgspec.json.decode(results.read_bytes(), type=Comparison) == comparison
 
 
 def test_an_event_at_a_time_peers_reach_what_the_offline_fold_reaches() -> None:
@@ -86,7 +86,7 @@ def test_an_event_at_a_time_peers_reach_what_the_offline_fold_reaches() -> None:
 def test_our_worker_runs_the_course_and_is_right(tmp_path: Path) -> None:
     with LocalStack(tmp_path, owned=True) as stack:
         track = Track(stack, stack.up(), tmp_path, cores=None)
-        course = fill(track.kafka, "course", 2_000, seed=1)
-        done = lap(track, OURS, Path(sys.executable), course, limit_s=120)
+        workload = fill(track.kafka, "workload", 2_000, seed=1)
+        done = trial(track, OURS, Path(sys.executable), workload, limit_s=120)
     assert done.events == 2_000
-    assert done.assignments >= len(course.codes)
+    assert done.assignments >= len(workload.codes)

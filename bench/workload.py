@@ -1,4 +1,4 @@
-"""The course of the race: the topics that every contestant reads, and the marks by which it is timed.
+"""The workload of the comparison: the topics that every peer reads, and the marks by which it is timed.
 
 The last record of every partition is of a buyer met nowhere else. Whoever folds it has a new buyer to
 name, so the last of these assignments on the output topic is the finish, whoever runs.
@@ -29,7 +29,7 @@ _FLUSH_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Course:
+class Workload:
     """A topic filled with so many events.
 
     finish: the keys of the records that end its partitions. codes: what must be the last code said of
@@ -56,11 +56,11 @@ def make_topic(kafka: Mapping[str, Any], name: str, **config: str) -> str:
     return name
 
 
-def fill(kafka: Mapping[str, Any], topic: str, count: int, seed: int) -> Course:
+def fill(kafka: Mapping[str, Any], topic: str, count: int, seed: int) -> Workload:
     """Make a topic and fill it with `count` generated events and the finish."""
     make_topic(kafka, topic)
     run(kafka, topic, count, seed, AsFastAsPossible())
-    return Course(topic, count, mark(kafka, topic, f"finish-{topic}"), _codes(count, seed))
+    return Workload(topic, count, mark(kafka, topic, f"finish-{topic}"), _codes(count, seed))
 
 
 def _codes(count: int, seed: int) -> dict[bytes, int]:
@@ -82,7 +82,7 @@ def mark(kafka: Mapping[str, Any], topic: str, name: str) -> frozenset[bytes]:
         event = Event(
             schema_version=SCHEMA_VERSION,
             event_id=f"{name}-{number}",
-            store="race",
+            store="comparison",
             buyer=f"{name}-{number}",
             type="page_view",
             timestamp=_TRAFFIC.start_ms,

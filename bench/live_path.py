@@ -1,8 +1,8 @@
 """`make bench`: the live path against its peers, on one topic, one fold, one encoder, one machine.
 
-    python -m bench.race [--quick] [--only NAME]...
+    python -m bench.live_path [--quick] [--only NAME]...
 
-Each contestant runs alone, in turn, on cores of its own; Kafka, Valkey and this driver have the others.
+Each peer runs alone, in turn, on cores of its own; Kafka, Valkey and this driver have the others.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.course import Course, fill
 from bench.document import machine
 from bench.environments import python_of
 from bench.errors import RaceError
-from bench.heat import Lap, Latency, Track, lap, latency
-from bench.lineup import OURS, PEERS, ROOT, Contestant
-from bench.report import HEADER, Entry, Race, rows, write
+from bench.peers import OURS, PEERS, ROOT, Peer
+from bench.report import HEADER, Comparison, Entry, rows, write
+from bench.trial import Latency, Track, Trial, latency, trial
+from bench.workload import Workload, fill
 from feature_store.errors import SimpersonaError
 from ops.stack.kafka_files import KAFKA_VERSION
 from ops.stack.local import LocalStack
 
-RESULTS: Final = ROOT / "bench" / "results" / "race.json"
+RESULTS: Final = ROOT / "bench" / "results" / "live_path.json"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 _RATE: Final = 5_000.0
 _LIVE_S: Final = 20.0
@@ -45,7 +45,7 @@ _LAP_LIMIT_S: Final = 120.0
 
 
 def cores() -> tuple[frozenset[int] | None, frozenset[int] | None]:
-    """(the contestant's, everyone else's): one for the contestant; None where cores cannot be chosen."""
+    """(the peer's, everyone else's): one for the peer; None where cores cannot be chosen."""
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     *others, last = sorted(os.sched_getaffinity(0))
@@ -58,31 +58,33 @@ def say(line: str) -> None:
 
 
 def hold(
-    track: Track, contestants: Sequence[Contestant], events: int, seed: int, repeats: int, live_s: float
+    track: Track, peers: Sequence[Peer], events: int, seed: int, repeats: int, live_s: float
 ) -> list[Entry]:
     """Fill the courses, let everyone run in turn `repeats` times, then follow live traffic."""
-    pythons = {c.name: python_of(c.requirements, say) for c in contestants}
-    courses: dict[int, Course] = {}
-    laps: dict[str, list[Lap]] = {c.name: [] for c in contestants}
+    pythons = {c.name: python_of(c.requirements, say) for c in peers}
+    courses: dict[int, Workload] = {}
+    trials: dict[str, list[Trial]] = {c.name: [] for c in peers}
     failed: dict[str, str] = {}
-    for count in sorted({int(events * c.share) for c in contestants}):
+    for count in sorted({int(events * c.share) for c in peers}):
         say(f"filling a topic with {count:,} events")
         courses[count] = fill(track.kafka, f"clickstream-{count}", count, seed)
     for number in range(repeats):
-        for c in contestants:
+        for c in peers:
             if c.name in failed:
                 continue
             try:
-                done = lap(track, c, pythons[c.name], courses[int(events * c.share)], _LAP_LIMIT_S)
+                done = trial(track, c, pythons[c.name], courses[int(events * c.share)], _LAP_LIMIT_S)
             except RaceError as error:
                 failed[c.name] = str(error)
                 say(f"{c.title}: {error}")
                 continue
-            laps[c.name].append(done)
-            say(f"{c.title}, lap {number + 1} of {repeats}: {done.events / done.seconds:,.0f} events/s")
+            trials[c.name].append(done)
+            say(f"{c.title}, trial {number + 1} of {repeats}: {done.events / done.seconds:,.0f} events/s")
     entries = []
-    for c in contestants:
-        entry = Entry(name=c.name, title=c.title, laps=laps[c.name], latency=None, failed=failed.get(c.name))
+    for c in peers:
+        entry = Entry(
+            name=c.name, title=c.title, trials=trials[c.name], latency=None, failed=failed.get(c.name)
+        )
         if c.name not in failed:
             entry = msgspec.structs.replace(
                 entry, latency=_follow(track, c, pythons[c.name], entry, live_s, seed)
@@ -91,9 +93,7 @@ def hold(
     return entries
 
 
-def _follow(
-    track: Track, c: Contestant, python: Path, entry: Entry, seconds: float, seed: int
-) -> Latency | None:
+def _follow(track: Track, c: Peer, python: Path, entry: Entry, seconds: float, seed: int) -> Latency | None:
     speed = entry.events_per_s
     rate = _RATE if speed >= _HEADROOM * _RATE else float(max(1, int(speed * _SLOW_SHARE)))
     try:
@@ -108,11 +108,11 @@ def _follow(
 def describe_machine() -> dict[str, str]:
     """What the figures depend on, in words."""
     about = machine()
-    return about | {"cores": f"{about['cores']}, one for the contestant"}
+    return about | {"cores": f"{about['cores']}, one for the peer"}
 
 
 def describe_versions() -> dict[str, str]:
-    """Kafka's, and the packages' that the race is about; peers' are pinned in requirements/bench-*.txt."""
+    """Kafka's, and the packages' that are compared; peers' are pinned in requirements/bench-*.txt."""
     found = {"Kafka": KAFKA_VERSION}
     for name in ("simpersona", "faust-streaming", "feast", "confluent-kafka", "onnxruntime"):
         found[name] = version(name)
@@ -124,43 +124,41 @@ def describe_versions() -> dict[str, str]:
     return found
 
 
-def print_table(race: Race) -> None:
+def print_table(comparison: Comparison) -> None:
     """The table on stdout."""
     table = Table(*HEADER)
-    for row in rows(race):
+    for row in rows(comparison):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One lap over fewer events: minutes less, figures rougher.")
-@click.option("--events", default=400_000, show_default=True, help="Events of the whole course.")
-@click.option(
-    "--repeats", default=3, show_default=True, help="Laps of each contestant; medians are reported."
-)
+@click.option("--quick", is_flag=True, help="One trial over fewer events: minutes less, figures rougher.")
+@click.option("--events", default=400_000, show_default=True, help="Events of the whole workload.")
+@click.option("--repeats", default=3, show_default=True, help="Laps of each peer; medians are reported.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated traffic.")
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice([c.name for c in PEERS]),
-    help="Race only these peers (repeatable).",
+    help="Comparison only these peers (repeatable).",
 )
 def main(quick: bool, events: int, repeats: int, seed: int, only: tuple[str, ...]) -> None:
-    """Race the live path against its peers; a whole race writes the figures and the table of the docs."""
+    """Compare the live path with its peers; a whole run writes figures and the docs' table."""
     if quick:
         events, repeats = events // 4, 1
     peers = [c for c in PEERS if not only or c.name in only]
     contestant_cores, other_cores = cores()
     if other_cores is not None:
         os.sched_setaffinity(0, other_cores)  # the servers inherit it
-    folder = Path(tempfile.mkdtemp(prefix="simpersona-race-"))
+    folder = Path(tempfile.mkdtemp(prefix="simpersona-comparison-"))
     try:
         with LocalStack(folder, owned=True, say=say) as stack:
             track = Track(stack, stack.up(), folder, contestant_cores)
             entries = hold(track, [OURS, *peers], events, seed, repeats, _QUICK_LIVE_S if quick else _LIVE_S)
     except SimpersonaError as error:
         raise click.ClickException(str(error)) from error
-    race = Race(
+    comparison = Comparison(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         command=" ".join(
             ["make bench", *(['ARGS="' + " ".join(sys.argv[1:]) + '"'] if sys.argv[1:] else [])]
@@ -170,13 +168,13 @@ def main(quick: bool, events: int, repeats: int, seed: int, only: tuple[str, ...
         seed=seed,
         entries=entries,
     )
-    print_table(race)
+    print_table(comparison)
     failed = [entry.title for entry in entries if entry.failed]
     if failed:
         raise click.ClickException(f"not through: {', '.join(failed)}; logs are in {folder}")
     shutil.rmtree(folder)
     if not quick and not only:
-        write(race, RESULTS, DOCUMENT)
+        write(comparison, RESULTS, DOCUMENT)
         say(f"written: {RESULTS.relative_to(ROOT)}, {DOCUMENT.relative_to(ROOT)}")
 
 
