@@ -43,7 +43,7 @@ def _rules(outside: Outside, versions: Sequence[int]) -> Rules:
         encoders=encoders,
         champion=f"v{versions[-1]}",
         void_before=erasures.void_before,
-        # Under which version an event was counted, verification can only guess where it was read twice, under two.
+        # Under which version an event was counted is not known where it was read twice, under two of them.
         windows=WINDOWS if len(versions) == 1 else None,
         now_ms=outside.clock.wall_ms,
         erased_before=erased_before,
