@@ -32,10 +32,10 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 	@$(UV) pip install --quiet --no-deps -e .
 	@touch $@
 
-.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml | .venv/bin/uv
+.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml studies/pyproject.toml | .venv/bin/uv
 	@echo "== installing packages for training and tests (about 5 GB with torch, a few minutes on a fresh machine)" >&2
 	@$(UV) pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --no-deps -e . -e clients/python
+	@$(UV) pip install --quiet --no-deps -e . -e clients/python -e studies
 	@touch $@
 
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
