@@ -28,11 +28,11 @@ import click
 import msgspec
 import psutil
 
-from bench.course import PARTITIONS, run, traffic
 from bench.document import machine, put, table
 from bench.errors import LoadError
-from bench.lineup import ROOT
 from bench.load import Client, Load, get, http, load, valkey
+from bench.peers import ROOT
+from bench.workload import PARTITIONS, run, traffic
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError

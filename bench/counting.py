@@ -112,8 +112,8 @@ def main() -> None:
     print(f"{events:,} events, {PARTITIONS} partitions, best of {ROUNDS}; us of CPU an event\n")
     print("| batch | stores | fold_each | encode | counting |\n|---:|---:|---:|---:|---:|")
     for batch, stores in ((4_000, 4), (4_000, 100), (250, 4)):
-        laps = [run(events, batch, stores, encoder) for _ in range(ROUNDS)]
-        best = Cost(*(min(column) for column in zip(*laps, strict=True)))
+        trials = [run(events, batch, stores, encoder) for _ in range(ROUNDS)]
+        best = Cost(*(min(column) for column in zip(*trials, strict=True)))
         print(f"| {batch:,} | {stores} | {best.fold:.2f} | {best.encode:.2f} | {best.counting:.2f} |")
 
 

@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.lineup import ROOT
+from bench.peers import ROOT
 from ops.errors import DownloadError
 from ops.stack.cache import cache_dir, exclusive
 from ops.stack.processes import Say
 
 
 def python_of(requirements: str | None, say: Say) -> Path:
-    """The interpreter to run a contestant with; None is this one.
+    """The interpreter to run a peer with; None is this one.
 
     Raises:
         DownloadError: uv could not install the pin set.

@@ -1,6 +1,6 @@
 """Exceptions of the benchmarks.
 
-RaceError     a contestant ended early or did not reach the finish; its log says why
+RaceError     a peer ended early or did not reach the finish; its log says why
 LoadError     a server answered a load test with something else than what was asked for
 """
 
@@ -10,7 +10,7 @@ from feature_store.errors import SimpersonaError
 
 
 class RaceError(SimpersonaError):
-    """A contestant did not finish."""
+    """A peer did not finish."""
 
 
 class LoadError(SimpersonaError):

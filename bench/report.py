@@ -1,4 +1,4 @@
-"""The race as figures (JSON), and the figures as a table."""
+"""The comparison as figures (JSON), and the figures as a table."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from typing import Final
 import msgspec
 
 from bench.document import put, table
-from bench.heat import Lap, Latency
+from bench.trial import Latency, Trial
 
-BEGIN: Final = "<!-- race: made by `make bench` -->"
-END: Final = "<!-- race: end -->"
+BEGIN: Final = "<!-- comparison: made by `make bench` -->"
+END: Final = "<!-- comparison: end -->"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one contestant did; no laps where it failed, and why."""
+    """What one peer did; no trials where it failed, and why."""
 
     name: str
     title: str
-    laps: list[Lap]
+    trials: list[Trial]
     latency: Latency | None
     failed: str | None = None
 
     @property
     def events_per_s(self) -> float:
-        """Median over the laps."""
-        return statistics.median(lap.events / lap.seconds for lap in self.laps)
+        """Median over the trials."""
+        return statistics.median(trial.events / trial.seconds for trial in self.trials)
 
     @property
     def cpu_s_per_million(self) -> float:
-        """Median CPU seconds of the contestant's own processes a million events."""
-        return statistics.median(1e6 * lap.cpu_s / lap.events for lap in self.laps)
+        """Median CPU seconds of the peer's own processes a million events."""
+        return statistics.median(1e6 * trial.cpu_s / trial.events for trial in self.trials)
 
     @property
     def server_cpu_s_per_million(self) -> float:
         """Median CPU seconds of Kafka and Valkey a million events."""
-        return statistics.median(1e6 * lap.server_cpu_s / lap.events for lap in self.laps)
+        return statistics.median(1e6 * trial.server_cpu_s / trial.events for trial in self.trials)
 
     @property
     def peak_rss_mb(self) -> float:
-        """Median of the laps' peaks."""
-        return statistics.median(lap.peak_rss_bytes for lap in self.laps) / 2**20
+        """Median of the trials' peaks."""
+        return statistics.median(trial.peak_rss_bytes for trial in self.trials) / 2**20
 
 
-class Race(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run: when, where, on what, and what each did; ours is the first entry."""
 
     date: str
@@ -57,7 +57,7 @@ class Race(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HEADER: Final = (
-    "contestant",
+    "peer",
     "events",
     "events/s",
     "ours is faster",
@@ -70,20 +70,20 @@ HEADER: Final = (
 )
 
 
-def rows(race: Race) -> list[tuple[str, ...]]:
-    """The table's cells, one row a contestant."""
-    ours = race.entries[0]
-    return [_row(entry, ours) for entry in race.entries]
+def rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The table's cells, one row a peer."""
+    ours = comparison.entries[0]
+    return [_row(entry, ours) for entry in comparison.entries]
 
 
 def _row(entry: Entry, ours: Entry) -> tuple[str, ...]:
-    if not entry.laps:
+    if not entry.trials:
         return (entry.title, "failed", *[""] * (len(HEADER) - 2))
-    ratio = "" if entry is ours or not ours.laps else f"{ours.events_per_s / entry.events_per_s:.1f}x"
+    ratio = "" if entry is ours or not ours.trials else f"{ours.events_per_s / entry.events_per_s:.1f}x"
     steady = entry.latency
     return (
         entry.title,
-        f"{entry.laps[0].events:,}",
+        f"{entry.trials[0].events:,}",
         f"{entry.events_per_s:,.0f}",
         ratio,
         f"{entry.cpu_s_per_million:,.1f}",
@@ -97,19 +97,20 @@ def _row(entry: Entry, ours: Entry) -> tuple[str, ...]:
     )
 
 
-def markdown(race: Race) -> str:
+def markdown(comparison: Comparison) -> str:
     """The table and where it was measured, for the documentation."""
-    machine = ", ".join(race.machine.values())
-    versions = ", ".join(f"{name} {version}" for name, version in race.versions.items())
-    laps = max(len(entry.laps) for entry in race.entries)
+    machine = ", ".join(comparison.machine.values())
+    versions = ", ".join(f"{name} {version}" for name, version in comparison.versions.items())
+    trials = max(len(entry.trials) for entry in comparison.entries)
     return (
-        f"{table(HEADER, rows(race))}\n\n"
-        f"`{race.command}`, {race.date}; median of {laps}; seed {race.seed}. {machine}. {versions}."
+        f"{table(HEADER, rows(comparison))}\n\n"
+        f"`{comparison.command}`, {comparison.date}; median of {trials}; "
+        f"seed {comparison.seed}. {machine}. {versions}."
     )
 
 
-def write(race: Race, results: Path, document: Path) -> None:
+def write(comparison: Comparison, results: Path, document: Path) -> None:
     """Write the figures as JSON, and the table into its place in the document."""
     results.parent.mkdir(exist_ok=True)
-    results.write_bytes(msgspec.json.format(msgspec.json.encode(race), indent=2) + b"\n")
-    put(document, BEGIN, END, markdown(race))
+    results.write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
+    put(document, BEGIN, END, markdown(comparison))

@@ -1,4 +1,4 @@
-"""What is measured, the same way for every contestant: from outside, on the topic that it writes.
+"""What is measured, the same way for every peer: from outside, on the topic that it writes.
 
 The output topic is stamped by the broker (LogAppendTime), the input topic by the producer (CreateTime);
 all run on one machine, so the two clocks are one.
@@ -16,7 +16,7 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 
-from bench.course import PARTITIONS
+from bench.workload import PARTITIONS
 
 _POLL_S: Final = 0.05
 _BATCH: Final = 5_000

@@ -18,7 +18,7 @@ from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter
 from streams.settings import WorkerSettings
-from streams.sinks.webhook.settings import WebhookSettings
+from streams.sinks.sink import sinks
 
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _ABOUT: Final = """Clickstream events in, personas out.
@@ -78,10 +78,8 @@ class _Channel(NamedTuple):
 
 
 def _channels() -> tuple[_Channel, ...]:
-    live, webhook = WorkerSettings.model_construct(), WebhookSettings.model_construct()
+    live = WorkerSettings.model_construct()
     refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{", 1763900000123)
-    answer, said_on = "422 unknown customer", live.assignments_topic
-    unwanted = dead_letter("webhook_refused", answer, said_on, 3, 40, b"{}", 1763900000123)
     return (
         _Channel(
             live.topic,
@@ -98,7 +96,7 @@ def _channels() -> tuple[_Channel, ...]:
             "once: one that comes again after a crash has the same partition, offset and reason.",
             (_ASSIGNMENT,),
             "Workers say personas.",
-            "The API's streams and the webhook sink pass them on.",
+            "The API's streams and the sinks pass them on.",
         ),
         _Channel(
             live.dead_letters_topic,
@@ -107,12 +105,9 @@ def _channels() -> tuple[_Channel, ...]:
             "Workers put refused records aside.",
             None,
         ),
-        _Channel(
-            webhook.dead_letters_topic,
-            "Assignments that a webhook's URL refused, with its answer.",
-            (unwanted,),
-            "The webhook sink puts refused assignments aside.",
-            None,
+        *(
+            _refused_by(name, kind.dead_letters_topic, live.assignments_topic)
+            for name, kind in sinks().items()
         ),
         _Channel(
             live.erasures_topic,
@@ -135,6 +130,18 @@ def _channels() -> tuple[_Channel, ...]:
             "The command line sends commands. Erasures are not asked for here any more, but may be.",
             "Workers and the API follow commands.",
         ),
+    )
+
+
+def _refused_by(sink: str, topic: str, assignments_topic: str) -> _Channel:
+    place, created = (assignments_topic, 3, 40), 1763900000123
+    letter = dead_letter(f"{sink}_refused", "422 unknown customer", *place, b"{}", created)
+    return _Channel(
+        topic,
+        f"Assignments that were refused where the {sink} sink delivers, with the answer.",
+        (letter,),
+        f"The {sink} sink puts refused assignments aside.",
+        None,
     )
 
 

@@ -70,11 +70,9 @@ class Rig:
         self.rows.close()
         self.valkey.kill()
 
-    def worker(
-        self, *, crash: str | None = None, environment: dict[str, str] | None = None, **settings: Any
-    ) -> Worker:
-        """Start a worker process; `crash` names a point of tests/crashing_worker.py."""
-        started = Worker(self, crash, environment or {}, settings)
+    def worker(self, *, environment: dict[str, str] | None = None, **settings: Any) -> Worker:
+        """Start a worker process."""
+        started = Worker(self, environment or {}, settings)
         self.workers.append(started)
         return started
 
@@ -221,19 +219,15 @@ class Rig:
 class Worker:
     """One worker process."""
 
-    def __init__(
-        self, rig: Rig, crash: str | None, environment: dict[str, str], settings: dict[str, Any]
-    ) -> None:
-        self.rig, self.crash, self.environment = rig, crash, environment
+    def __init__(self, rig: Rig, environment: dict[str, str], settings: dict[str, Any]) -> None:
+        self.rig, self.environment = rig, environment
         self.settings = rig.settings.model_copy(update=settings)
         self.log = rig.folder / f"worker-{len(rig.workers)}.log"
         self.start()
 
     def start(self) -> None:
         """Start, or start again after a kill."""
-        command = (
-            ["-m", "tests.crashing_worker", self.crash] if self.crash else ["-m", "ops.cli.main", "worker"]
-        )
+        command = ["-m", "ops.cli.main", "worker"]
         environment = self.rig.environment(self.settings)
         environment |= self.environment
         with self.log.open("ab") as log:

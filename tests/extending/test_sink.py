@@ -13,12 +13,42 @@ from tests.streams.sinks.webhook.test_sink import Feed
 
 _KNOWN = """
 import json
+from ops.asyncapi import asyncapi_yaml
 from ops.docs import settings_page
 from ops.stack.topics import topics
 from streams.sinks.metrics import SinkMetrics
 metrics = [metric.name for metric in SinkMetrics("ndjson").registry.collect()]
-print(json.dumps([settings_page(), list(topics(8)), metrics]))
+print(json.dumps([settings_page(), asyncapi_yaml(), list(topics(8)), metrics]))
 """
+
+
+_FULL_DISK = """
+import json, resource
+from pathlib import Path
+from types import SimpleNamespace
+from streams.sinks.ndjson import NdjsonSettings, NdjsonSink
+from streams.sinks.sink import Busy, Item, Taken
+
+def item(number):
+    value = json.dumps({"events": number}).encode()
+    return Item(f"0-{number}", SimpleNamespace(value=lambda: value), None)
+
+path = Path("out.ndjson")
+sink = NdjsonSink(NdjsonSettings(path=path))
+assert sink.deliver([item(0)]) == Taken()
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+for bytes_left in (0, 30, 100):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + bytes_left, unlimited[1]))
+    assert isinstance(sink.deliver([item(n) for n in range(1, 20)]), Busy)
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+assert sink.deliver([item(n) for n in range(1, 20)]) == Taken()
+print(json.dumps([json.loads(line)["assignment"]["events"] for line in path.read_text().splitlines()]))
+"""
+
+
+def test_the_files_sink_leaves_no_half_line(tmp_path: Path) -> None:
+    follow("A sink", tmp_path)
+    assert json.loads(run(tmp_path, "-c", _FULL_DISK)) == list(range(20))
 
 
 @pytest.fixture
@@ -30,7 +60,8 @@ def feed(kafka: Kafka, tmp_path: Path) -> Feed:
 def test_a_sink_is_one_file(feed: Feed, tmp_path: Path) -> None:
     copy, out = tmp_path / "copy", tmp_path / "assignments.ndjson"
     assert follow("A sink", copy) == ["streams/sinks/ndjson.py"]
-    settings, topics, metrics = json.loads(run(copy, "-c", _KNOWN))
+    settings, channels, topics, metrics = json.loads(run(copy, "-c", _KNOWN))
+    assert "persona-ndjson-dead-letters" in channels
     assert "`SIMPERSONA_NDJSON_PATH`" in settings
     assert "persona-ndjson-dead-letters" in topics
     assert "simpersona_ndjson_assignments" in metrics

@@ -7,21 +7,9 @@ import time
 
 import pytest
 
-from tests.crashing_worker import POINTS
 from tests.rig import Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_a_crash_at_any_point_loses_nothing(rig: Rig, point: str) -> None:
-    # The n-th time: with work behind it in the store and work before it in the log.
-    crashing = rig.worker(crash=f"{point}:5", batch_events=300)
-    with rig.trickle(rate=500):
-        rig.wait_for(lambda: crashing.process.poll() is not None, f"the crash {point}")
-        assert crashing.process.returncode == -9
-        rig.worker(batch_events=300).wait_assigned()
-    rig.assert_nothing_lost()
 
 
 def test_kill_9_again_and_again_under_load(rig: Rig) -> None:
@@ -49,9 +37,3 @@ def test_sigterm_finishes_the_checkpoint_and_leaves_at_once(rig: Rig) -> None:
         assert first.terminate() == 0
     rig.assert_nothing_lost()
     assert first.says("partitions_revoked") or first.says("stopped")
-
-
-def test_sigterm_before_any_assignment_ends_the_process(rig: Rig) -> None:
-    worker = rig.worker()
-    rig.wait_for(lambda: worker.log.stat().st_size > 0 or time.sleep(2) is None, "a sign of life")
-    assert worker.terminate() in (0, -15)

@@ -6,15 +6,10 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from feature_store.contract.events import encode_event, record_key
-from feature_store.log.producer import Output
-from feature_store.log.records import LogReader
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.triton_repository import build_repository
 from ops.backfill import backfill
@@ -42,18 +37,6 @@ def test_no_shopper_waits_for_a_compiler(rig: Rig) -> None:
     rig.wait_caught_up()
     assert "[cache]" in before
     assert "[cache]" not in worker.log.read_text()[len(before) :]
-
-
-def test_a_cache_too_small_for_all_buyers_stays_exact(rig: Rig) -> None:
-    (port,) = free_ports(1)
-    rig.worker(cache_mb=8, batch_events=500, metrics_port=port)
-    for _ in range(3):
-        rig.send(6_000, buyers=6_000)
-    report = rig.assert_nothing_lost()
-    assert report.buyers > 5_000
-    assert metric(port, "simpersona_cache_evictions_total") > 0
-    assert metric(port, "simpersona_cache_bytes") <= 8 * 2**20
-    assert metric(port, 'simpersona_consumer_lag_events{partition="0"}') == 0
 
 
 def test_history_loaded_before_the_first_start_is_built_upon(rig: Rig) -> None:
@@ -98,23 +81,6 @@ def test_triton_killed_under_traffic_degrades_and_loses_nothing(rig: Rig, tmp_pa
         triton.kill()
 
 
-def test_a_stop_while_the_encoder_is_away_loses_nothing(rig: Rig) -> None:
-    (nobody,) = free_ports(1)
-    waiting = rig.worker(
-        environment={
-            "SIMPERSONA_ENCODER_RUNTIME": "triton",
-            "SIMPERSONA_ENCODER_TRITON_URL": f"127.0.0.1:{nobody}",
-            "SIMPERSONA_ENCODER_ON_FAILURE": "wait",
-        }
-    )
-    rig.send(1_000)
-    rig.wait_for(lambda: waiting.says("still_waiting"), "the worker to wait")
-    assert waiting.terminate() == 0
-    assert rig.folded() == 0
-    rig.worker()
-    rig.assert_nothing_lost()
-
-
 def test_another_allowed_lateness_is_verified_with_the_same(rig: Rig) -> None:
     rig.settings = rig.settings.model_copy(update={"allowed_lateness_ms": 200})
     rig.worker()
@@ -144,24 +110,6 @@ def test_another_partition_count_is_refused_at_start(rig: Rig) -> None:
     assert "the store was filled with 8" in said
 
 
-def test_a_topic_made_anew_under_a_filled_store_is_refused(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig()
-    worker = rig.worker()
-    rig.send(500)
-    rig.wait_caught_up()
-    assert worker.terminate() == 0
-    other = make_rig()
-    moved = other.settings.model_copy(update={"store_url": rig.settings.store_url})
-    other.settings = moved
-    for number in range(PARTITIONS):
-        progress = rig.rows.progress(number)
-        assert progress is not None
-        _claim(rig, other.settings.topic, number, progress.to_bytes())
-    late = other.worker()
-    assert late.process.wait(60) != 0
-    assert "was made anew; empty the store first" in late.log.read_text()
-
-
 def _claim(rig: Rig, topic: str, number: int, progress: bytes) -> None:
     import redis
 
@@ -181,24 +129,6 @@ def test_bad_settings_are_one_line(rig: Rig) -> None:
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1
     assert "SIMPERSONA_BATCH_EVENTS" in run.stderr
-
-
-def test_one_bad_record_between_good_ones_costs_one_dead_letter(rig: Rig) -> None:
-    rig.worker().wait_assigned()
-    event = rig.event()
-    output = Output(rig.client_config(), 60)
-    output.send(rig.settings.topic, record_key(event.store, event.buyer), encode_event(event)[:-1])
-    output.flush()
-    rig.send(100)
-    rig.assert_nothing_lost()
-    with LogReader(rig.client_config()) as log:
-        letters = [
-            msgspec.json.decode(m.value())
-            for number in range(PARTITIONS)
-            for batch in log.read(rig.settings.dead_letters_topic, number)
-            for m in batch
-        ]
-    assert [letter["reason"] for letter in letters] == ["malformed_json"]
 
 
 def test_events_flow_though_the_control_plane_never_joins_its_group(rig: Rig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ from inference.encoders.triton_repository import build_repository, model_version
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
 from ops.verify.report import VerifyReport
-from streams.control import Erase, Shadow, Swap, encode_command
+from streams.control import Shadow, Swap, encode_command
 from tests.inference.made_bundles import make_bundle
-from tests.rig import PARTITIONS, SESSION_TIMEOUT_MS, Rig, Worker
+from tests.rig import PARTITIONS, Rig, Worker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -106,40 +105,6 @@ def test_a_swap_under_load_with_a_kill_in_the_middle_reaches_every_buyer(rig: Ri
 
 def persona_version_of_starter(rig: Rig) -> str:
     return next(a.codebook_version for a in assignments(rig) if a.codebook_version != "candidate-1")
-
-
-def test_workers_that_were_down_go_on_with_the_last_swap_and_its_unfinished_walk(
-    rig: Rig, candidate: Bundle
-) -> None:
-    worker = rig.worker()
-    rig.send(2_000)
-    rig.wait_caught_up()
-    worker.kill()
-    swap_to(rig, candidate.folder)
-    worker.start()
-    wait_done(rig, "candidate-1")
-    rig.send(500)
-    assert_all_is_well(rig)
-
-
-def test_a_zombie_of_the_old_version_leaves_no_persona_behind(rig: Rig, candidate: Bundle) -> None:
-    zombie = rig.worker(checkpoint_ms=2_000)
-    zombie.wait_assigned()
-    with rig.trickle(rate=300, buyers=200):
-        rig.wait_for(lambda: rig.folded() > 400, "the first checkpoint")
-        zombie.freeze()
-        heir = rig.worker()
-        time.sleep(SESSION_TIMEOUT_MS / 1000 + 1)
-        heir.wait_assigned()
-        swap_to(rig, candidate.folder)
-        key = next(key for number in range(PARTITIONS) for key, _ in rig.rows.all_states(number))
-        store, _, buyer = key.decode().partition("|")
-        rig.command(encode_command(Erase(store=store, buyer=buyer, requested_at=int(time.time() * 1000))))
-        rig.wait_for(lambda: heir.says("buyer_erased") and heir.says("swapped"), "the heir to obey")
-        zombie.thaw()
-        time.sleep(3)
-    wait_done(rig, "candidate-1")
-    assert_all_is_well(rig)  # a persona of an erased buyer would be one of nobody
 
 
 def test_a_bundle_that_cannot_be_served_changes_nothing_also_after_a_restart(

@@ -1,1 +1,0 @@
-"""The programs that race: one script a framework, each alone in its process."""
