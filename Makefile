@@ -45,7 +45,7 @@ test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the
 	@$(PY) -m pytest $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
-	@ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
+	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
 
 check: setup-dev ## Lint, format, types, import rules
 	@.venv/bin/ruff check .

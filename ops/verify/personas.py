@@ -109,7 +109,7 @@ class Personas:
         return _first_unlike(a, last.raws[-1])
 
     def _is_of_reading_again(self, key: bytes, row: bytes, a: Assignment, last: Last) -> bool:
-        """Whether the last assignment is one that a swap made without an event, and the row was sent after it,
+        """Whether the last assignment is one that a swap made without an event, and the row came after it,
         with the same persona: a store that went back is filled by reading again, which assigns at events."""
         return (
             a.offset < last.offset
