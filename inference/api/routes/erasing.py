@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import Final, Literal
 from urllib.parse import quote
@@ -92,7 +91,7 @@ async def erase(
     asked = _Requested(secrets.token_hex(6), now_ms())
     line = AuditLine(at=asked.at, action="erase", store=store, key=key.id, request=asked.request_id)
     try:
-        await asyncio.to_thread(write_audit, state.installation.home, line)
+        await state.work.run(key.store, write_audit, state.installation.home, line)
     except OSError as error:
         log.error("audit_failed", error=str(error))
         raise unavailable("the audit log cannot be written, so nothing was erased") from None
