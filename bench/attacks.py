@@ -88,8 +88,8 @@ def _half_sent(target: Target) -> None:
     for one in held:
         one.sendall(_HALF)
     while True:
-        time.sleep(0.1)
         for number, one in enumerate(held):
+            time.sleep(0.005)  # 200 new ones per second at most: a flood of connections is another attack
             one.setblocking(False)
             with suppress(BlockingIOError):
                 try:

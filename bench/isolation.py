@@ -33,7 +33,7 @@ import psutil
 from bench.attacks import ATTACKS, Attack, Target, attacked
 from bench.document import machine, put, table
 from bench.errors import LoadError
-from bench.lineup import ROOT
+from bench.peers import ROOT
 from feature_store.contract.events import record_key
 from feature_store.errors import SimpersonaError
 from feature_store.log.producer import Output

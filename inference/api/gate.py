@@ -16,8 +16,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inference.api.access.permissions import Admission, admit, guard_of, release
-from inference.api.problems import ProblemError, problem_response, too_large
+from inference.api.access.permissions import Admission, admit, guard_of, has_key, no_key, release
+from inference.api.problems import ProblemError, problem_of, problem_response, too_large
 from inference.api.settings import ApiSettings
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,7 @@ STRICT_HEADERS: Final = (
 _CLOSE: Final = (b"connection", b"close")
 _DRAINED_BYTES: Final = 1 << 20
 _DRAINED_S: Final = 5.0
+_DRAIN_PAUSE_S: Final = 0.005
 _NO_ROUTE: Final = "none"
 _NOTHING: Final[Message] = {"type": "http.request", "body": b"", "more_body": False}
 _FRAMES: Final = 4
@@ -61,13 +62,18 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app, self._settings = app, settings
+        self._draining = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings)
+        exchange = _Exchange(scope, receive, send, self._settings, self._draining)
+        if scope["path"] not in PUBLIC and not has_key(scope):
+            answer = problem_of(no_key())  # at once: nobody's requests are the cheapest to send
+            await answer(scope, exchange.receive, exchange.send)
+            return
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -84,8 +90,11 @@ class Gate:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ApiSettings) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, settings: ApiSettings, draining: asyncio.Lock
+    ) -> None:
         self._scope, self._receive, self._send = scope, receive, send
+        self._draining = draining
         self._most, self._body_s = settings.max_body_bytes, settings.body_s
         self._began = time.perf_counter()
         headers = Headers(scope=scope)
@@ -158,6 +167,9 @@ class _Exchange:
                     message = await self._receive()
                     drained += len(message.get("body", b""))
                     self._unread = bool(message.get("more_body"))
+                    if self._unread:
+                        async with self._draining:  # of all connections together: it is nobody's work
+                            await asyncio.sleep(_DRAIN_PAUSE_S)
         except TimeoutError:
             pass
 

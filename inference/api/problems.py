@@ -99,6 +99,11 @@ def problem_response(
     return Response(msgspec.json.encode(content), status, dict(headers or {}), _MEDIA)
 
 
+def problem_of(error: ProblemError) -> Response:
+    """The document of an error."""
+    return problem_response(error.status_code, error.kind, str(error.detail), error.headers, **error.more)
+
+
 def install(app: FastAPI) -> None:
     """Let every error of this app be answered as a problem document."""
     app.add_exception_handler(HTTPException, _http_error)
@@ -109,11 +114,10 @@ def install(app: FastAPI) -> None:
 
 async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = error.headers
     if isinstance(error, ProblemError):
-        return problem_response(error.status_code, error.kind, str(error.detail), headers, **error.more)
+        return problem_of(error)
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem_response(error.status_code, kind, str(error.detail), headers)
+    return problem_response(error.status_code, kind, str(error.detail), error.headers)
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:

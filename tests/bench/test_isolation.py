@@ -6,7 +6,7 @@ import pytest
 
 from bench.attacks import ATTACKS
 from bench.isolation import HEADER, Result, markdown, measure
-from bench.lineup import ROOT
+from bench.peers import ROOT
 
 
 def test_every_attack_has_a_request_that_is_timed() -> None:

@@ -70,10 +70,7 @@ async def admit(scope: AsgiScope) -> Admission:
         return known
     guard, state = guard_of(scope["route"]), _state(scope)
     assert guard is not None
-    kind, _, token = (Headers(scope=scope).get("authorization") or "").partition(" ")
-    record, wait_s = None, 0.0
-    if kind.lower() == "bearer":
-        record, wait_s = await state.keys.admit(token, guard.cost)
+    record, wait_s = await state.keys.admit(_token(scope), guard.cost)
     record = _required(record)
     check_store(record, scope["path_params"].get("store", record.store))
     if guard.scope not in record.scopes:
@@ -84,6 +81,21 @@ async def admit(scope: AsgiScope) -> Admission:
         )
     admission = scope[_ADMITTED] = Admission(record, state.in_flight.enter(record.store))
     return admission
+
+
+def _token(scope: AsgiScope) -> str:
+    kind, _, token = (Headers(scope=scope).get("authorization") or "").partition(" ")
+    return token if kind.lower() == "bearer" else ""
+
+
+def has_key(scope: AsgiScope) -> bool:
+    """Whether a request brings something that may be a key."""
+    return bool(_token(scope))
+
+
+def no_key() -> ProblemError:
+    """No key, or none that holds."""
+    return ProblemError(401, "no-key", "send a key that holds: Authorization: Bearer sp_...")
 
 
 def release(scope: AsgiScope) -> None:
@@ -126,7 +138,7 @@ async def checked(state: State, token: str) -> KeyRecord:
 
 def _required(record: KeyRecord | None) -> KeyRecord:
     if record is None:
-        raise ProblemError(401, "no-key", "send a key that holds: Authorization: Bearer sp_...")
+        raise no_key()
     return record
 
 

@@ -20,6 +20,8 @@ _BATCH: Final = 500
 _POLL_S: Final = 0.2
 _METADATA_S: Final = 5.0
 _SILENCE_S: Final = 15.0
+_AHEAD_KB: Final = 4_096
+"""What a client reads ahead of a part; by default it is 64 MB, per client."""
 _THREADS: Final = 8
 _PER_STORE: Final = 2
 _PART_RECORDS: Final = 20_000
@@ -40,7 +42,8 @@ class Replays:
 
     def __init__(self, config: Mapping[str, Any], topic: str, *, waiting: int) -> None:
         """waiting: most reads of a store that wait for a turn."""
-        self._config, self._topic = consumer_config(config), topic
+        self._config = {**consumer_config(config), "queued.max.messages.kbytes": _AHEAD_KB}
+        self._topic = topic
         self._turns = Turns("resume", threads=_THREADS, per_store=_PER_STORE, waiting=waiting)
 
     def close(self) -> None:

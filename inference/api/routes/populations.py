@@ -27,9 +27,11 @@ from inference.counts.profile import code_shares
 from inference.counts.windows import OTHERS
 from inference.encoders.graph import CODES
 from inference.errors import CatalogueError, ProfileError, SamplingError
-from inference.population import Mix, draw_codes, only_codes, tokens
+from inference.population import Mix, draw_codes, only_codes
 
 _MINUTE_MS: Final = 60_000
+_PART: Final = 5_000
+_TOKENS: Final = [msgspec.json.encode(token(code)) for code in range(CODES)]
 
 router = APIRouter(tags=["catalogue"])
 
@@ -186,6 +188,15 @@ def _reference(model: ServedModel, store: str) -> Mix | None:
         return None
 
 
+def _token_list(codes: NDArray[np.int64]) -> msgspec.Raw:
+    """A list of tokens as JSON, made in parts, so that no call holds the interpreter for long."""
+    parts = [
+        b",".join([_TOKENS[code] for code in codes[start : start + _PART].tolist()])
+        for start in range(0, len(codes), _PART)
+    ]
+    return msgspec.Raw(b"[" + b",".join(parts) + b"]")
+
+
 @router.post(
     "/v1/stores/{store}/sample",
     response_model=Sample,
@@ -215,6 +226,6 @@ def _sample(model: ServedModel, store: str, asked: SampleAsked) -> bytes:
         "codebook_version": model.version,
         "seed": asked.seed,
         "note": mix.note,
-        "tokens": tokens(draw_codes(mix, asked.n, asked.seed)),
+        "tokens": _token_list(draw_codes(mix, asked.n, asked.seed)),
     }
     return msgspec.json.encode(told)

@@ -104,7 +104,7 @@ def test_public_routes_take_no_body(tmp_path: Path) -> None:
 def test_every_answer_is_strict_and_nothing_comes_from_elsewhere(tmp_path: Path) -> None:
     app = app_without_servers(tmp_path, KEYS)
     for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
-        assert asyncio.run(Call("GET", path).to(app)).status == 404
+        assert asyncio.run(Call("GET", path, "acme/all").to(app)).status == 404
     for path in ("/", "/healthz", "/openapi.json", "/v1/personas", "/nowhere"):
         call = asyncio.run(Call("GET", path).to(app))
         for name, _ in STRICT_HEADERS:
