@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-isolation: setup-dev ## What a good store waits while another attacks the 
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs
+
+verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
+	@$(PY) -m tests.ops.verify.page
 
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock

@@ -28,7 +28,7 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     found = []
     for context in iter_route_contexts(app.routes):
         for method in sorted(context.methods or ()):
-            path = context.path
+            path = context.path or ""
             for name, value in ADDRESS.items():
                 path = path.replace("{" + name + "}", value)
             found.append((method, path))
