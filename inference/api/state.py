@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import Message
 from fastapi import Request
 
-from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.contract.erasure import Erasures
 from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.online.reads import AsyncStore, BuyerReader, open_store
 from feature_store.online.rows import OnlineRows
@@ -24,6 +24,7 @@ from inference.api.installation import Installation
 from inference.api.intake import IntakeTally
 from inference.api.live.hub import Hub
 from inference.api.live.open_streams import OpenStreams
+from inference.api.live.pending import PendingErasures
 from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
@@ -55,7 +56,8 @@ class State:
     tail: LogTail
     hub: Hub
     models: ModelKeeper
-    erasures: dict[bytes, Erasure]
+    erasures: Erasures
+    pending: PendingErasures
     streams: OpenStreams
     in_flight: InFlight
     collector: Collector
@@ -89,15 +91,12 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         IdentityKeyError: there is no key of buyer ids.
     """
     compile_now()
-    erasures: dict[bytes, Erasure] = {}
-    models, hub = ModelKeeper(installation.bundle), Hub(erasures)
+    erasures, pending = Erasures(), PendingErasures()
+    models, hub = ModelKeeper(installation.bundle), Hub(erasures.by_key)
 
     def erased(messages: Sequence[Message]) -> None:
-        for message in messages:
-            if message.value() is not None:
-                key, erasure = message.key(), decode_erasure(message.value())
-                if key not in erasures or erasure.rank > erasures[key].rank:
-                    erasures[key] = erasure
+        erasures.take(messages)
+        pending.look({message.key() for message in messages}, erasures)
 
     def commanded(messages: Sequence[Message]) -> None:
         for message in messages:
@@ -132,6 +131,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         hub=hub,
         models=models,
         erasures=erasures,
+        pending=pending,
         streams=OpenStreams(settings, metrics),
         collector=Collector(
             hasher,

@@ -23,4 +23,4 @@ def inputs(batches: list[list[Event]], tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("inputs")
     path: Path = folder / "traffic.ndjson"
     path.write_bytes(b"".join(encode_event(event) + b"\n" for batch in batches for event in batch))
-    return study_inputs([path], folder, most=560, generated=800, tell=lambda _: None)
+    return study_inputs([path], folder, most=700, generated=1500, tell=lambda _: None)
