@@ -35,7 +35,7 @@ def installation(home: Path) -> Installation:
         control_topic="simpersona-control",
         home=home,
         bundle=answering_bundle(),
-        erase_command=lambda _store, _buyer, _at: b"",
+        remains=lambda _at: [],
         swapped_to=lambda _raw: None,
         routers=(
             page_router(),
