@@ -90,8 +90,8 @@ class Gate:
 
 
 class _Drains:
-    """Reads and throws away what is left of refused bodies: slowly, and of a few connections at once, since it
-    is nobody's work. More are closed unread, so that under a flood some senders never see why."""
+    """Reads and throws away what is left of refused bodies: slowly, and of a few connections at once, since
+    it is nobody's work. More are closed unread, so that under a flood some senders never see why."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
