@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
 from feature_store.fold.state import pack_states
-from feature_store.online.encoding import RowHeader, pack_row, unpack_row
+from feature_store.online.encoding import RowHeader, is_of_an_earlier_release, pack_row, unpack_row
 from ops.verify.findings import Findings, Fix
 from ops.verify.fold import PartitionFold
 from ops.verify.headers import Headers
@@ -56,6 +56,7 @@ class States:
         except RowVersionError:
             self._note("different", "state.row_version", key, slot, row, wanted)
             return
+        self._found.report.earlier_rows += is_of_an_earlier_release(row)
         self.versions[slot] = header.version
         if state != wanted:
             self._note("different", "state.state", key, slot, row, wanted)

@@ -45,12 +45,13 @@ class Takeover:
         return Partition.at(number, Owned(None, None, 0), self._tagger.champion.takes_over(None))
 
     def claim(self, partition: Partition) -> None:
-        """Write down, before anything is said, that the partition is tagged by our codebook version.
+        """Write down, before any row changes, under which codebook version and in which row version we write.
 
-        Whoever was of another version is fenced by it, and finds here on taking over again that there is
-        something to mend (docs/adr/0017).
+        Whoever was of another codebook version is fenced by it, and finds here on taking over again that
+        there is something to mend (docs/adr/0017). An older release is fenced too, and cannot take over
+        again: it does not read the new form of the progress row (docs/adr/0038).
         """
-        if partition.tagged != partition.tag_as:
+        if not partition.is_claimed:
             change = Checkpoint(partition.progress, tagged=partition.tag_as)
             self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             partition.written, partition.tagged = change.progress, partition.tag_as
