@@ -18,7 +18,7 @@ from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter
 from streams.settings import WorkerSettings
-from streams.sinks.webhook.settings import WebhookSettings
+from streams.sinks.sink import sinks
 
 _SCHEMAS: Final = "#/components/schemas/{name}"
 _ABOUT: Final = """Clickstream events in, personas out.
@@ -78,9 +78,8 @@ class _Channel(NamedTuple):
 
 
 def _channels() -> tuple[_Channel, ...]:
-    live, webhook = WorkerSettings.model_construct(), WebhookSettings.model_construct()
+    live = WorkerSettings.model_construct()
     refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{")
-    unwanted = dead_letter("webhook_refused", "422 unknown customer", live.assignments_topic, 3, 40, b"{}")
     return (
         _Channel(
             live.topic,
@@ -95,7 +94,7 @@ def _channels() -> tuple[_Channel, ...]:
             "once: one that comes again after a crash has the same partition, offset and reason.",
             (_ASSIGNMENT,),
             "Workers say personas.",
-            "The API's streams and the webhook sink pass them on.",
+            "The API's streams and the sinks pass them on.",
         ),
         _Channel(
             live.dead_letters_topic,
@@ -104,12 +103,9 @@ def _channels() -> tuple[_Channel, ...]:
             "Workers put refused records aside.",
             None,
         ),
-        _Channel(
-            webhook.dead_letters_topic,
-            "Assignments that a webhook's URL refused, with its answer.",
-            (unwanted,),
-            "The webhook sink puts refused assignments aside.",
-            None,
+        *(
+            _refused_by(name, kind.dead_letters_topic, live.assignments_topic)
+            for name, kind in sinks().items()
         ),
         _Channel(
             live.erasures_topic,
@@ -130,6 +126,17 @@ def _channels() -> tuple[_Channel, ...]:
             "The command line and the API send commands.",
             "Workers and the API follow commands.",
         ),
+    )
+
+
+def _refused_by(sink: str, topic: str, assignments_topic: str) -> _Channel:
+    letter = dead_letter(f"{sink}_refused", "422 unknown customer", assignments_topic, 3, 40, b"{}")
+    return _Channel(
+        topic,
+        f"Assignments that were refused where the {sink} sink delivers, with the answer.",
+        (letter,),
+        f"The {sink} sink puts refused assignments aside.",
+        None,
     )
 
 

@@ -13,11 +13,12 @@ from tests.streams.sinks.webhook.test_sink import Feed
 
 _KNOWN = """
 import json
+from ops.asyncapi import asyncapi_yaml
 from ops.docs import settings_page
 from ops.stack.topics import topics
 from streams.sinks.metrics import SinkMetrics
 metrics = [metric.name for metric in SinkMetrics("ndjson").registry.collect()]
-print(json.dumps([settings_page(), list(topics(8)), metrics]))
+print(json.dumps([settings_page(), asyncapi_yaml(), list(topics(8)), metrics]))
 """
 
 
@@ -30,7 +31,8 @@ def feed(kafka: Kafka, tmp_path: Path) -> Feed:
 def test_a_sink_is_one_file(feed: Feed, tmp_path: Path) -> None:
     copy, out = tmp_path / "copy", tmp_path / "assignments.ndjson"
     assert follow("A sink", copy) == ["streams/sinks/ndjson.py"]
-    settings, topics, metrics = json.loads(run(copy, "-c", _KNOWN))
+    settings, channels, topics, metrics = json.loads(run(copy, "-c", _KNOWN))
+    assert "persona-ndjson-dead-letters" in channels
     assert "`SIMPERSONA_NDJSON_PATH`" in settings
     assert "persona-ndjson-dead-letters" in topics
     assert "simpersona_ndjson_assignments" in metrics
