@@ -12,8 +12,8 @@ from feature_store.errors import OnlineStoreError
 from feature_store.fold.vector import SCALARS
 from feature_store.history.offline_fold import fold_history
 from feature_store.online.encoding import Progress, RowHeader, pack_row
-from feature_store.online.feast.repo import apply, online_rows, open_feature_store
-from feature_store.online.rows import Checkpoint
+from feature_store.online.feast.repo import apply, open_feature_store
+from feature_store.online.rows import Checkpoint, OnlineRows
 from ops.stack.valkey import Valkey
 from tests.strategies import event
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 def test_three_views_of_one_row(valkey: Valkey, topic_name: str, tmp_path: Path) -> None:
     apply(valkey.address, topic_name, tmp_path)
-    rows = online_rows(valkey.address, topic_name, tmp_path)
+    rows = OnlineRows(valkey.address, topic_name)
     rows.claim_partition_count(4)
     history = fold_history([[event(product_id="p1", price=12.5), event(event_id="2", type="add_to_cart")]])
     key = record_key("acme", "b1")
