@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from feature_store.errors import InvalidEventError
 from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
 from ops.verify.log import Record, Rules
 from ops.verify.report import VerifyReport
@@ -19,8 +21,16 @@ from tests.simulation.worker import SETTINGS, Outside, SimEncoder, SimErasures
 def differences(outside: Outside, versions: Sequence[int]) -> str | None:
     """What verify finds, in a line; None where all is as the log says. versions: the last is the champion."""
     rows = OnlineRows.over(Client(outside.server), SETTINGS.topic)  # type: ignore[arg-type]
+    report = verified(outside, rows, [SimEncoder(version) for version in versions])
+    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+
+
+def verified(
+    outside: Outside, rows: OnlineRows, encoders: Sequence[Encoder], windows: WindowSettings | None = None
+) -> VerifyReport:
+    """verify's report of these rows. encoders: the last is the champion; windows: None leaves counts out."""
     report = VerifyReport()
-    rules = _rules(outside, versions)
+    rules = _rules(outside, encoders, windows)
     for number in range(outside.partitions):
         check = PartitionCheck(number, rows.stored_progress(number), rules, report)
         for said in outside.logs[SETTINGS.assignments_topic].range(number, 0, outside.end_of_time):
@@ -29,21 +39,20 @@ def differences(outside: Outside, versions: Sequence[int]) -> str | None:
         records = outside.clicks.range(number, 0, outside.end_of_time)
         check.add([_record(record, outside.partitions) for record in records])
         check.compare(rows.stored(number), outside.clicks.ends[number])
-    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+    return report
 
 
-def _rules(outside: Outside, versions: Sequence[int]) -> Rules:
+def _rules(outside: Outside, encoders: Sequence[Encoder], windows: WindowSettings | None) -> Rules:
     erasures = SimErasures(Process("oracle", lambda _: None), outside.logs[SETTINGS.erasures_topic])
     erasures.refresh()
     erased_before: dict[int, int] = {}
     for one in erasures.by_key.values():
         erased_before[one.partition] = max(erased_before.get(one.partition, 0), one.before_offset)
-    encoders = {f"v{version}": SimEncoder(version) for version in versions}
     return Rules(
-        encoders=encoders,
-        champion=f"v{versions[-1]}",
+        encoders={encoder.codebook_version: encoder for encoder in encoders},
+        champion=encoders[-1].codebook_version,
         void_before=erasures.void_before,
-        windows=None,
+        windows=windows,
         now_ms=outside.clock.wall_ms,
         erased_before=erased_before,
         allowed_lateness_ms=SETTINGS.allowed_lateness_ms,

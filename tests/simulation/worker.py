@@ -124,11 +124,20 @@ class Outside:
 class Worker:
     """One life of a worker process."""
 
-    def __init__(self, outside: Outside, name: str, version: int) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        name: str,
+        version: int,
+        *,
+        encoder: Encoder | None = None,
+        rows: OnlineRows | None = None,
+    ) -> None:
+        """encoder and rows: real ones, in place of the codebook `version` and the simulated store."""
         self.process = Process(name, self._run)
         process, clock = self.process, outside.clock
         self.consumer = SimConsumer(process, outside.clicks, outside.group)
-        rows = OnlineRows.over(Client(outside.server, process), SETTINGS.topic)  # type: ignore[arg-type]
+        rows = rows or OnlineRows.over(Client(outside.server, process), SETTINGS.topic)  # type: ignore[arg-type]
 
         def make_producer(config: dict[str, Any]) -> Any:
             return SimProducer(process, outside.logs, clock, config)
@@ -139,7 +148,7 @@ class Worker:
 
         output = Output({}, SETTINGS.flush_timeout_s, make_producer)
         erasures = SimErasures(process, outside.logs[SETTINGS.erasures_topic])
-        encoder: Encoder = SimEncoder(version, process)
+        encoder = encoder or SimEncoder(version, process)
         self.tagger = Tagger(
             SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, WINDOWS, clock
         )
