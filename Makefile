@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.m
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs
+
+verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
+	@$(PY) -m tests.ops.verify.page
 
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock

@@ -19,7 +19,7 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
-from ops.verify.installation import Verifier
+from ops.verify.installation import Sample, Verifier
 from streams.commands import read_standing
 from streams.settings import WorkerSettings
 
@@ -34,10 +34,11 @@ class Connection:
     erasures: ErasureLog
     home: Path
 
-    def verifier(self, encoder: Encoder | None = None) -> Verifier:
+    def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.
 
-        encoder: what answers before any swap; what the settings name unless it is given.
+        encoder: what answers before any swap; what the settings name unless it is given. sample: the buyers
+        to compare; all of them unless it is given.
         """
         first = encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None)
         return Verifier(
@@ -50,6 +51,7 @@ class Connection:
             self.home / "archive",
             self.settings.allowed_lateness_ms,
             WindowSettings(),
+            sample,
         )
 
 

@@ -29,6 +29,7 @@ from redis.exceptions import RedisError, WatchError
 from feature_store.errors import EmptyStoreError, FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online import persona_rows
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.mending import Fix, mend
 from feature_store.online.stored import StoredPartition, Wanted, escape, read_stored
 
 _SCAN_COUNT: Final = 2_000
@@ -292,6 +293,29 @@ class OnlineRows:
         """
         with _store_errors():
             return read_stored(self._redis, self._key(partition, ""), wanted)
+
+    def named(self, pattern: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(name, value) of all plain keys whose names match a glob, of any topic; a scan."""
+        with _store_errors():
+            for name in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+                value = _answer(self._redis.get(name))
+                if value is not None:
+                    yield name, value
+
+    def members(self, name: bytes) -> set[bytes]:
+        """The members of a set."""
+        with _store_errors():
+            return set(_answer(self._redis.smembers(name.decode())))
+
+    def mend(self, partition: int, fixes: Sequence[Fix]) -> int:
+        """Put values of a partition right, behind the fence (see online.mending); how many were changed.
+
+        Raises:
+            RowVersionError, FencedError: see online.mending.
+            OnlineStoreError: the store did not answer.
+        """
+        with _store_errors():
+            return mend(self._redis, self._key(partition, ""), fixes)
 
     def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""

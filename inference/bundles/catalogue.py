@@ -31,7 +31,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     name is what flags, topics and the API say; title, description and rule are for people. share and
     buyers are of the training buyers. profile is the type's mean in the space that grouped the codes
-    (training.types.space.profile_points), radius how far it moves there when the buyers are drawn again.
+    (training.types.grouping.profile_points), radius how far it moves there when the buyers are drawn again.
     """
 
     name: str

@@ -24,6 +24,7 @@ from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
+from ops.verify.api_keys import INDEX, RECORDS, compare_api_keys
 from ops.verify.check import PartitionCheck
 from ops.verify.findings import Findings
 from ops.verify.log import Record, Rules
@@ -88,6 +89,8 @@ class Verifier:
         self._erasures.refresh()
         count = partition_count(self._config, self._topic)
         self._compare_count(count, report)
+        keys = self._rows.named(RECORDS)
+        compare_api_keys(keys, self._rows.members(INDEX), time.time_ns() // 1_000_000, report)
         rules = self._rules()
         with LogReader(self._config) as log:
             for number in range(count):

@@ -102,7 +102,12 @@ class Live:
         self.assignments: list[list[bytes]] = [[] for _ in range(partitions)]
         self.erasures = Erasures()
         self.encoders: list[Encoder] = []
+        self.oracle: dict[str, Encoder] = {}
+        """By codebook version, who answers for the oracle instead of the worker's own encoder."""
         self.roll = random.Random(5)
+        names = (f"q{n}" for n in range(99))
+        self.quiet = next(b for b in names if partition_of(record_key("acme", b), partitions) == 0)
+        """A buyer of the store acme in partition 0."""
         self.sent = 0
         self.start(encoder)
 
@@ -226,13 +231,19 @@ class Live:
         for erasure in self.erasures.by_key.values():
             erased[erasure.partition] = max(erased.get(erasure.partition, 0), erasure.before_offset)
         return Rules(
-            encoders={encoder.codebook_version: encoder for encoder in self.encoders},
+            encoders={encoder.codebook_version: encoder for encoder in self.encoders} | self.oracle,
             champion=self.encoder.codebook_version,
             void_before=self.erasures.void_before,
             windows=self.windows,
             now_ms=self.now_ms,
             erased_before=erased,
         )
+
+    def repair(self) -> int:
+        """Put right what verification finds; how many values were changed."""
+        report = VerifyReport()
+        found = [self.check(number, report) for number in range(self.partitions)]
+        return sum(self.rows.mend(one.number, one.fixes) for one in found if one.fixes)
 
     def verify(self, *, cut: int = 0) -> VerifyReport:
         """Compare everything."""

@@ -1,17 +1,15 @@
-"""Ward's clustering of codes weighted by their buyers, and how good a grouping is.
+"""How good a grouping of codes is, and how like another.
 
-A grouping is a label int64 [256] of each code, -1 where it is not labelled; weights float64 [256] are
-the buyers of each code, so all measures are over buyers, not over codes.
+A grouping is a label int64 [256] of each code, -1 where it is not labelled; weights float64 [256] are the
+buyers of each code, so all measures are over buyers, not over codes.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_MAX_STEPS: Final = 50
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,59 +28,6 @@ def group_means(points: Floats, group: Ints, groups: int, weights: Floats | None
 def distances_between(a: Floats, b: Floats) -> Floats:
     """Euclidean, float64 [len(a), len(b)]."""
     return np.asarray(np.sqrt(((a[:, None, :] - b[None, :, :]) ** 2).sum(axis=2)))
-
-
-def ward_cuts(profiles: Floats, weights: Floats, fewest: int, most: int) -> dict[int, Ints]:
-    """Merge codes of profiles float64 [256, d] by Ward (1963); the grouping for each count in the range.
-
-    A code without weight is labelled -1. Where fewer codes than `fewest` have any, each is a group.
-    """
-    used = np.flatnonzero(weights > 0)
-    centres, mass = profiles[used].copy(), weights[used].copy()
-    label = np.arange(len(used))
-    cost = np.stack([_merge_costs(centres, mass, i) for i in range(len(used))])
-    np.fill_diagonal(cost, np.inf)
-    cuts = {}
-    fewest = min(fewest, len(used))
-    for left in range(len(used), fewest - 1, -1):
-        if left <= most:
-            cuts[left] = np.full(len(weights), -1)
-            cuts[left][used] = np.unique(label, return_inverse=True)[1]
-        if left == fewest:
-            break
-        i, j = divmod(int(cost.argmin()), len(used))
-        centres[i] = (mass[i] * centres[i] + mass[j] * centres[j]) / (mass[i] + mass[j])
-        mass[i] += mass[j]
-        label[label == j] = i
-        gone = np.isinf(cost[i])
-        cost[i] = np.where(gone, np.inf, _merge_costs(centres, mass, i))
-        cost[:, i] = cost[i]
-        cost[j] = cost[:, j] = np.inf
-    return cuts
-
-
-def settle(labels: Ints, profiles: Floats, weights: Floats) -> Ints:
-    """Move codes to the group whose centre is nearest until none moves (weighted Lloyd steps, 1982).
-
-    Ward never takes a merge back, so a code may end up nearer to another group. A step that would empty
-    a group is not taken.
-    """
-    used = np.flatnonzero(labels >= 0)
-    groups = int(labels.max()) + 1
-    mine = labels[used]
-    for _ in range(_MAX_STEPS):
-        centres = group_means(profiles[used], mine, groups, weights[used])
-        nearest = distances_between(profiles[used], centres).argmin(axis=1)
-        if (nearest == mine).all() or len(np.unique(nearest)) < groups:
-            break
-        mine = nearest
-    settled = labels.copy()
-    settled[used] = mine
-    return settled
-
-
-def _merge_costs(centres: Floats, mass: Floats, i: int) -> Floats:
-    return np.asarray(((centres - centres[i]) ** 2).sum(axis=1) * mass * mass[i] / (mass + mass[i]))
 
 
 def scatter(labels: Ints, profiles: Floats, weights: Floats) -> float:

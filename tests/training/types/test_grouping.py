@@ -1,15 +1,35 @@
-"""Weighted Ward and the measures of a grouping, against scipy's and scikit-learn's on what both can do."""
+"""From buyers to groups: what must not move a point; weighted Ward against scipy's where both apply."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import adjusted_rand_score
 
-from training.types.ward import found_again, group_means, rand_index, scatter, settle, silhouette, ward_cuts
+from feature_store.fold.vector import N_SCALARS, SCALARS, VECTOR_SIZE
+from training.types.grouping import fit_scale, profile_points, settle, ward_cuts
+from training.types.measures import scatter
+
+PRICE = [scalar.name for scalar in SCALARS].index("viewed_price")
+
+
+def test_another_currency_is_no_other_behaviour() -> None:
+    random = np.random.default_rng(0)
+    vectors = np.zeros((2000, VECTOR_SIZE), dtype=np.float32)
+    vectors[:, :N_SCALARS] = random.poisson(3, (len(vectors), N_SCALARS))
+    vectors[:, PRICE] = 0
+    stores = random.choice(["a", "b"], len(vectors))
+    priced = random.random(len(vectors)) < 0.5
+    vectors[priced, PRICE] = random.lognormal(3, 1, priced.sum())
+    yen = vectors.copy()
+    yen[stores == "a", PRICE] *= 10_000
+    scale = fit_scale(vectors)
+    before, after = profile_points(vectors, stores, scale), profile_points(yen, stores, scale)
+    assert (before[~priced, PRICE] == 0).all()
+    # log1p is not quite log, so cheap goods move a little.
+    assert np.abs(before - after).max() < 0.5
+    assert np.corrcoef(before[priced, PRICE], after[priced, PRICE])[0, 1] > 0.99
 
 
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
@@ -39,34 +59,6 @@ def test_codes_without_weight_are_in_no_group() -> None:
     cuts = ward_cuts(np.arange(10.0).reshape(5, 2), weights, 2, 9)
     assert sorted(cuts) == [2, 3]
     assert all((labels >= 0).tolist() == [True, False, True, False, True] for labels in cuts.values())
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_rand_index_is_that_of_the_buyers(seed: int, groups: int) -> None:
-    random = np.random.default_rng(seed)
-    a, b = random.integers(0, groups, 20), random.integers(0, 3, 20)
-    weights = random.integers(1, 9, 20)
-    expected = adjusted_rand_score(np.repeat(a, weights), np.repeat(b, weights))
-    assert rand_index(a, b, weights.astype(float)) == pytest.approx(expected)
-
-
-def test_a_group_is_found_again_by_its_share_of_common_buyers() -> None:
-    a = np.array([0, 0, 1, 1])
-    assert found_again(a, a, np.ones(4)).tolist() == [1.0, 1.0]
-    assert found_again(a, np.array([0, 1, 1, 1]), np.ones(4)).tolist() == [0.5, pytest.approx(2 / 3)]
-
-
-def test_silhouette_is_one_for_points_on_their_centres() -> None:
-    points = np.array([[0.0], [0.0], [9.0], [9.0]])
-    assert silhouette(points, np.array([0, 0, 1, 1]), np.ones(4)) == 1.0
-    assert silhouette(points, np.array([0, 1, 0, 1]), np.ones(4)) == 0.0
-    assert silhouette(points, np.zeros(4, np.int64), np.ones(4)) == 0.0
-
-
-def test_means_by_group() -> None:
-    points = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    means = group_means(points, np.array([0, 2, 2]), 3, np.array([1.0, 1.0, 3.0]))
-    assert means.tolist() == [[1.0, 2.0], [0.0, 0.0], [4.5, 5.5]]
 
 
 @given(st.integers(0, 2**32 - 1))
