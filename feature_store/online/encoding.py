@@ -38,7 +38,7 @@ class Progress(NamedTuple):
         """Parse a stored row.
 
         Raises:
-            RowVersionError: it is not three or four integers, or this release does not read the partition's rows.
+            RowVersionError: it is not three or four integers, or names rows that this release does not read.
         """
         try:
             next_offset, watermark, sequence, *rest = map(int, raw.split())

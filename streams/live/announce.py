@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.log.producer import Output
-from feature_store.online.assignment import Assignment, Reason, encode_assignment, token
+from feature_store.online.assignment import Assignment, Reason, encode_assignment, token, version_mark
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder, Encoding
 from streams.live.cache import BuyerCache
@@ -92,7 +92,7 @@ class Announcer:
         if readable:
             writes = self._rows.write_personas(
                 {number: list(rows.values()) for number, rows in readable.items()},
-                same_version=b'"codebook_version":"%s"' % version.encode(),
+                same_version=version_mark(version),
                 expected={
                     number: (owned[number].written, owned[number].persona_writes) for number in readable
                 },

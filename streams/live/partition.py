@@ -60,7 +60,7 @@ class Partition:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the store says under which codebook version, and in which row version, this worker writes."""
+        """Whether the store knows under which codebook version, and in which row version, we write."""
         claimed = self.progress.row_version
         return self.tagged == self.tag_as and self.written is not None and self.written.row_version == claimed
 

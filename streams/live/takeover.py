@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.encoding import Progress, unpack_row
-from feature_store.online.rows import Checkpoint, OnlineRows, Owned
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows, Owned
 from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger

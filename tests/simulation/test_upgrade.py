@@ -1,7 +1,7 @@
-"""An installation of release 0.1.0 (commit 2862afe) under the present worker: served the same, verified equal.
+"""An installation of release 0.1.0 (commit 2862afe) under the present worker: served alike, verified equal.
 
-tests/data/release-0.1.0 is what that release's own workers left of 230 events in Kafka, Valkey and archive; the last
-40 of them no worker has folded yet.
+tests/data/release-0.1.0 is what that release's own workers left of 230 events in Kafka, Valkey and archive;
+the last 40 of them no worker has folded yet.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import redis
 
 from feature_store.errors import FencedError, RowVersionError
 from feature_store.history.archive import archive_files, read_archive_file
+from feature_store.online.client import open_store
 from feature_store.online.encoding import Progress, is_of_an_earlier_release, unpack_row
-from feature_store.online.reads import BuyerReader, open_store
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.reads import BuyerReader
+from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
@@ -142,7 +144,10 @@ def test_what_the_old_release_served_is_served_the_same(old: Installation) -> No
     async def read() -> list[Any]:
         store = open_store(old.address)
         try:
-            return [await BuyerReader(store, SETTINGS.topic).read(list(personas)), await KeyStore(store).all()]
+            return [
+                await BuyerReader(store, SETTINGS.topic).read(list(personas)),
+                await KeyStore(store).all(),
+            ]
         finally:
             await store.aclose()
 
@@ -234,18 +239,38 @@ def _as_of_0_1_0(world: World) -> None:
 
 @pytest.mark.parametrize("share", [0, 100], ids=["nothing sent", "all sent"])
 def test_an_upgrade_that_dies_at_any_call_loses_nothing(share: int) -> None:
-    steps: list[Step] = [("start", 0), ("produce", 1, 5, 1), ("produce", 2, 3, 2), ("run", 0, 25), ("tick", 1_100)]
-    more: list[Step] = [("run", 0, 25), ("stop", 0), ("run", 0, 40), ("produce", 1, 2, 3), ("produce", 3, 2, 4)]
+    before: list[Step] = [
+        ("start", 0), ("produce", 1, 5, 1), ("produce", 2, 3, 2), ("run", 0, 25), ("tick", 1_100),
+        ("run", 0, 25), ("stop", 0), ("run", 0, 40), ("produce", 1, 2, 3), ("produce", 3, 2, 4),
+    ]  # fmt: skip
     for calls in range(1, 45):
         world = World(Outside(2, 4))
-        for step in [*steps, *more]:
+        for step in before:
             world.take(step)
         assert not world.workers[0].process.alive
         _as_of_0_1_0(world)
-        for step in [("start", 1), ("run", 1, calls), ("kill", 1, share), ("start", 2)]:
+        after: list[Step] = [("start", 1), ("run", 1, calls), ("kill", 1, share), ("start", 2)]
+        for step in after:
             world.take(step)
         world.settle()
         assert world.problem is None
         assert differences(world.outside, world.versions) is None
         world.end()
         assert world.problem is None
+
+
+def test_a_partition_without_news_is_claimed_too() -> None:
+    world = World(Outside(2, 4))
+    before: list[Step] = [("start", 0), ("produce", 1, 5, 1), ("run", 0, 40), ("stop", 0), ("run", 0, 40)]
+    for step in before:
+        world.take(step)
+    _as_of_0_1_0(world)
+    rows = world._rows()
+    old = {n: at for n, at in rows.progress_of([0, 1]).items() if at is not None}
+    assert {at.row_version for at in old.values()} == {1}
+    world.take(("start", 1))
+    world.take(("run", 1, 12))
+    for number, at in old.items():
+        claimed = Progress(at.next_offset, at.watermark, at.sequence + 1)
+        assert rows.stored_progress(number) == claimed.to_bytes() != at.to_bytes()
+    world.end()

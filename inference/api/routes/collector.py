@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from feature_store.contract.events import Event, encode_event, record_key
 from feature_store.errors import OnlineStoreError
-from feature_store.online.reads import store_answers
+from feature_store.online.client import store_answers
 from feature_store.sources.adapters.common import SkipReason
 from feature_store.sources.formats import CONTRACT
 from inference.api.access.keys import ALL_STORES

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from feature_store.contract.events import record_key
-from feature_store.online.reads import store_answers
+from feature_store.online.client import store_answers
 from inference.api.access.audit import AuditLine, write_audit
 from inference.api.access.permissions import ErasesBuyers
 from inference.api.ids import Buyer, Pseudonym, Store

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from feature_store.contract.events import record_key
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
-from feature_store.online.reads import BuyerRead, store_answers
+from feature_store.online.client import store_answers
+from feature_store.online.reads import BuyerRead
 from inference.api.access.permissions import ReadsPersonas, take
 from inference.api.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.problems import ProblemError, documented

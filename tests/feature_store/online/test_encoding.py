@@ -74,7 +74,7 @@ def test_a_progress_row_that_is_none_is_refused(raw: bytes) -> None:
 
 
 def test_a_partition_of_a_later_release_is_refused() -> None:
-    with pytest.raises(RowVersionError, match="folded up to offset 10 is of row version 3.*a later release"):
+    with pytest.raises(RowVersionError, match=r"folded up to offset 10 is of row version 3.*a later release"):
         Progress.from_bytes(b"10 20 3 3")
 
 
