@@ -32,10 +32,10 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 	@$(UV) pip install --quiet --no-deps -e .
 	@touch $@
 
-.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml | .venv/bin/uv
+.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml studies/pyproject.toml | .venv/bin/uv
 	@echo "== installing packages for training and tests (about 5 GB with torch, a few minutes on a fresh machine)" >&2
 	@$(UV) pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --no-deps -e . -e clients/python
+	@$(UV) pip install --quiet --no-deps -e . -e clients/python -e studies
 	@touch $@
 
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
@@ -45,7 +45,7 @@ test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the
 	@$(PY) -m pytest $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
-	@ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
+	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
 
 check: setup-dev ## Lint, format, types, import rules
 	@.venv/bin/ruff check .

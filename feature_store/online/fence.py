@@ -66,6 +66,7 @@ class Checkpoint:
     """Buyers whose session end is still to be announced -> time of their last event (ms)."""
     closed: list[bytes] = field(default_factory=list)
     erased: list[bytes] = field(default_factory=list)
+    """Buyers whose rows go. Who is in `rows` as well has a new life: that state stays, and its persona."""
     windows: Windows | None = None
     tagged: Tagged | None = None
     """Under which codebook version the partition is tagged; None leaves it as it is."""
@@ -102,15 +103,16 @@ def write_checkpoint(
 
 def _queue(pipe: Any, keys: Keys, partition: int, change: Checkpoint) -> None:
     prefix = keys.of(partition)
+    if change.erased:  # first: a new life may begin in the same checkpoint
+        pipe.zrem(prefix + OPEN, *change.erased)
+        if gone := [key for key in change.erased if key not in change.rows]:
+            pipe.delete(*(prefix + kind + key for key in gone for kind in (STATE, PERSONA)))
     if change.rows:
         pipe.mset({prefix + STATE + key: row for key, row in change.rows.items()})
     if change.opened:
         pipe.zadd(prefix + OPEN, change.opened)
     if change.closed:
         pipe.zrem(prefix + OPEN, *change.closed)
-    if change.erased:
-        pipe.delete(*(prefix + kind + key for key in change.erased for kind in (STATE, PERSONA)))
-        pipe.zrem(prefix + OPEN, *change.erased)
     if change.windows is not None:
         for start, fields in change.windows.changed.items():
             name = keys.window(partition, change.windows.length_ms, start)

@@ -18,8 +18,8 @@ from feature_store.fold.behavior import COUNTER, N_COUNTERS
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import Assignment, decode_assignment, persona_body
 from feature_store.online.client import AsyncStore, store_answers
-from feature_store.online.encoding import unpack_row
-from feature_store.online.keys import PERSONA, STATE, Keys
+from feature_store.online.encoding import Progress, unpack_row
+from feature_store.online.keys import PERSONA, PROGRESS, STATE, Keys
 
 _ROW_START: Final = 64 + 8 * N_COUNTERS
 """Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
@@ -73,6 +73,17 @@ class BuyerReader:
             rows = await pipe.execute()
         pairs = zip(rows[::2], rows[1::2], strict=True)
         return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
+
+    async def folded(self, partition: int) -> int:
+        """The next offset that workers have to fold of a partition.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+            RowVersionError: the row is of another release.
+        """
+        with store_answers():
+            row = await self._redis.get(self._keys.of(partition) + PROGRESS)
+        return 0 if row is None else Progress.from_bytes(row).next_offset
 
     async def ping(self) -> None:
         """Ask whether the store answers.

@@ -36,6 +36,12 @@ class ApiSettings(Settings):
     burst: float = Field(
         5_000.0, description="requests and events at once of a key made without --burst", ge=1
     )
+    erase_cost: float = Field(
+        50.0, description="what an erasure takes of a key's rate and burst, in requests", ge=1
+    )
+    erasures_pending: int = Field(
+        10_000, description="most erasures of a store that wait for a worker; more are answered 429", ge=1
+    )
     heartbeat_s: float = Field(15.0, description="a silent stream says that it lives so often", gt=0)
     stream_buffer: int = Field(
         1_000, description="assignments that wait for a slow reader of a stream before it is closed", ge=1

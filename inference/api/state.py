@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import Message
 from fastapi import Request
 
-from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.contract.erasure import Erasures
 from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
@@ -21,6 +21,7 @@ from inference.api.installation import Installation
 from inference.api.intake import IntakeTally
 from inference.api.live.hub import Hub
 from inference.api.live.open_streams import OpenStreams
+from inference.api.live.pending import PendingErasures
 from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
@@ -47,7 +48,8 @@ class State:
     tail: LogTail
     hub: Hub
     models: ModelKeeper
-    erasures: dict[bytes, Erasure]
+    erasures: Erasures
+    pending: PendingErasures
     streams: OpenStreams
     replays: Replays
     windows: WindowReader
@@ -75,15 +77,12 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         BundleError: the bundle must not be served.
         IdentityKeyError: there is no key of buyer ids.
     """
-    erasures: dict[bytes, Erasure] = {}
-    models, hub = ModelKeeper(installation.bundle), Hub(erasures)
+    erasures, pending = Erasures(), PendingErasures()
+    models, hub = ModelKeeper(installation.bundle), Hub(erasures.by_key)
 
     def erased(messages: Sequence[Message]) -> None:
-        for message in messages:
-            if message.value() is not None:
-                key, erasure = message.key(), decode_erasure(message.value())
-                if key not in erasures or erasure.rank > erasures[key].rank:
-                    erasures[key] = erasure
+        erasures.take(messages)
+        pending.look({message.key() for message in messages}, erasures)
 
     def commanded(messages: Sequence[Message]) -> None:
         for message in messages:
@@ -117,6 +116,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         hub=hub,
         models=models,
         erasures=erasures,
+        pending=pending,
         streams=OpenStreams(settings, metrics),
         replays=Replays(installation.kafka, installation.assignments_topic),
         windows=WindowReader(rows, windows),

@@ -33,7 +33,7 @@ from tests.simulation.__main__ import silence
 from tests.simulation.history import World
 from tests.simulation.oracle import differences, verified
 from tests.simulation.steps import Step
-from tests.simulation.worker import SETTINGS, WINDOWS, Outside, Worker
+from tests.simulation.worker import SETTINGS, Outside, Worker
 
 DATA: Final = Path(__file__).parents[1] / "data" / "release-0.1.0"
 TOPICS: Final = {
@@ -69,7 +69,7 @@ class Installation:
 
     def verified(self) -> Any:
         """verify's report."""
-        return verified(self.outside, self.rows, [self.encoder], WINDOWS)
+        return verified(self.outside, self.rows, [self.encoder])
 
     def run_present_worker(self) -> Worker:
         """Fold what waits with the present code, checkpoint, and stop."""

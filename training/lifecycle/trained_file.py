@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from feature_store.fold.vector import N_SCALARS
+from feature_store.workspace import write_whole
 from inference.bundles.catalogue import PersonaType, ProfileScale
-from inference.bundles.publish import write_whole
 from training.encoder.axes import KNOTS, Axes, ByEvents
 from training.encoder.config import TrainConfig
 from training.encoder.model import VQVAE, Forecast

@@ -157,7 +157,7 @@ async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaA
 
 def _without_erased(state: State, key: bytes, read: BuyerRead) -> BuyerRead:
     """The rows without those from before an erasure, which the owner of the partition is yet to delete."""
-    erasure = state.erasures.get(key)
+    erasure = state.erasures.by_key.get(key)
     if erasure is None:
         return read
     persona = read.persona if read.persona and read.persona.offset >= erasure.before_offset else None
@@ -181,7 +181,7 @@ def _answer(
     if said is None:
         if progressed is not None or fresh:
             return _early(state, store, buyer)
-        return "erased" if key in state.erasures else "unknown"
+        return "erased" if key in state.erasures.by_key else "unknown"
     last_time = said.event_time if progressed is None else max(said.event_time, progressed.last_time)
     age = max(0, now_ms() - last_time)
     ttl = state.settings.persona_ttl_days

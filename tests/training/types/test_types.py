@@ -15,8 +15,6 @@ from training.types.grouping import MAX_TYPES, MIN_TYPES
 from training.types.measures import rand_index
 from training.types.types import TypeGroups, group_codes
 
-pytestmark = pytest.mark.numeric
-
 COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 CODES_EACH = 30
 PLANTED: dict[str, dict[str, float]] = {
