@@ -164,7 +164,7 @@ def _call(
                 places = [prefix + PERSONA + key for key, _, _ in chunk]
                 names = [prefix + PROGRESS, prefix + PERSONA_WRITES, *places]
                 packed = [pack_persona(offset, body) for _, offset, body in chunk]
-                arguments = (fence, writes + call, same_version, *packed)
+                arguments: list[bytes | int] = [fence, writes + call, same_version, *packed]
                 pipe.evalsha(PERSONA_SCRIPT_SHA, len(names), *names, *arguments)
                 asked.append(partition)
         answers = pipe.execute()
