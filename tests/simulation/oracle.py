@@ -48,8 +48,9 @@ def _rules(outside: Outside, encoders: Sequence[Encoder]) -> Rules:
         encoders={encoder.codebook_version: encoder for encoder in encoders},
         champion=encoders[-1].codebook_version,
         void_before=erasures.void_before,
-        # Under which version an event was counted is not known where it was read twice, under two of them.
-        windows=WINDOWS if len(encoders) == 1 else None,
+        # Under which version an event was counted is not known where it was read twice, under two, nor
+        # how far the watermark was where events of an erased buyer had moved it.
+        windows=None if len(encoders) > 1 or erased_before else WINDOWS,
         now_ms=outside.clock.wall_ms,
         erased_before=erased_before,
         allowed_lateness_ms=SETTINGS.allowed_lateness_ms,
