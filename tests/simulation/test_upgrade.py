@@ -31,7 +31,7 @@ def _as_of_0_1_0(world: World) -> None:
 def test_an_upgrade_that_dies_at_any_call_loses_nothing(share: int) -> None:
     before: list[Step] = [
         ("start", 0), ("produce", 1, 5, 1), ("produce", 2, 3, 2), ("run", 0, 25), ("tick", 1_100),
-        ("run", 0, 25), ("stop", 0), ("run", 0, 40), ("produce", 1, 2, 3), ("produce", 3, 2, 4),
+        ("run", 0, 25), ("stop", 0), ("run", 0, 200), ("produce", 1, 2, 3), ("produce", 3, 2, 4),
     ]  # fmt: skip
     for calls in range(1, 45):
         world = World(Outside(2, 4))
@@ -51,7 +51,7 @@ def test_an_upgrade_that_dies_at_any_call_loses_nothing(share: int) -> None:
 
 def test_a_partition_without_news_is_claimed_too() -> None:
     world = World(Outside(2, 4))
-    before: list[Step] = [("start", 0), ("produce", 1, 5, 1), ("run", 0, 40), ("stop", 0), ("run", 0, 40)]
+    before: list[Step] = [("start", 0), ("produce", 1, 5, 1), ("run", 0, 60), ("stop", 0), ("run", 0, 200)]
     for step in before:
         world.take(step)
     _as_of_0_1_0(world)
@@ -59,7 +59,7 @@ def test_a_partition_without_news_is_claimed_too() -> None:
     old = {n: at for n, at in rows.progress_of([0, 1]).items() if at is not None}
     assert {at.row_version for at in old.values()} == {1}
     world.take(("start", 1))
-    world.take(("run", 1, 12))
+    world.take(("run", 1, 40))
     for number, at in old.items():
         claimed = Progress(at.next_offset, at.watermark, at.sequence + 1)
         assert rows.stored_progress(number) == claimed.to_bytes() != at.to_bytes()
