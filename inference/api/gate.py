@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -39,6 +40,7 @@ _CLOSE: Final = (b"connection", b"close")
 _DRAINED_BYTES: Final = 1 << 20
 _DRAINED_S: Final = 5.0
 _DRAIN_PAUSE_S: Final = 0.005
+_MOST_DRAINS: Final = 16
 _NO_ROUTE: Final = "none"
 _NOTHING: Final[Message] = {"type": "http.request", "body": b"", "more_body": False}
 _FRAMES: Final = 4
@@ -62,14 +64,14 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
         self._app, self._settings = app, settings
-        self._draining = asyncio.Lock()
+        self._drains = _Drains()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings, self._draining)
+        exchange = _Exchange(scope, receive, send, self._settings, self._drains)
         if scope["path"] not in PUBLIC and not has_key(scope):
             answer = problem_of(no_key())  # at once: nobody's requests are the cheapest to send
             await answer(scope, exchange.receive, exchange.send)
@@ -87,14 +89,43 @@ class Gate:
             release(scope)
 
 
+class _Drains:
+    """Reads and throws away what is left of refused bodies: slowly, and of a few connections at once, since
+    it is nobody's work. More are closed unread, so that under a flood some senders never see why."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._under_way = 0
+
+    async def drain(self, receive: Receive) -> bool:
+        """Read on for a while; whether something is left."""
+        if self._under_way >= _MOST_DRAINS:
+            return True
+        self._under_way += 1
+        left, drained = True, 0
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAINED_S):
+                    while left and drained < _DRAINED_BYTES:
+                        message = await receive()
+                        drained += len(message.get("body", b""))
+                        left = bool(message.get("more_body"))
+                        if left:
+                            async with self._turn:
+                                await asyncio.sleep(_DRAIN_PAUSE_S)
+        finally:
+            self._under_way -= 1
+        return left
+
+
 class _Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, settings: ApiSettings, draining: asyncio.Lock
+        self, scope: Scope, receive: Receive, send: Send, settings: ApiSettings, drains: _Drains
     ) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._draining = draining
+        self._drains = drains
         self._most, self._body_s = settings.max_body_bytes, settings.body_s
         self._began = time.perf_counter()
         headers = Headers(scope=scope)
@@ -149,7 +180,7 @@ class _Exchange:
         elif self._unread and not message.get("more_body"):
             # Closed with bytes unread, a connection is reset, and the answer is lost on the way.
             await self._send({**message, "more_body": True})
-            await self._drain()
+            self._unread = await self._drains.drain(self._receive)
             message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
@@ -158,20 +189,6 @@ class _Exchange:
         named = {name.lower() for name, _ in headers}
         headers += [header for header in STRICT_HEADERS if header[0] not in named]
         return [*headers, _CLOSE] if self._unread else headers
-
-    async def _drain(self) -> None:
-        drained = 0
-        try:
-            async with asyncio.timeout(_DRAINED_S):
-                while self._unread and drained < _DRAINED_BYTES:
-                    message = await self._receive()
-                    drained += len(message.get("body", b""))
-                    self._unread = bool(message.get("more_body"))
-                    if self._unread:
-                        async with self._draining:  # of all connections together: it is nobody's work
-                            await asyncio.sleep(_DRAIN_PAUSE_S)
-        except TimeoutError:
-            pass
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:

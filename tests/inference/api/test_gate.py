@@ -139,6 +139,33 @@ def test_a_body_beyond_the_limit_is_refused_by_its_announced_length(tmp_path: Pa
     assert call.headers["connection"] == "close"
 
 
+def test_a_flood_of_refused_bodies_holds_a_few_connections_only(tmp_path: Path) -> None:
+    app = app_without_servers(tmp_path, KEYS)
+    calls = [Call("POST", "/v1/events", None, b"x" * 1_000) for _ in range(100)]
+
+    async def run() -> None:
+        ended = asyncio.Event()
+        reading = 0
+
+        async def hold() -> Any:
+            nonlocal reading
+            reading += 1
+            await ended.wait()
+            return {"type": "http.disconnect"}
+
+        for call in calls:
+            call.receive = hold  # type: ignore[method-assign]
+        tasks = [asyncio.create_task(call.to(app)) for call in calls]
+        while sum(task.done() for task in tasks) < 84:
+            await asyncio.sleep(0.01)
+        assert reading == 16
+        ended.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(run())
+    assert {call.status for call in calls} == {401}
+
+
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
     app = app_without_servers(tmp_path, KEYS, body_s=0.01)
     call = Call("POST", "/v1/events", "acme/all", b"x" * 100)
