@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feature_store.online.encoding import Progress
+from feature_store.online.migrations import ROW_VERSION
 from tests.simulation.__main__ import silence
 from tests.simulation.history import World
 from tests.simulation.oracle import differences
@@ -31,7 +31,7 @@ def _as_of_0_1_0(world: World) -> None:
 def test_an_upgrade_that_dies_at_any_call_loses_nothing(share: int) -> None:
     before: list[Step] = [
         ("start", 0), ("produce", 1, 5, 1), ("produce", 2, 3, 2), ("run", 0, 25), ("tick", 1_100),
-        ("run", 0, 25), ("stop", 0), ("run", 0, 200), ("produce", 1, 2, 3), ("produce", 3, 2, 4),
+        ("run", 0, 25), ("kill", 0, 100), ("tick", 7_000), ("produce", 1, 2, 3), ("produce", 3, 2, 4),
     ]  # fmt: skip
     for calls in range(1, 45):
         world = World(Outside(2, 4))
@@ -51,7 +51,13 @@ def test_an_upgrade_that_dies_at_any_call_loses_nothing(share: int) -> None:
 
 def test_a_partition_without_news_is_claimed_too() -> None:
     world = World(Outside(2, 4))
-    before: list[Step] = [("start", 0), ("produce", 1, 5, 1), ("run", 0, 60), ("stop", 0), ("run", 0, 200)]
+    before: list[Step] = [
+        ("start", 0),
+        ("produce", 1, 5, 1),
+        ("run", 0, 60),
+        ("kill", 0, 100),
+        ("tick", 7_000),
+    ]
     for step in before:
         world.take(step)
     _as_of_0_1_0(world)
@@ -61,6 +67,9 @@ def test_a_partition_without_news_is_claimed_too() -> None:
     world.take(("start", 1))
     world.take(("run", 1, 40))
     for number, at in old.items():
-        claimed = Progress(at.next_offset, at.watermark, at.sequence + 1)
-        assert rows.stored_progress(number) == claimed.to_bytes() != at.to_bytes()
+        claimed = rows.progress(number)
+        assert claimed is not None
+        assert claimed[:2] == at[:2]
+        assert claimed.row_version == ROW_VERSION
+        assert claimed.sequence > at.sequence
     world.end()
