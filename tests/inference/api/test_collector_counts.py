@@ -9,14 +9,8 @@ import pytest
 
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.intake import IntakeCounts, Items
-<<<<<<< HEAD:tests/inference/api/test_collector_counts.py
-from feature_store.online.reads import AsyncStore, open_store
 from inference.api import collector_counts
 from inference.api.collector_counts import IntakeTally
-=======
-from inference.api import collector_counts
-from inference.api.collector_counts import IntakeTally
->>>>>>> main:tests/inference/api/test_collector_counts.py
 from inference.counts.windows import OTHERS, WindowSettings
 from ops.stack.processes import free_ports
 from ops.stack.valkey import Valkey
