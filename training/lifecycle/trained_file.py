@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from feature_store.fold.vector import N_SCALARS
-from inference.bundles.catalogue import PersonaType, ProfileScale
+from inference.bundles.catalogue import PersonaType, ScalarScale
 from inference.bundles.publish import write_whole
 from training.encoder.axes import KNOTS, Axes, ByEvents
 from training.encoder.config import TrainConfig
@@ -31,7 +31,7 @@ from training.types.types import TypeGroups
 
 class _Forecasting(msgspec.Struct, frozen=True):
     types: tuple[PersonaType, ...]
-    scale: ProfileScale
+    scale: ScalarScale
     kept: dict[str, float]
     choice: dict[str, Any]
     temperature: float

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from feature_store.fold.vector import N_SCALARS
-from inference.bundles.catalogue import Catalogue, PersonaType, ProfileScale
+from inference.bundles.catalogue import Catalogue, PersonaType, ScalarScale
 from training.errors import DatasetError
 from training.types.count import RESAMPLES, choose_count, cut, resample
 from training.types.names import Behaviour, describe_type, name_types
@@ -32,7 +32,7 @@ from training.types.space import (
     deviations,
     fit_scale,
     nearest_codes,
-    profile_points,
+    type_points,
 )
 from training.types.ward import distances_between, group_means
 
@@ -48,7 +48,7 @@ class TypeGroups(NamedTuple):
 
     type_of_code: Ints
     types: tuple[PersonaType, ...]
-    scale: ProfileScale
+    scale: ScalarScale
     kept: dict[str, float]
     choice: dict[str, Any]
 
@@ -76,7 +76,7 @@ def group_codes(
     old = with_profiles(previous)
     own_scale = fit_scale(vectors)
     scale = old.scale if old is not None and old.scale is not None else own_scale
-    points = profile_points(vectors, stores, scale)
+    points = type_points(vectors, stores, scale)
     near = nearest_codes(codebook)
     smoothed, weights = code_profiles(points, codes, near)
     cuts = cut(smoothed, weights)
@@ -98,7 +98,7 @@ def group_codes(
         if other is not None
     ]
     radii = profile_radii(profiles, moved)
-    standard = points if scale == own_scale else profile_points(vectors, stores, own_scale)
+    standard = points if scale == own_scale else type_points(vectors, stores, own_scale)
     behaviours = _behaviours(vectors, standard, type_of_buyer, count)
     kept = {} if old is None else match_previous(profiles, radii, old)
     taken = {index: name for index, (name, _) in kept.items()}
@@ -110,7 +110,7 @@ def group_codes(
             codes=tuple(np.flatnonzero(labels == index).tolist()),
             share=round(behaviours[index].share, 6),
             buyers=int((type_of_buyer == index).sum()),
-            profile=tuple(profiles[index].round(4).tolist()),
+            centre=tuple(profiles[index].round(4).tolist()),
             radius=round(float(radii[index]), 4),
             **describe_type(name, behaviours[index], behaviours),
         )

@@ -40,7 +40,7 @@ def test_fields_are_those_of_the_api(struct: type[msgspec.Struct], model: type[B
         (cards.CodeCard, catalogue.CodeCard),
         (cards.PersonaType, catalogue.PersonaType),
         (cards.SessionShape, catalogue.SessionShape),
-        (cards.Step, catalogue.Step),
+        (cards.Step, catalogue.SessionStep),
         (cards.Estimate, catalogue.Estimate),
         (stream.Assignment, assignment.Assignment),
     ],
