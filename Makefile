@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,10 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 	@$(UV) pip install --quiet --no-deps -e .
 	@touch $@
 
-.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml | .venv/bin/uv
+.venv/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml studies/pyproject.toml | .venv/bin/uv
 	@echo "== installing packages for training and tests (about 5 GB with torch, a few minutes on a fresh machine)" >&2
 	@$(UV) pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --no-deps -e . -e clients/python
+	@$(UV) pip install --quiet --no-deps -e . -e clients/python -e studies
 	@touch $@
 
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
@@ -45,7 +45,7 @@ test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the
 	@$(PY) -m pytest $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
-	@ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
+	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
 
 check: setup-dev ## Lint, format, types, import rules
 	@.venv/bin/ruff check .
@@ -68,8 +68,14 @@ bench-encode: setup-dev ## Buyers a second of batch encode against the matmul li
 bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.md)
 	@$(PY) -m bench.api $(ARGS)
 
+bench-isolation: setup-dev ## What a good store waits while another attacks the API (docs/benchmarks.md)
+	@$(PY) -m bench.isolation $(ARGS)
+
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs
+
+verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
+	@$(PY) -m tests.ops.verify.page
 
 lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock

@@ -1,4 +1,4 @@
-"""A folder for what a long job makes on its way to one file or folder, so that nothing half-made is left."""
+"""Results that are whole or not there: one file, or all that a long job makes on its way."""
 
 from __future__ import annotations
 
@@ -60,9 +60,34 @@ def publish(made: Path, out: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    _sync(made)
+    sync(made)
     made.replace(out)
-    _sync(out.absolute().parent)  # the rename itself must survive a power cut
+    sync(out.absolute().parent)  # the rename itself must survive a power cut
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader finds the old content or the new, also after a power cut.
+
+    Raises:
+        OSError: it cannot be written; no half file is left.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)  # a full disk leaves no half file behind
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what was written to a file, or which names a folder has."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _empty(folder: Path) -> None:
@@ -71,11 +96,3 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(left)
         elif left.name != ".lock":
             left.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,13 +8,14 @@ Dirichlet posterior whose prior counts as much as PRIOR_BUYERS buyers of the poo
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.online.assignment import token
+from inference.counts.profile import FEATURE, Counts
 from inference.encoders.graph import CODES
 from inference.errors import SamplingError
 
@@ -55,6 +56,17 @@ def store_mix(store: NDArray[np.int64], pooled: NDArray[np.int64]) -> Mix:
     prior = pooled / everyone if everyone else store / buyers
     shares = (store + PRIOR_BUYERS * prior) / (buyers + PRIOR_BUYERS)
     return Mix(shares / shares.sum(), buyers, PRIOR_BUYERS / (buyers + PRIOR_BUYERS))
+
+
+def profiles_mix(stores: Mapping[str, Counts], pooled: Counts, store: str) -> Mix:
+    """The mix of a store by the profiles of stores and that of all together; an unknown one has the latter.
+
+    Raises:
+        SamplingError: nobody was counted at all.
+    """
+    codes = FEATURE["codes"].cells
+    own = stores.get(store)
+    return store_mix(np.zeros(CODES, np.int64) if own is None else own[codes], pooled[codes])
 
 
 def only_codes(mix: Mix, codes: Collection[int]) -> Mix:

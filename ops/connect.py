@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.feast.repo import online_rows
 from feature_store.online.rows import OnlineRows
@@ -20,8 +21,9 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
-from ops.verify.installation import Verifier
+from ops.verify.installation import Sample, Verifier
 from streams.commands import read_standing
+from streams.remains import Lives
 from streams.settings import WorkerSettings
 
 
@@ -35,10 +37,20 @@ class Connection:
     erasures: ErasureLog
     home: Path
 
-    def verifier(self, encoder: Encoder | None = None) -> Verifier:
+    def erasure_writer(self) -> ErasureWriter:
+        """What writes requests to erase, and ends erasures."""
+        topics = self.settings
+        return ErasureWriter(self.kafka, topics.topic, topics.erasures_topic, topics.flush_timeout_s)
+
+    def lives(self) -> Lives:
+        """How long records of the topics can be read."""
+        return Lives(self.kafka, self.settings)
+
+    def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.
 
-        encoder: what answers before any swap; what the settings name unless it is given.
+        encoder: what answers before any swap; what the settings name unless it is given. sample: the buyers
+        to compare; all of them unless it is given.
         """
         first = encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None)
         return Verifier(
@@ -51,6 +63,7 @@ class Connection:
             self.home / "archive",
             self.settings.allowed_lateness_ms,
             WindowSettings(),
+            sample,
         )
 
 

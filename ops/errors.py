@@ -5,8 +5,10 @@ OpsError
 +-- ErasureError              no worker has erased a buyer in time
 +-- DemoError                 the demo lost something, or could not do what it shows
 +-- ModelsError               a version cannot be put live, or taken back
+|   +-- ChampionChangedError  the champion is not the one any more that the version was compared with
 +-- LoopError                 workers did not tag simulated sessions in time, or with another codebook
 +-- DriftError                drift cannot be measured as things are
++-- StudiesError              a study of this repository is asked for where no checkout is
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
     +-- ServerStartError      a server died or did not become ready; quotes its last log lines
@@ -37,6 +39,14 @@ class DemoError(OpsError):
 
 class ModelsError(OpsError):
     """A version cannot be put live, or taken back."""
+
+
+class ChampionChangedError(ModelsError):
+    """The champion is not the one any more that a version was compared with."""
+
+
+class StudiesError(OpsError):
+    """A study of this repository is asked for where no checkout is installed."""
 
 
 class LoopError(OpsError):

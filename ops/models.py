@@ -24,12 +24,12 @@ from inference.bundles.bundle import Bundle, load_bundle
 from inference.encoders.settings import EncoderSettings
 from inference.encoders.triton_live import put_live
 from inference.encoders.triton_repository import MODEL_NAME, build_repository
-from ops.errors import ModelsError
+from ops.errors import ChampionChangedError, ModelsError
+from ops.one_at_a_time import sole_holder
 from streams.control import Shadow, Swap, encode_command
 from streams.settings import WorkerSettings
 from training.lifecycle.mlflow_client import RegistrySettings
 from training.lifecycle.registry import Registry
-from training.lifecycle.run_state import sole_holder
 from training.lifecycle.versions import Version
 
 log = structlog.get_logger()
@@ -111,12 +111,12 @@ class Models:
         """Make a version the champion. Where it is already, workers are told again.
 
         Raises:
-            ModelsError: `over` was given and is not the champion any more.
+            ChampionChangedError: `over` was given and is not the champion any more.
         """
         with self._moving():
             champion = self.champion()
             if over is not None and champion.number not in (over.number, version.number):
-                raise ModelsError(
+                raise ChampionChangedError(
                     f"the champion is version {champion.number} now, no longer {over.number}: "
                     "compare with that one"
                 )

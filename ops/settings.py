@@ -16,7 +16,7 @@ import inference.counts.windows
 import inference.encoders.settings
 import ops.dashboards.settings
 import ops.drift.settings
-import ops.retrain_settings
+import ops.retraining.settings
 import streams.settings
 import training.lifecycle.gates
 import training.lifecycle.mlflow_client

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import numpy as np
-
 from inference.bundles.bundle import Bundle
 from inference.bundles.reference import load_reference
-from inference.counts.profile import FEATURE, Counts, empty_profile
-from inference.population import Mix, store_mix
+from inference.counts.profile import Counts, empty_profile
+from inference.population import Mix, profiles_mix
 
 Source = Literal["reference", "live"]
 HOUR_MS: Final = 3_600_000
@@ -25,13 +23,9 @@ def mix_of(bundle: Bundle, store: str, source: Source) -> Mix:
     """
     if source == "reference":
         reference = load_reference(bundle.folder)
-        return store_mix(_codes(reference.stores.get(store)), _codes(reference.pooled))
+        return profiles_mix(reference.stores, reference.pooled, store)
     stores = _live(bundle.codebook_version)
-    return store_mix(_codes(stores.get(store)), _codes(sum(stores.values(), empty_profile())))
-
-
-def _codes(counts: Counts | None) -> Counts:
-    return np.zeros(FEATURE["codes"].size, np.int64) if counts is None else counts[FEATURE["codes"].cells]
+    return profiles_mix(stores, sum(stores.values(), empty_profile()), store)
 
 
 def _live(version: str) -> dict[str, Counts]:

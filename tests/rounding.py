@@ -29,6 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
             product = linear(*inputs, **named)
             if torch.compiler.is_compiling():
                 return product  # an exported graph is the model's own
-            return product * (1 + ERROR * torch.sin(1e5 * product.detach() + number))
+            return product * (1 + ERROR * (1e5 * product.detach() + number / 7).frac())
 
         torch.nn.functional.linear = rounded

@@ -86,3 +86,20 @@ def test_a_wheel_alone_checks_and_encodes_events(installed: EmptyEnvironment, tm
 def test_a_wheel_alone_has_nothing_of_training(installed: EmptyEnvironment) -> None:
     assert {"faust-streaming", "feast", "onnxruntime", "polars"} <= installed.linked
     assert not {"torch", "mlflow", "transformers", "simpersona-client"} & installed.linked
+
+
+@pytest.mark.parametrize("command", [["study"], ["llm", "evaluate"]])
+def test_a_wheel_alone_says_where_the_studies_are(
+    command: list[str], installed: EmptyEnvironment, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [installed.command("simpersona"), *command, "events.ndjson"],
+        cwd=tmp_path,
+        env={"SIMPERSONA_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "not part of the package; run `make setup-dev` in a checkout" in done.stderr

@@ -29,6 +29,7 @@ from redis.exceptions import RedisError, WatchError
 from feature_store.errors import EmptyStoreError, FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online import persona_rows
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.mending import Fix, mend
 from feature_store.online.stored import StoredPartition, Wanted, escape, read_stored
 
 _SCAN_COUNT: Final = 2_000
@@ -62,6 +63,7 @@ class Checkpoint:
     """Buyers whose session end is still to be announced -> time of their last event (ms)."""
     closed: list[bytes] = field(default_factory=list)
     erased: list[bytes] = field(default_factory=list)
+    """Buyers whose rows go. Who is in `rows` as well has a new life: that state stays, and its persona."""
     windows: Windows | None = None
     tagged: Tagged | None = None
     """Under which codebook version the partition is tagged; None leaves it as it is."""
@@ -192,16 +194,17 @@ class OnlineRows:
             if persona_writes is not None and int(writes or 0) != persona_writes:
                 raise FencedError(f"persona rows of partition {partition} were lost or written by another")
             pipe.multi()
+            if change.erased:  # first: a new life may begin in the same checkpoint
+                persona = self._key(partition, "persona:")
+                pipe.zrem(open_key, *change.erased)
+                if gone := [key for key in change.erased if key not in change.rows]:
+                    pipe.delete(*(prefix + key for key in gone for prefix in (state, persona)))
             if change.rows:
                 pipe.mset({state + key: row for key, row in change.rows.items()})
             if change.opened:
                 pipe.zadd(open_key, change.opened)
             if change.closed:
                 pipe.zrem(open_key, *change.closed)
-            if change.erased:
-                persona = self._key(partition, "persona:")
-                pipe.delete(*(prefix + key for key in change.erased for prefix in (state, persona)))
-                pipe.zrem(open_key, *change.erased)
             if change.windows is not None:
                 for start, fields in change.windows.changed.items():
                     key = self._window_key(partition, change.windows.length_ms, start)
@@ -292,6 +295,29 @@ class OnlineRows:
         """
         with _store_errors():
             return read_stored(self._redis, self._key(partition, ""), wanted)
+
+    def named(self, pattern: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(name, value) of all plain keys whose names match a glob, of any topic; a scan."""
+        with _store_errors():
+            for name in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
+                value = _answer(self._redis.get(name))
+                if value is not None:
+                    yield name, value
+
+    def members(self, name: bytes) -> set[bytes]:
+        """The members of a set."""
+        with _store_errors():
+            return set(_answer(self._redis.smembers(name.decode())))
+
+    def mend(self, partition: int, fixes: Sequence[Fix]) -> int:
+        """Put values of a partition right, behind the fence (see online.mending); how many were changed.
+
+        Raises:
+            RowVersionError, FencedError: see online.mending.
+            OnlineStoreError: the store did not answer.
+        """
+        with _store_errors():
+            return mend(self._redis, self._key(partition, ""), fixes)
 
     def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""

@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from inference.bundles.bundle import load_bundle
 from inference.bundles.catalogue import Catalogue
 from inference.bundles.reference import Reference, load_reference
-from inference.counts.profile import FEATURE, Counts
+from inference.counts.profile import FEATURE
 from inference.errors import BundleError, ProfileError, SamplingError
-from inference.population import Mix, store_mix
+from inference.population import Mix, profiles_mix
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +43,7 @@ class ServedModel(NamedTuple):
         """
         if self.reference is None:
             raise ProfileError(f"the bundle {self.version} has no counts of its training buyers")
-        return store_mix(codes_of(self.reference.stores.get(store)), codes_of(self.reference.pooled))
+        return profiles_mix(self.reference.stores, self.reference.pooled, store)
 
     def guess(self, store: str) -> Guess:
         """What to say of a shopper of whom nothing is known but the store."""
@@ -60,11 +59,6 @@ class ServedModel(NamedTuple):
             return Guess(code, None, None)
         likeliest = max(by_type, key=lambda name: by_type[name])
         return Guess(code, likeliest, by_type[likeliest])
-
-
-def codes_of(counts: Counts | None) -> NDArray[np.int64]:
-    """Counts of codes, int64 [256], out of a profile; zeros for None."""
-    return np.zeros(FEATURE["codes"].size, np.int64) if counts is None else counts[FEATURE["codes"].cells]
 
 
 def read_model(folder: Path) -> ServedModel:

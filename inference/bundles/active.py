@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from feature_store.settings import HomeSettings
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import starter_bundle_path
-from inference.bundles.publish import write_whole
 from inference.encoders.settings import EncoderSettings
 
 _PROMOTED: Final = Path("models") / ".promoted"

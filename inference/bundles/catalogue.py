@@ -31,7 +31,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     name is for programs: flags, topics and the API. title, description and rule are for people. share and
     buyers count training buyers. centre (`profile` in the file) is the type's mean in the space in which the
-    codes were grouped (training.types.space.type_points). radius is how far that mean moves when the buyers
+    codes were grouped (training.types.grouping.type_points). radius is how far that mean moves when buyers
     are drawn again.
     """
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from feature_store.workspace import sync
 from inference.bundles.bundle import FILES, MANIFEST, Bundle, Manifest, load_bundle
 from inference.errors import BundleError
 
@@ -57,28 +57,8 @@ def place_bundle(staging: Path, target: Path) -> Bundle:
     """
     load_bundle(staging)
     for name in (*FILES, MANIFEST):
-        _sync(staging / name)
-    _sync(staging)
+        sync(staging / name)
+    sync(staging)
     staging.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
     return load_bundle(target)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader finds the old content or the new, even after a power cut."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        _sync(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)  # a full disk leaves no half file behind
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

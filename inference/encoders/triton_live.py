@@ -20,8 +20,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle
-from inference.bundles.publish import write_whole
 from inference.encoders.triton import TritonEncoder
 from inference.encoders.triton_repository import MODEL_NAME, Variant, build_repository, model_version
 from inference.errors import EncoderUnavailableError

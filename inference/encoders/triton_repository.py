@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import MODEL, Bundle
-from inference.bundles.publish import write_whole
 
 Variant = Literal["python", "onnxruntime-cpu", "onnxruntime-gpu"]
 """The backend: ours for Triton from the PyPI wheel, or ONNX Runtime's in NVIDIA's container."""

@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "sample": Entry("ops.cli.sample:sample", "Draw persona tokens from a store's mix of buyers."),
     "sink": Entry("ops.cli.sink:sink", "Deliver assignments to another system."),
     "stack": Entry("ops.cli.stack:stack", "Start, stop and inspect the local servers."),
-    "study": Entry("ops.cli.study:study", "Judge the method on files of events, beside baselines."),
+    "study": Entry("ops.cli.studies:encoder", "Judge the method on files of events, beside baselines."),
     "train": Entry("ops.cli.train:train", "Train an encoder and publish it as a bundle."),
     "verify": Entry("ops.cli.verify:verify", "Compare store and assignments with an offline fold."),
     "webhook": Entry("ops.cli.sink:webhook", "Post assignments to a URL, or to Segment."),

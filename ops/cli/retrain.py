@@ -42,9 +42,9 @@ def retrain(
     from feature_store.settings import HomeSettings
     from ops.erasures import void_before
     from ops.models import open_models
-    from ops.retrain import read_request
-    from ops.retrain import retrain as run_retrain
-    from training.lifecycle.run_state import Order
+    from ops.retraining.encoder import retrain_encoder
+    from ops.retraining.request import read_request
+    from ops.retraining.run_state import Order
 
     home = HomeSettings().home
     request = read_request(home)
@@ -53,13 +53,13 @@ def retrain(
         return
     asked = {"seed": seed, "epochs": epochs}
     order = Order(
-        reason=request.reason if request else "by hand",
+        reason=request.why if request else "by hand",
         paths=tuple(str(path.resolve()) for path in paths),
         config={name: value for name, value in asked.items() if value is not None},
         promote=not no_promote,
     )
     with open_models(announce=not no_announce) as models, void_before(connected=not no_announce) as void:
-        run = run_retrain(models, home, void, order, restart=restart)
+        run = retrain_encoder(models, home, void, order, restart=restart)
     if as_json:
         click.echo(json.dumps({"run": run.state.run, "outcome": run.state.outcome, "steps": run.state.done}))
         return

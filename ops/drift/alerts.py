@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from ops.drift.settings import DriftSettings
 from ops.drift.signals import Kind
 from ops.errors import DriftError
+from ops.retraining.request import Request, write_request
 
 BOOK: Final = "drift.json"
 """Name of the book's file in the data folder."""
@@ -114,18 +115,17 @@ class AlertBook(msgspec.Struct, kw_only=True):
         return book if book.version == version else cls(version=version)
 
 
-def request_retrain(path: Path, alert: Alert, requested_at: str, figures: Mapping[str, Any]) -> bool:
-    """Write a retrain request for `simpersona retrain`; False where one is pending already."""
+def request_retrain(home: Path, alert: Alert, requested_at: str, figures: Mapping[str, Any]) -> bool:
+    """Leave a request for `simpersona retrain`; False where one waits already."""
     alert.asked = True
-    if path.exists():
-        return False
-    where = "all stores together" if alert.store == ALL_STORES else f"store {alert.store}"
-    request = {
-        "requested_at": requested_at,
-        "reason": f"{alert.name} of {where} has drifted from the reference",
-        "store": None if alert.store == ALL_STORES else alert.store,
-        "figures": {"feature": alert.name, **alert.figures, **figures},
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(request), indent=1) + b"\n")
-    return True
+    everywhere = alert.store == ALL_STORES
+    where = "all stores together" if everywhere else f"store {alert.store}"
+    return write_request(
+        home,
+        Request(
+            requested_at=requested_at,
+            reason=f"{alert.name} of {where} has drifted from the reference",
+            store=None if everywhere else alert.store,
+            figures={"feature": alert.name, **alert.figures, **figures},
+        ),
+    )

@@ -14,10 +14,10 @@ from ops.drift.alerts import BOOK, Alert, AlertBook, Finding, request_retrain
 from ops.drift.measures import Health, Shift, compare, health
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
+from ops.retraining.request import REQUEST
 
 log = structlog.get_logger(__name__)
 
-RETRAIN_REQUEST: Final = "retrain-request.json"
 _CATCH_UP: Final = 72
 """At most so many past windows are looked at again after a pause: six hours."""
 SPAN_NAMES: Final[dict[int, str]] = dict(zip(SPANS_MS, ("short", "long"), strict=True))
@@ -97,7 +97,8 @@ class Watcher:
         self, windows: SlidingWindows, reference: Reference, settings: DriftSettings, home: Path, version: str
     ) -> None:
         self._windows, self._reference, self._settings = windows, reference, settings
-        self._book_path, self.request_path = home / BOOK, home / RETRAIN_REQUEST
+        self._home = home
+        self._book_path, self.request_path = home / BOOK, home / REQUEST
         self.book = AlertBook.load(self._book_path, version)
 
     def catch_up(self) -> Look | None:
@@ -135,5 +136,5 @@ class Watcher:
 
     def _ask(self, alert: Alert) -> None:
         at = datetime.fromtimestamp(time.time(), tz=UTC).isoformat(timespec="seconds")
-        if request_retrain(self.request_path, alert, at, {"codebook_version": self.book.version}):
+        if request_retrain(self._home, alert, at, {"codebook_version": self.book.version}):
             log.warning("retrain_requested", store=alert.store, about=alert.name)

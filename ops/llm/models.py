@@ -13,12 +13,12 @@ from typing import Final
 import structlog
 
 from feature_store.settings import HomeSettings
-from ops.errors import ModelsError
+from ops.errors import ChampionChangedError, ModelsError
 from ops.models import Forced
+from ops.one_at_a_time import sole_holder
 from training.lifecycle.gates import Verdict
 from training.lifecycle.mlflow_client import RegistrySettings
 from training.lifecycle.registry import Registry
-from training.lifecycle.run_state import sole_holder
 from training.lifecycle.versions import Version
 from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
 from training.persona_llm.lifecycle.gates import (
@@ -96,8 +96,8 @@ class LlmModels:
         """Make a version the one in use.
 
         Raises:
-            ModelsError: `over`, None for no champion, is not the champion any more, or the home cannot be
-                written.
+            ChampionChangedError: `over`, None for no champion, is not the champion any more.
+            ModelsError: the home cannot be written.
         """
         with self._moving():
             champion = self.champion()
@@ -105,7 +105,7 @@ class LlmModels:
             if held == version.number:
                 return
             if held != expected:
-                raise ModelsError(
+                raise ChampionChangedError(
                     f"the persona LLM in use is version {held} now, not {expected}: compare with that one"
                 )
             tags = {"promoted": _now()} | ({_REPLACED: str(held)} if held else {})

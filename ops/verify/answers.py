@@ -65,7 +65,7 @@ def may_stay(answer: Answer, code: int, same_type: bool, band: int) -> bool:
 def votes_of(encoding: Encoding) -> Votes:
     """What buyers vote for where everything was assigned as it is here; arrays of its own, to be changed."""
     copied = encoding._replace(code=encoding.code.copy(), type=encoding.type.copy())
-    return Votes(copied, confidence_bands(encoding.confidence), np.zeros(len(encoding.code), np.bool_))
+    return Votes(copied, confidence_bands(encoding.confidence), near_code(encoding))
 
 
 def triples_of(encoding: Encoding) -> NDArray[np.int16]:

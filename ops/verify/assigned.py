@@ -68,6 +68,8 @@ class Assigned:
     """By Kafka key, then by codebook version."""
     ahead: dict[tuple[bytes, int], list[bytes]] = field(default_factory=dict)
     """(Kafka key, offset from `end` on) -> assignments as the topic holds them."""
+    latest: dict[tuple[bytes, str], bytes] = field(default_factory=dict)
+    """(Kafka key, codebook version) -> what was sent last, at whatever offset; ends of sessions apart."""
     ended: dict[bytes, int] = field(default_factory=dict)
     """Kafka key -> highest offset with an end of the session."""
     is_cut: bool = False
@@ -121,6 +123,7 @@ class Assigned:
         if a.reason == "session_end":
             self.ended[key] = max(a.offset, self.ended.get(key, -1))
             return
+        self.latest[key, run.version] = raw
         by_version = self.last.setdefault(key, {})
         known = by_version.get(run.version)
         if known is None or a.offset > known.offset:

@@ -98,7 +98,7 @@ class PartitionCheck:
         headers = Headers(
             fold, self.assigned, tagged_by(stored.codebook, self.assigned, rules.champion, has_tagged, found)
         )
-        states = States(fold, headers, found)
+        states = States(fold, headers, lambda key: rules.void_before(key) >= 0, found)
         states.compare(stored.states)
         personas = Personas(fold, self.assigned, headers, states, rules.champion, found)
         personas.compare(stored.personas, end_now or (lambda: topic_end))

@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from feature_store.online.mending import Fix
 from ops.verify.report import VerifyReport
-
-
-class Fix(NamedTuple):
-    """One value of the store that must be another.
-
-    name: the key, without the partition's prefix. member: of a sorted set or a hash; None for a plain key.
-    seen is what verification read, wanted what the log says; None: not there. A sorted set has times (ms).
-    left_ms: how long a hash may live from now on, where it must be said anew.
-    """
-
-    name: bytes
-    member: bytes | None
-    seen: bytes | float | None
-    wanted: bytes | float | None
-    left_ms: int | None = None
 
 
 @dataclass
@@ -30,6 +15,7 @@ class Findings:
     number: int
     report: VerifyReport
     fixes: list[Fix] = field(default_factory=list)
+    """What would put right those of them that are derived from the log; see feature_store.online.mending."""
     beyond_repair: int = 0
     """Differences that only a replay, or a person, can mend."""
 

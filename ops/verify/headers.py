@@ -8,7 +8,7 @@ from feature_store.online.assignment import confidence_band
 from feature_store.online.encoding import RowHeader
 from ops.verify.assigned import Assigned, Last, Word
 from ops.verify.fold import PartitionFold
-from ops.verify.ties import is_tie
+from ops.verify.ties import Answer, has_tied_code, is_tie
 
 NOTHING_ASSIGNED = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 """Of a buyer from a backfill who has done nothing since."""
@@ -61,11 +61,13 @@ class Headers:
         word = known[version].words[-1]
         counted = self._counted(key, slot, version, known[version])
         kind = self._type(version, word)
+        if kind is None:
+            return None
         return RowHeader(
             int(self._fold.since[slot]),
             int(self._fold.last[slot]),
             word.code,
-            -1 if kind is None else kind,
+            kind,
             _band(word),
             version_hash(version),
             counted=True in counted,
@@ -92,15 +94,21 @@ class Headers:
             if found == (word.code, header.type if kind is None else kind, _band(word)):
                 return []
         answer = self._fold.judge.final(version, slot)
-        if answer is not None and any(is_tie(word, answer) for word in last.words):
-            kind = self._fold.judge.answers[version].index_of(answer.type)
-            if found == (answer.code, kind, answer.band):
-                self._fold.report.ties += 1
-                return []
+        if answer is not None and self._is_tie(version, found, last, answer):
+            self._fold.report.ties += 1
+            return []
         word = last.words[-1]
         kind = self._type(version, word)
         wanted = header._replace(code=word.code, type=header.type if kind is None else kind, band=_band(word))
         return _unlike(header, wanted, ("code", "type", "band"))
+
+    def _is_tie(self, version: str, found: tuple[int, int, int], last: Last, answer: Answer) -> bool:
+        """Whether owners on two kinds of processors may have left the row so: one assigned, died before its
+        checkpoint, and the next found nothing new there."""
+        kind = self._fold.judge.answers[version].index_of(answer.type)
+        if found == (answer.code, kind, answer.band):
+            return any(is_tie(word, answer) for word in last.words)
+        return found[0] != last.words[-1].code and has_tied_code(answer)
 
     def _counted(self, key: bytes, slot: int, version: str, last: Last) -> set[bool]:
         """What `counted` may read: False after a walk (see streams.live.reannounce), True after an event."""

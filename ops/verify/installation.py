@@ -14,6 +14,7 @@ from typing import Any
 
 import xxhash
 
+from feature_store.contract.erasure import request_of
 from feature_store.contract.events import record_key
 from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
@@ -24,6 +25,7 @@ from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
+from ops.verify.api_keys import INDEX, RECORDS, compare_api_keys
 from ops.verify.check import PartitionCheck
 from ops.verify.findings import Findings
 from ops.verify.log import Record, Rules
@@ -88,6 +90,8 @@ class Verifier:
         self._erasures.refresh()
         count = partition_count(self._config, self._topic)
         self._compare_count(count, report)
+        keys = self._rows.named(RECORDS)
+        compare_api_keys(keys, self._rows.members(INDEX), time.time_ns() // 1_000_000, report)
         rules = self._rules()
         with LogReader(self._config) as log:
             for number in range(count):
@@ -177,5 +181,5 @@ def _record(message: Any, number: int, count: int) -> Record:
     try:
         event, _ = accept(message.value(), message.key(), number, created, count)
     except InvalidEventError:
-        return Record(message.offset(), created, None)
+        return Record(message.offset(), created, None, is_request=request_of(message) is not None)
     return Record(message.offset(), created, event)

@@ -11,9 +11,10 @@ import numpy as np
 from feature_store.contract.events import record_key
 from feature_store.fold.behavior import COUNTER
 from feature_store.online.assignment import Assignment, decode_assignment, token
+from feature_store.online.mending import Fix
 from feature_store.online.persona_rows import OFFSET_DIGITS
 from ops.verify.assigned import Assigned, Last, Word
-from ops.verify.findings import Findings, Fix
+from ops.verify.findings import Findings
 from ops.verify.fold import PartitionFold
 from ops.verify.headers import Headers, version_hash
 from ops.verify.states import States
@@ -101,11 +102,21 @@ class Personas:
         last = self._last(key, a.codebook_version)
         if last is None:
             return self._unlike_state(slot, a) if self._assigned.is_cut else "codebook_version"
-        if row[OFFSET_DIGITS:] in last.raws:
+        if row[OFFSET_DIGITS:] in last.raws or self._is_of_reading_again(key, row, a, last):
             return None
         if a.offset < self._assigned.judged_from and last.offset < a.offset:
             return self._unlike_state(slot, a)
         return _first_unlike(a, last.raws[-1])
+
+    def _is_of_reading_again(self, key: bytes, row: bytes, a: Assignment, last: Last) -> bool:
+        """Whether the last assignment is one that a swap made without an event, and the row came after it,
+        with the same persona: a store that went back is filled by reading again, which assigns at events."""
+        return (
+            a.offset < last.offset
+            and all(word.reason == "swap" for word in last.words)
+            and (a.code, a.type, a.confidence) == last.words[-1][2:5]
+            and row[OFFSET_DIGITS:] == self._assigned.latest.get((key, a.codebook_version))
+        )
 
     def _unlike_state(self, slot: int, a: Assignment) -> str | None:
         """Where retention has deleted the assignment: what does not fit the buyer's state."""

@@ -6,8 +6,9 @@ import contextlib
 
 from feature_store.errors import RowVersionError
 from feature_store.online.encoding import Progress, Tagged
+from feature_store.online.mending import Fix
 from ops.verify.assigned import Assigned
-from ops.verify.findings import Findings, Fix
+from ops.verify.findings import Findings
 
 
 def parse_progress(raw: bytes | None, found: Findings) -> Progress | None:

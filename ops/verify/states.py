@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
-from feature_store.fold.state import pack_states
+from feature_store.fold.behavior import COUNTER, COUNTERS, empty_states
+from feature_store.fold.state import pack_states, unpack_states
 from feature_store.online.encoding import RowHeader, pack_row, unpack_row
-from ops.verify.findings import Findings, Fix
+from feature_store.online.mending import Fix
+from ops.verify.findings import Findings
 from ops.verify.fold import PartitionFold
 from ops.verify.headers import Headers
 
@@ -21,7 +23,11 @@ _ROWS_A_PIECE = 2_000
 class States:
     """Compares a partition's state rows. versions: what their headers read, uint32 [slots], 0 for no row."""
 
-    def __init__(self, fold: PartitionFold, headers: Headers, found: Findings) -> None:
+    def __init__(
+        self, fold: PartitionFold, headers: Headers, is_erased: Callable[[bytes], bool], found: Findings
+    ) -> None:
+        """is_erased: Kafka key -> whether the buyer was erased once."""
+        self._is_erased = is_erased
         self._fold, self._headers, self._found = fold, headers, found
         n = len(fold.table.states.counters)
         self.versions = np.zeros(n, dtype=np.uint32)
@@ -44,7 +50,8 @@ class States:
         known = [(key, row, slots[key]) for key, row in rows if key in slots]
         for key, row in rows:
             if key not in slots:
-                fix = Fix(b"state:" + key, None, row, None)
+                # Without an erasure, the log may have lost the history that the row is made of.
+                fix = Fix(b"state:" + key, None, row, None) if self._is_erased(key) else None
                 self._found.note("extra", "state.nobody", _place_of(row), fix)
         for (key, row, slot), state in zip(known, self._packed([s for _, _, s in known]), strict=True):
             self._seen[slot] = True
@@ -57,8 +64,12 @@ class States:
             self._note("different", "state.row_version", key, slot, row, wanted)
             return
         self.versions[slot] = header.version
+        if state != wanted and _events(state) > _events(wanted):
+            where = f"offset {self._fold.last[slot]}"
+            self._found.note("different", f"state.{_first_unlike(state, wanted)}", where)
+            return
         if state != wanted:
-            self._note("different", "state.state", key, slot, row, wanted)
+            self._note("different", f"state.{_first_unlike(state, wanted)}", key, slot, row, wanted)
             return
         wrong = self._headers.wrong(key, slot, header)
         if wrong:
@@ -74,6 +85,30 @@ class States:
     def _packed(self, slots: list[int]) -> list[bytes]:
         rows: NDArray[np.int64] = np.array(slots, dtype=np.int64)
         return pack_states(self._fold.table.states, rows)
+
+
+def _events(state: bytes) -> int:
+    """How many events a packed state holds; 0 for one that is cut short."""
+    counters = np.frombuffer(state[: 8 * len(COUNTERS)].ljust(8 * len(COUNTERS), b"\0"), dtype="<i8")
+    return int(counters[COUNTER["events"]])
+
+
+def _first_unlike(state: bytes, wanted: bytes) -> str:
+    """Where two packed states differ first: a counter's name, or an array's."""
+    both = empty_states(2)
+    try:
+        unpack_states(both, np.arange(2), [state, wanted])
+    except RowVersionError:
+        return "length"
+    counters = np.flatnonzero(both.counters[0] != both.counters[1]).tolist()
+    if counters:
+        return COUNTERS[counters[0]]
+    differs = {
+        "bitmaps": bool((both.bitmaps[0] != both.bitmaps[1]).any()),
+        "ring": bool((both.ring[0] != both.ring[1]).any()),
+        "sums": bool((both.sums[0] != both.sums[1]).any()),
+    }
+    return next((name for name, differ in differs.items() if differ), "bytes")
 
 
 def _place_of(row: bytes) -> str:

@@ -61,7 +61,7 @@ def is_tie(word: Word, here: Answer) -> bool:
     if not _close(word.distance, here.distance):
         return False
     if word.code != here.code:
-        return max(word.margin, here.margin) <= TIE * max(here.distance, 1)
+        return has_tied_code(here) and word.margin <= TIE * max(here.distance, 1)
     if (word.confidence is None) != np.isnan(here.confidence):
         return False
     if word.confidence is None:
@@ -71,12 +71,9 @@ def is_tie(word: Word, here: Answer) -> bool:
     return word.type == here.type or here.confidence <= 0.5 + CONFIDENCE_TIE
 
 
-def may_differ(here: Answer) -> bool:
-    """Whether another runtime may give another code, type or band of this state."""
-    confidence = np.array([here.confidence], dtype=np.float32)
-    return bool(
-        here.margin <= TIE * max(here.distance, 1) or near_band(confidence)[0] or near_type(confidence)[0]
-    )
+def has_tied_code(here: Answer) -> bool:
+    """Whether the two codes nearest to this state tie."""
+    return here.margin <= TIE * max(here.distance, 1)
 
 
 def _close(a: float, b: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from feature_store.online.mending import Fix
 from feature_store.online.stored import StoredWindow
 from inference.counts.profile import (
     FEATURES,
@@ -20,7 +21,7 @@ from inference.counts.profile import (
 )
 from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.errors import ProfileError
-from ops.verify.findings import Findings, Fix
+from ops.verify.findings import Findings
 from ops.verify.recount import TYING, Whose, Window
 
 _CELLS: Final = {

@@ -22,6 +22,35 @@ print(json.dumps([settings_page(), asyncapi_yaml(), list(topics(8)), metrics]))
 """
 
 
+_FULL_DISK = """
+import json, resource
+from pathlib import Path
+from types import SimpleNamespace
+from streams.sinks.ndjson import NdjsonSettings, NdjsonSink
+from streams.sinks.sink import Busy, Item, Taken
+
+def item(number):
+    value = json.dumps({"events": number}).encode()
+    return Item(f"0-{number}", SimpleNamespace(value=lambda: value), None)
+
+path = Path("out.ndjson")
+sink = NdjsonSink(NdjsonSettings(path=path))
+assert sink.deliver([item(0)]) == Taken()
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+for bytes_left in (0, 30, 100):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + bytes_left, unlimited[1]))
+    assert isinstance(sink.deliver([item(n) for n in range(1, 20)]), Busy)
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+assert sink.deliver([item(n) for n in range(1, 20)]) == Taken()
+print(json.dumps([json.loads(line)["assignment"]["events"] for line in path.read_text().splitlines()]))
+"""
+
+
+def test_the_files_sink_leaves_no_half_line(tmp_path: Path) -> None:
+    follow("A sink", tmp_path)
+    assert json.loads(run(tmp_path, "-c", _FULL_DISK)) == list(range(20))
+
+
 @pytest.fixture
 def feed(kafka: Kafka, tmp_path: Path) -> Feed:
     return Feed(kafka, tmp_path)

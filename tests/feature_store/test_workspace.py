@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.errors import OutputError
-from feature_store.workspace import make_parent, publish, workspace
+from feature_store.workspace import make_parent, publish, workspace, write_whole
 
 _HOLD = """
 import sys, time
@@ -82,3 +82,11 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     message = r"gone/out\.parquet cannot be written: No such file or directory"
     with pytest.raises(OutputError, match=message), workspace(tmp_path / "gone" / "out.parquet"):
         pass
+
+
+def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

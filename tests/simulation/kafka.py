@@ -25,6 +25,7 @@ class Record:
     key_: bytes | None
     value_: bytes | None
     created_ms: int
+    headers_: Sequence[tuple[str, bytes]] = ()
 
     def error(self) -> None:
         return None
@@ -47,8 +48,8 @@ class Record:
     def timestamp(self) -> tuple[int, int]:
         return 1, self.created_ms
 
-    def headers(self) -> None:
-        return None
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        return self.headers_
 
 
 class Log:
@@ -60,12 +61,17 @@ class Log:
         self.ends = [0] * partitions
 
     def append(
-        self, key: bytes | None, value: bytes | None, now_ms: int, partition: int | None = None
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        now_ms: int,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> Record:
         """Store a record where murmur2 puts its key, or where told."""
         if partition is None:
             partition = partition_of(key or b"", len(self.ends))
-        record = Record(self.name, partition, self.ends[partition], key, value, now_ms)
+        record = Record(self.name, partition, self.ends[partition], key, value, now_ms, headers)
         self.records[partition][record.offset_] = record
         self.ends[partition] += 1
         return record

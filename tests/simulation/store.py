@@ -142,7 +142,7 @@ class Server:
     def _pttl(self, key: Key) -> int:
         if _name(key) not in self.data:
             return -2
-        return self.ends_ms.get(_name(key), self._clock.wall_ms - 1) - self._clock.wall_ms
+        return self.ends_ms.get(_name(key), self._now_ms() - 1) - self._now_ms()
 
     def _hset(self, key: Key, mapping: Mapping[bytes, bytes]) -> int:
         self.data.setdefault(_name(key), {}).update(mapping)
@@ -154,11 +154,15 @@ class Server:
         return dict(self.data.get(_name(key), {}))
 
     def _expire(self, key: Key, seconds: int) -> bool:
-        self.ends_ms[_name(key)] = self._clock.wall_ms + seconds * 1000
+        self.ends_ms[_name(key)] = self._now_ms() + seconds * 1000
         return True
 
+    def _now_ms(self) -> int:
+        """The server's own clock, which does not jump with the workers'."""
+        return round(self._clock.at_s * 1000)
+
     def _expired(self) -> None:
-        for key in [key for key, end in self.ends_ms.items() if end <= self._clock.wall_ms]:
+        for key in [key for key, end in self.ends_ms.items() if end <= self._now_ms()]:
             del self.ends_ms[key]
             self.data.pop(key, None)
 

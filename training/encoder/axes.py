@@ -35,6 +35,7 @@ KNOTS: Final = np.log1p(np.array([1, 2, 3, 4, 5, 7, 10, 14, 20, 30, 50, 100], dt
 _COLUMN: Final = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 EVENTS: Final = _COLUMN["events"]
 FUNNEL_COLUMNS: Final = tuple(_COLUMN[name] for name in ("carts", "cart_reviews", "checkouts", "purchases"))
+MONEY_COLUMNS: Final = tuple(_COLUMN[name] for name in ("cart_value", "order_value"))
 FUNNEL_STEPS: Final = tuple(_COLUMN[name] for name in ("carts", "checkouts", "purchases"))
 ENGAGEMENT: Final = tuple(_COLUMN[name] for name in ("events", "active_seconds"))
 LOOKS: Final = tuple(_COLUMN[name] for name in ("product_views", "list_views", "searches"))

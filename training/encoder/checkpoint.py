@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
 from training.errors import DatasetError

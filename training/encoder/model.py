@@ -26,11 +26,11 @@ from training.encoder.levels import LevelCoordinates
 from training.encoder.quantizer import EmaQuantizer
 from training.encoder.scaling import Scaling
 from training.encoder.simvq import SimQuantizer
-from training.types.forecast import Forecast
 
 WIDTHS: Final = (VECTOR_SIZE, 256, 128, LATENT_SIZE)
 HEADS: Final = {"engagement": 3, "exploration": 3, "purchase": len(STRATA)}
 """Auxiliary heads by their axis, with the number of its levels."""
+_FORECAST_WIDTH: Final = 128
 _ROWS: Final = 8192
 
 
@@ -124,6 +124,30 @@ class VQVAE(nn.Module):
         return F.cross_entropy(
             guess @ ends.T / self.temperature, torch.arange(len(inside), device=guess.device)
         )
+
+
+class Forecast(nn.Module):
+    """The forecast head: scaled vectors float32 [n, 403] -> calibrated log odds float32 [n, types].
+
+    training/types/forecast.py trains it once there are types.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, types: int, dropout: float) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(VECTOR_SIZE, _FORECAST_WIDTH),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(_FORECAST_WIDTH, types),
+        )
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, scaled: Tensor) -> Tensor:
+        """Log odds; their softmax is the probability of each type."""
+        logits: Tensor = self.net(scaled)
+        return logits / self.temperature
 
 
 def _quantizer(config: TrainConfig) -> EmaQuantizer | SimQuantizer:

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, SCALARS, VECTOR_SIZE
-from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, KNOTS, ByEvents
+from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, KNOTS, MONEY_COLUMNS, ByEvents
 
 _MAX_RAW: Final = 1e12
 _MAX_SIGMAS: Final = 6.0
 """Scaled scalars are clipped here: a shopper beyond it is as unusual as the encoder can express."""
 _FLAT: Final = 1e-6
-_FUNNEL: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "funnel"] + [
-    i for i, scalar in enumerate(SCALARS) if scalar.name in {"cart_value", "order_value"}
-]
+_FUNNEL: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "funnel"] + [*MONEY_COLUMNS]
 _CARTED_AND_BOUGHT: Final = slice(EMBEDDINGS.start + EMBEDDING_SIZE, EMBEDDINGS.stop)
 
 

@@ -29,7 +29,7 @@ from training.encoder.sampling import Sampler
 from training.encoder.scaling import Scaling
 from training.encoder.variation import in_other_stores
 from training.errors import DatasetError, DivergedError, WeightsError
-from training.types.forecasting import Forecasting, add_forecast
+from training.types.forecast import Forecasting, add_forecast
 
 log = structlog.get_logger()
 

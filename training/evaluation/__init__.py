@@ -1,1 +1,1 @@
-"""How good an encoder is: points, measures, baselines, intervals, and the study that puts them together."""
+"""How good an encoder is: points, measures, baselines, intervals, and a bundle judged by them."""

@@ -1,9 +1,9 @@
-"""Figures as cells of the report's tables."""
+"""Figures as people read them: titles, cells, and the digits that are written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 Figures = Mapping[str, Any]
@@ -36,21 +36,6 @@ TITLES: Final = {
 }
 
 
-def header(*columns: str) -> str:
-    """The first two lines of a table."""
-    return f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|"
-
-
-def table(figures: Figures, names: Sequence[str]) -> Iterator[str]:
-    """One row a contender, one column a measure that any of them has; ours in bold."""
-    names = [name for name in names if any(name in measured for measured in figures.values())]
-    yield header("", *(TITLES[name] for name in names))
-    for who, measured in figures.items():
-        cells = (cell(name, measured[name]) if name in measured else "" for name in names)
-        yield f"| {'**ours**' if who == 'model' else who} | {' | '.join(cells)} |"
-    yield ""
-
-
 def cell(name: str, figure: Figures) -> str:
     """Mean [interval] (lowest to highest seed), in the units of the measure's title."""
     if figure["mean"] is None:
@@ -71,14 +56,6 @@ def _number(name: str, value: float) -> str:
         if name.startswith(start):
             digits = wanted
     return f"{value:.{digits}f}"
-
-
-def seeds_cell(values: Sequence[float]) -> str:
-    """Mean (lowest to highest seed)."""
-    mean = sum(values) / len(values)
-    digits = 3 if mean < 1 else 1
-    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-    return f"{mean:.{digits}f}{spread}"
 
 
 def rounded(value: Any) -> Any:

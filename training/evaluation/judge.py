@@ -11,11 +11,11 @@ from inference.encoders.graph import CODES
 from inference.encoders.onnx import OnnxEncoder
 from training.encoder.dataset import BuyerVectors
 from training.errors import EvaluationError
-from training.evaluation.baselines import everyone_looks, mask_rule
+from training.evaluation.baselines import balanced_space, everyone_looks, lloyd_kmeans, mask_rule
+from training.evaluation.coded import Coded
 from training.evaluation.landmarks import Landmark, calibration, type_agreement
 from training.evaluation.panel import AXES, Compared, Judged, panel, reference
 from training.evaluation.points import LANDMARKS, TEST, TRAIN, VALIDATION, Points
-from training.evaluation.runs import Coded, Run, fit_baseline
 
 MEASURES: Final = (
     "purity",
@@ -49,7 +49,7 @@ def judge_bundle(bundle: Bundle, data: BuyerVectors, *, seed: int, most: int | N
         )
     judged = Judged.of(points, fixed, judged_buyers)
     coded = encode_rows(bundle, points)
-    lloyd = fit_baseline(Run(kind="lloyd", seed=seed), points.data_of(fixed))
+    lloyd = lloyd_kmeans(balanced_space(points.whole(fixed)), points.whole(fixed), seed)
     whole = points.data.vectors[: len(points.side)]
     panels = {
         "bundle": [panel(judged, coded.codes[: len(whole)])],

@@ -105,13 +105,6 @@ def reference(judged: Judged, said: Ints) -> Panel:
     }
 
 
-def pooled(judged: Judged) -> Panel:
-    """A store's mix guessed as that of all training buyers."""
-    mix = np.bincount(judged.strata[judged.train], minlength=len(STRATA)) / len(judged.train)
-    mixes = np.tile(mix, (len(judged.test), 1))
-    return {"js": partial(store_divergence, judged, mixes)}
-
-
 def store_divergence(judged: Judged, mixes: Floats, weights: Floats) -> Floats:
     """Mean over the judged stores of their funnel divergence."""
     store, actual = judged.points.store[judged.test], judged.strata[judged.test]

@@ -1,21 +1,19 @@
 """Which buyers are judged, and as they looked when.
 
 Three sides by buyer, the same for all seeds: training fits, validation chooses, test is read once
-(study/choice.py refuses it before the configuration is fixed).
+(studies/choice.py refuses it before the configuration is fixed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.contract.events import Event
-from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, SCALARS
 from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
-from training.encoder.dataset import BuyerVectors, training_rows
+from training.encoder.dataset import BuyerVectors
 
 Ints = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -23,12 +21,6 @@ Vectors = NDArray[np.float32]
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SHARES: Final = (0.5, 0.15, 0.35)
 LANDMARKS: Final = (3, 5, 10)
-FUNNEL_EVENTS: Final = frozenset(
-    {"add_to_cart", "remove_from_cart", "view_cart", "begin_checkout", "add_payment_info", "purchase"}
-)
-_MONEY: Final = [i for i, s in enumerate(SCALARS) if s.name in {"cart_value", "order_value"}]
-_CARTED_AND_BOUGHT: Final = slice(EMBEDDINGS.start + EMBEDDING_SIZE, EMBEDDINGS.stop)
-_OF_FUNNEL: Final = np.r_[list(FUNNEL_COLUMNS), _MONEY, _CARTED_AND_BOUGHT, MASKS.start + 1 : MASKS.stop]
 
 
 class Points(NamedTuple):
@@ -102,32 +94,3 @@ def select(data: BuyerVectors, buyers: Ints) -> BuyerVectors:
         whole=data.whole[rows],
         session_end=position[data.session_end[rows]],
     )
-
-
-def without_funnel(batches: Iterable[Sequence[Event]]) -> Iterator[list[Event]]:
-    """The events that a shop whose pixel sends nothing of the funnel would have sent."""
-    for batch in batches:
-        yield [event for event in batch if event.type not in FUNNEL_EVENTS]
-
-
-def hidden_funnel(points: Points, batches: Iterable[Sequence[Event]]) -> Points:
-    """The same buyers, on the same sides, in rows of which only the funnel columns know of the funnel.
-
-    Everything else, counts and times too, is folded from the other events alone, and `events` is their
-    number plus the funnel events: an encoder with TrainConfig.hide_funnel sees nothing of the funnel (not
-    even through events less steps), while its heads' targets and the strata stay those of the whole
-    history. One row a buyer. Who has fewer than MIN_EVENTS visible events is left out. `batches`: the
-    events that `points` were folded from.
-    """
-    place = {key: i for i, key in enumerate(points.data.buyers)}
-    seen = training_rows(
-        ([e for e in batch if (e.store, e.buyer) in place] for batch in without_funnel(batches)), ()
-    )
-    old = np.array([place[key] for key in seen.buyers], dtype=np.int64)
-    rows = points.data.vectors[old]
-    vectors = np.array(seen.vectors)
-    kept = np.flatnonzero(vectors[:, EVENTS] >= MIN_EVENTS)
-    vectors[:, _OF_FUNNEL] = rows[:, _OF_FUNNEL]
-    vectors[:, EVENTS] += rows[:, list(FUNNEL_COLUMNS)].sum(axis=1)
-    data = select(seen._replace(vectors=vectors), kept)
-    return Points(data, points.stores, points.store[old[kept]], points.side[old[kept]])

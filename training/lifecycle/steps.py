@@ -1,4 +1,4 @@
-"""The steps of a retrain that need no live path: train, align, evaluate, gate. ops.retrain runs them all.
+"""The steps of a retrain that need no live path: train, align, evaluate, gate. ops.retraining runs them all.
 
 Every step reads what earlier ones left in the run's folder and leaves its own there, whole; done again, it
 makes the same again.
@@ -24,8 +24,8 @@ import structlog
 from torch import Tensor
 
 from feature_store.contract.events import Event
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle, load_bundle
-from inference.bundles.publish import write_whole
 from inference.encoders.graph import first_line
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 BUNDLE: Final = "bundle"
 _TRAINED: Final = "trained.pt"
-_CHECKPOINT: Final = "training.encoder.checkpoint"
+_CHECKPOINT: Final = "training.checkpoint"
 _FIGURES: Final = "figures.json"
 _GATES: Final = "gates.json"
 

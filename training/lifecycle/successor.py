@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle
-from inference.bundles.publish import write_whole
 from inference.encoders.graph import CODES, open_graph, run_graph
 from training.encoder.dataset import BuyerVectors, split_by_buyer
 from training.encoder.train import Trained

@@ -16,16 +16,15 @@ import torch
 from torch import Tensor
 
 from feature_store.fold.vector import N_SCALARS
+from feature_store.workspace import write_whole
 from inference.bundles.catalogue import PersonaType, ScalarScale
-from inference.bundles.publish import write_whole
 from training.encoder.axes import KNOTS, Axes, ByEvents
 from training.encoder.config import TrainConfig
-from training.encoder.model import VQVAE
+from training.encoder.model import VQVAE, Forecast
 from training.encoder.scaling import Scaling
 from training.encoder.train import Trained
 from training.errors import RetrainError
-from training.types.forecast import Forecast
-from training.types.forecasting import Forecasting
+from training.types.forecast import Forecasting
 from training.types.types import TypeGroups
 
 

@@ -1,1 +1,1 @@
-"""The persona LLM: traces of real sessions, a storefront to act in, models, agents and their evaluation."""
+"""The persona LLM: traces of real sessions, a storefront to act in, models, agents and how they are gated."""

@@ -17,9 +17,9 @@ from feature_store.online.assignment import token
 from inference.bundles.catalogue import Catalogue, CodeCard, Estimate
 from inference.encoders.graph import CODES
 from training.publishing.sessions import SharedShapes, longest_sessions
-from training.types.space import fit_scale, type_points
+from training.types.grouping import fit_scale, type_points
+from training.types.measures import distances_between
 from training.types.types import TypeGroups
-from training.types.ward import distances_between
 
 AXES: Final = tuple(dict.fromkeys(scalar.axis for scalar in SCALARS))
 _SHOWN_BUYERS: Final = 200

@@ -11,7 +11,7 @@ from training.encoder.dataset import BuyerVectors
 from training.encoder.train import Trained
 from training.publishing.export import Parity
 from training.publishing.manifest import describe_data
-from training.types.forecasting import Forecasting
+from training.types.forecast import Forecasting
 
 
 def perplexity(shares: NDArray[np.float64]) -> float:

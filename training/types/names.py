@@ -11,13 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from feature_store.fold.funnel import STRATA
 from feature_store.fold.vector import SCALARS
-
-Floats = NDArray[np.float64]
+from training.types.measures import Floats
 
 _COLUMN: Final = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 _NOTABLE: Final = 0.5

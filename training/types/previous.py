@@ -7,6 +7,7 @@ the same behaviour moves from one draw of the buyers to the next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,9 +15,8 @@ from scipy.optimize import linear_sum_assignment
 
 from inference.bundles.catalogue import Catalogue
 from inference.encoders.graph import CODES
-from training.types.count import MIN_SHARE, Sample
-from training.types.space import Floats, Ints
-from training.types.ward import distances_between, group_means, scatter, settle
+from training.types.grouping import MIN_SHARE, Cuts, settle
+from training.types.measures import Floats, Ints, distances_between, group_means, scatter
 
 _AS_GOOD: Final = 1.1
 """The previous types are kept where the scatter inside them is at most so many times that of new ones."""
@@ -32,24 +32,34 @@ def with_profiles(previous: Catalogue | None) -> Catalogue | None:
 
 
 def group_as_before(
-    previous: Catalogue, cuts: dict[int, Ints], profiles: Floats, weights: Floats
-) -> Ints | None:
-    """The codes grouped around the previous types, or None where that groups them clearly worse."""
-    used = np.flatnonzero(weights > 0)
+    previous: Catalogue, whole: Cuts, samples: Sequence[Cuts]
+) -> tuple[Ints, list[Ints | None]] | None:
+    """The codes grouped around the previous types, and that grouping found again in each bootstrap sample.
+
+    Groupings are int64 [256]; a sample's is None where a group has no buyer in it. None in all where the new
+    grouping of as many types is clearly better.
+    """
+    labels = _around(previous, whole)
+    count = int(labels.max()) + 1
+    sizes = np.bincount(labels[labels >= 0], whole.weights[labels >= 0]) / whole.weights.sum()
+    if count not in whole.groups or sizes.min() < MIN_SHARE:
+        return None
+    best = scatter(whole.groups[count], whole.profiles, whole.weights)
+    if scatter(labels, whole.profiles, whole.weights) > _AS_GOOD * best:
+        return None
+    return labels, [_found_again(labels, sample) for sample in samples]
+
+
+def _around(previous: Catalogue, whole: Cuts) -> Ints:
+    used = np.flatnonzero(whole.weights > 0)
     centres = np.array([kind.centre for kind in previous.types])
-    nearest = distances_between(profiles[used], centres).argmin(axis=1)
+    nearest = distances_between(whole.profiles[used], centres).argmin(axis=1)
     labels = np.full(CODES, -1)
     labels[used] = np.unique(nearest, return_inverse=True)[1]
-    labels = settle(labels, profiles, weights)
-    sizes = np.bincount(labels[used], weights[used]) / weights.sum()
-    if len(sizes) not in cuts or sizes.min() < MIN_SHARE:
-        return None
-    best = scatter(cuts[len(sizes)], profiles, weights)
-    return labels if scatter(labels, profiles, weights) <= _AS_GOOD * best else None
+    return settle(labels, whole.profiles, whole.weights)
 
 
-def settle_sample(labels: Ints, sample: Sample) -> Ints | None:
-    """A grouping found again in a bootstrap sample; None where a group has no buyer in it."""
+def _found_again(labels: Ints, sample: Cuts) -> Ints | None:
     drawn = np.where(sample.weights > 0, labels, -1)
     whole = len(np.unique(drawn[drawn >= 0])) == labels.max() + 1
     return settle(drawn, sample.profiles, sample.weights) if whole else None

@@ -1,8 +1,9 @@
 """Codes -> 6 to 12 types: groups of codes whose buyers behave alike.
 
-The codes' profiles (training.types.space) are grouped for each count of types, and the count is chosen by
-what comes out again on other buyers (training.types.count). After a retrain the previous types stay where
-they are nearly as good (training.types.previous). What comes out is named (training.types.names).
+`group_codes` is the door, and says in which order to read. Buyers become points, codes profiles, profiles
+groups (grouping.py, with its measures in measures.py). After a retrain the previous groups stay where they
+are nearly as good, and names where profiles hardly moved (previous.py). What comes out is named and
+described (names.py). The forecast of these types is trained and judged in forecast.py.
 """
 
 from __future__ import annotations
@@ -16,25 +17,19 @@ from feature_store.fold.funnel import STRATA, strata
 from feature_store.fold.vector import N_SCALARS
 from inference.bundles.catalogue import Catalogue, PersonaType, ScalarScale
 from training.errors import DatasetError
-from training.types.count import RESAMPLES, choose_count, cut, resample
-from training.types.names import Behaviour, describe_type, name_types
-from training.types.previous import (
-    group_as_before,
-    match_previous,
-    profile_radii,
-    settle_sample,
-    with_profiles,
-)
-from training.types.space import (
-    Floats,
-    Ints,
-    code_profiles,
+from training.types.grouping import (
+    RESAMPLES,
+    choose_count,
+    cut,
     deviations,
+    draws,
     fit_scale,
     nearest_codes,
     type_points,
 )
-from training.types.ward import distances_between, group_means
+from training.types.measures import Floats, Ints, distances_between, group_means
+from training.types.names import Behaviour, describe_type, name_types
+from training.types.previous import group_as_before, match_previous, profile_radii, with_profiles
 
 
 class TypeGroups(NamedTuple):
@@ -77,37 +72,34 @@ def group_codes(
     own_scale = fit_scale(vectors)
     scale = old.scale if old is not None and old.scale is not None else own_scale
     points = type_points(vectors, stores, scale)
-    near = nearest_codes(codebook)
-    smoothed, weights = code_profiles(points, codes, near)
-    cuts = cut(smoothed, weights)
-    samples = resample(points, codes, near, np.random.default_rng(seed))
-    again = [cut(sample.profiles, sample.weights) for sample in samples]
-    count, tried = choose_count(cuts, again, smoothed, weights)
-    grouped, regrouped = cuts[count], [other.get(count) for other in again]
-    as_before = None if old is None else group_as_before(old, cuts, smoothed, weights)
-    if as_before is not None:
-        count = int(as_before.max()) + 1
-        grouped, regrouped = as_before, [settle_sample(as_before, sample) for sample in samples]
 
-    labels = _by_share(_spread_to_unused(grouped, weights, codebook), weights)
-    type_of_buyer = labels[codes]
-    profiles = group_means(points, type_of_buyer, count)
-    moved = [
-        (points[sample.rows], other[codes[sample.rows]])
-        for sample, other in zip(samples, regrouped, strict=True)
-        if other is not None
+    near, drawn = nearest_codes(codebook), draws(len(codes), seed)
+    whole = cut(points, codes, near)
+    samples = [cut(points[rows], codes[rows], near) for rows in drawn]
+    count, tried = choose_count(whole, samples)
+    grouped, again = whole.groups[count], [sample.groups.get(count) for sample in samples]
+    as_before = None if old is None else group_as_before(old, whole, samples)
+    if as_before is not None:
+        grouped, again = as_before
+
+    type_of_code = _by_share(_spread_to_unused(grouped, whole.weights, codebook), whole.weights)
+    type_of_buyer = type_of_code[codes]
+    profiles = group_means(points, type_of_buyer, int(grouped.max()) + 1)
+    redrawn = [
+        (points[rows], labels[codes[rows]])
+        for rows, labels in zip(drawn, again, strict=True)
+        if labels is not None
     ]
-    radii = profile_radii(profiles, moved)
+    radii = profile_radii(profiles, redrawn)
+
     standard = points if scale == own_scale else type_points(vectors, stores, own_scale)
-    behaviours = _behaviours(vectors, standard, type_of_buyer, count)
+    behaviours = _behaviours(vectors, deviations(standard), type_of_buyer, len(profiles))
     kept = {} if old is None else match_previous(profiles, radii, old)
-    taken = {index: name for index, (name, _) in kept.items()}
-    before = {kind.name for kind in previous.types} if previous is not None else set()
-    names = name_types(behaviours, taken, retired=before - {*taken.values()})
+    names = _named(behaviours, {index: name for index, (name, _) in kept.items()}, previous)
     types = tuple(
         PersonaType(
             name=name,
-            codes=tuple(np.flatnonzero(labels == index).tolist()),
+            codes=tuple(np.flatnonzero(type_of_code == index).tolist()),
             share=round(behaviours[index].share, 6),
             buyers=int((type_of_buyer == index).sum()),
             centre=tuple(profiles[index].round(4).tolist()),
@@ -117,18 +109,23 @@ def group_codes(
         for index, name in enumerate(names)
     )
     return TypeGroups(
-        type_of_code=labels,
+        type_of_code=type_of_code,
         types=types,
         scale=scale,
         kept={name: round(distance, 4) for name, distance in kept.values()},
         choice={
             "seed": seed,
             "resamples": RESAMPLES,
-            "types": count,
+            "types": len(types),
             "as_before": as_before is not None,
             "tried": tried,
         },
     )
+
+
+def _named(behaviours: list[Behaviour], kept: dict[int, str], previous: Catalogue | None) -> list[str]:
+    before = {kind.name for kind in previous.types} if previous is not None else set()
+    return name_types(behaviours, kept, retired=before - {*kept.values()})
 
 
 def _spread_to_unused(labels: Ints, weights: Floats, codebook: NDArray[np.float32]) -> Ints:
@@ -150,9 +147,8 @@ def _by_share(labels: Ints, weights: Floats) -> Ints:
 
 
 def _behaviours(
-    vectors: NDArray[np.float32], points: Floats, type_of_buyer: Ints, count: int
+    vectors: NDArray[np.float32], standard: Floats, type_of_buyer: Ints, count: int
 ) -> list[Behaviour]:
-    standard = deviations(points)
     stratum = strata(vectors)
     found = []
     for index in range(count):

@@ -62,8 +62,8 @@ def retrain(
     from inference.bundles.bundle import load_bundle
     from ops.erasures import void_before
     from ops.llm.models import open_llm_models
-    from ops.llm.retrain import retrain_llm
-    from training.lifecycle.run_state import Order
+    from ops.retraining.llm import retrain_llm
+    from ops.retraining.run_state import Order
 
     asked = {"base": base, "schedule": schedule, "epochs": epochs, "kind": kind, "seed": seed}
     order = Order(

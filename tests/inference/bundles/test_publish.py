@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.bundles.bundle import Bundle, load_bundle
-from inference.bundles.publish import seal_bundle, write_whole
+from inference.bundles.publish import seal_bundle
 from inference.errors import BundleError
 from tests.inference.made_bundles import make_bundle, model_bytes, stage_bundle
 
@@ -45,11 +45,3 @@ def test_what_serving_would_refuse_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="404"):
         seal(staging, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
-
-
-def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_whole(path, b"old")
-    write_whole(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from ops.drift.alerts import AlertBook, Finding, request_retrain
 from ops.drift.settings import DriftSettings
 from ops.errors import DriftError
+from ops.retraining.request import read_request
 
 SETTINGS = DriftSettings(raise_after=2, clear_after=2, retrain_after=4)
 MOVED = Finding("acme", "codes", "model", 1, {"psi": 0.4})
@@ -53,17 +53,19 @@ def test_alerts_of_stores_and_kinds_are_kept_apart() -> None:
 
 
 def test_a_retrain_is_asked_for_when_an_alert_about_the_model_lasts(tmp_path: Path) -> None:
-    path = tmp_path / "home" / "retrain-request.json"
+    home = tmp_path / "home"
     assert book_after(*[[LATE]] * 20).wanting_retrain(SETTINGS) is None
     assert book_after(*[[MOVED]] * 5).wanting_retrain(SETTINGS) is None
     book = book_after(*[[MOVED]] * 6)
     alert = book.wanting_retrain(SETTINGS)
     assert alert is not None
-    assert request_retrain(path, alert, "2026-11-24T08:00:00+00:00", {"codebook_version": "v1"})
-    request = json.loads(path.read_text())
-    assert request["requested_at"] == "2026-11-24T08:00:00+00:00"
-    assert request["store"] == "acme"
-    assert request["figures"] == {"feature": "codes", "psi": 0.4, "codebook_version": "v1"}
+    assert request_retrain(home, alert, "2026-11-24T08:00:00+00:00", {"codebook_version": "v1"})
+    request = read_request(home)
+    assert request is not None
+    assert request.requested_at == "2026-11-24T08:00:00+00:00"
+    assert request.reason == "codes of store acme has drifted from the reference"
+    assert request.store == "acme"
+    assert request.figures == {"feature": "codes", "psi": 0.4, "codebook_version": "v1"}
     assert book.wanting_retrain(SETTINGS) is None, "an alert asks once"
 
 
@@ -72,7 +74,7 @@ def test_a_pending_request_stays_as_it_is(tmp_path: Path) -> None:
     path.write_text("pending")
     alert = book_after(*[[MOVED]] * 6).wanting_retrain(SETTINGS)
     assert alert is not None
-    assert not request_retrain(path, alert, "now", {})
+    assert not request_retrain(tmp_path, alert, "now", {})
     assert path.read_text() == "pending"
 
 

@@ -14,10 +14,11 @@ from inference.counts.profile import FEATURE, Counts, empty_profile
 from inference.counts.windows import StoreWindow
 from ops.drift.alerts import BOOK
 from ops.drift.exporter import DriftMetrics
-from ops.drift.look import RETRAIN_REQUEST, Watcher
+from ops.drift.look import Watcher
 from ops.drift.report import tables, to_dict
 from ops.drift.settings import DriftSettings
 from ops.drift.windows import SlidingWindows
+from ops.retraining.request import read_request
 
 LENGTH_MS = 300_000
 FIRST = 5_000
@@ -77,8 +78,9 @@ def test_a_shift_of_one_store_becomes_an_alert_and_a_request(tmp_path: Path) -> 
     assert raised_at is not None
     assert FIRST + 5 + 4 <= raised_at <= FIRST + 5 + 6, "five windows, not one, and not many"
     assert {alert.store for alert in watching.book.active} <= {"moved", "*"}
-    request = json.loads((tmp_path / RETRAIN_REQUEST).read_text())
-    assert (request["store"], request["figures"]["feature"]) == ("moved", "codes")
+    request = read_request(tmp_path)
+    assert request is not None
+    assert (request.store, request.figures["feature"]) == ("moved", "codes")
     exported = generate_latest(metrics.registry).decode()
     assert 'simpersona_drift_alert{about="codes",kind="model",store="moved"} 1.0' in exported
     assert "simpersona_drift_retrain_pending 1.0" in exported

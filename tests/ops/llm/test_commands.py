@@ -17,8 +17,8 @@ from feature_store.contract.events import Event
 from feature_store.errors import OutputError, SimpersonaError
 from feature_store.sources.writer import write_events
 from ops.cli.llm.group import llm
+from studies.encoder.plan import BRIEF
 from tests.training.persona_llm.shops import event
-from training.evaluation.plan import BRIEF
 from training.persona_llm.model.folder import MANIFEST, read_manifest
 
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"

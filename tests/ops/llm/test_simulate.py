@@ -17,10 +17,10 @@ from feature_store.sources.reader import open_events
 from feature_store.sources.writer import write_events
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.population import draw_codes, store_mix
-from ops.cli.llm.evaluate import evaluate
 from ops.cli.llm.train import train
 from ops.llm.simulate import Asked, as_events, own_agents, populate
 from ops.store_mix import mix_of
+from studies.persona_llm.command import evaluate
 from tests.inference.made_bundles import make_bundle
 from tests.training.lifecycle.test_registry import full_disk
 from training.errors import CodebookError, DatasetError, ExportError

@@ -4,23 +4,16 @@ import numpy as np
 
 from feature_store.contract.events import Event
 from feature_store.fold.funnel import strata
-from feature_store.fold.vector import MASKS, SCALARS
 from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, MIN_EVENTS
 from training.encoder.dataset import training_rows
-from training.evaluation.baselines import hidden_columns
 from training.evaluation.points import (
     SHARES,
     TEST,
     TRAIN,
     VALIDATION,
     Points,
-    hidden_funnel,
     select,
-    without_funnel,
 )
-from training.evaluation.study import Inputs
-
-COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 
 
 def points_of(batches: list[list[Event]]) -> Points:
@@ -61,25 +54,3 @@ def test_a_landmark_knows_nothing_of_the_funnel(batches: list[list[Event]]) -> N
     assert (rows[:, EVENTS] == 3).all()
     assert (strata(rows) == 3).all()
     assert (rows[:, list(FUNNEL_COLUMNS)] == 0).all()
-
-
-def test_hidden_rows_tell_of_the_funnel_in_its_own_columns_only(batches: list[list[Event]]) -> None:
-    points = points_of(batches)
-    hidden = hidden_funnel(points, batches)
-    place = {key: i for i, key in enumerate(points.data.buyers)}
-    old = np.array([place[key] for key in hidden.data.buyers])
-    seen = training_rows(without_funnel(batches), ())
-    bare = dict(zip(seen.buyers, seen.vectors, strict=True))
-    expected = np.stack([bare[key] for key in hidden.data.buyers])
-    # What a study's encoder and baselines look at is the fold of the visible events, to the last column.
-    assert (hidden_columns(hidden.data.vectors) == expected).all()
-    assert (expected[:, MASKS.start + 1 :] == 0).all()
-    assert (expected[:, EVENTS] >= MIN_EVENTS).all()
-    assert (strata(hidden.data.vectors) == strata(points.whole(old))).all()
-    assert (hidden.side == points.side[old]).all()
-    assert len(set(strata(hidden.data.vectors))) > 2
-
-
-def test_a_hidden_purchase_changes_no_visible_number(inputs: Inputs) -> None:
-    bought = hidden_columns(inputs.hidden.data.vectors)[:, COLUMN["purchases"]]
-    assert (bought == 0).all()

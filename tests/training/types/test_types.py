@@ -11,11 +11,9 @@ import pytest
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
 from inference.bundles.catalogue import Catalogue
 from training.errors import DatasetError
-from training.types.count import MAX_TYPES, MIN_TYPES
+from training.types.grouping import MAX_TYPES, MIN_TYPES
+from training.types.measures import rand_index
 from training.types.types import TypeGroups, group_codes
-from training.types.ward import rand_index
-
-pytestmark = pytest.mark.numeric
 
 COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 CODES_EACH = 30

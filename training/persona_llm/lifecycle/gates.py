@@ -17,8 +17,8 @@ from training.errors import GateError
 from training.evaluation.measures import once
 from training.lifecycle.gates import Verdict
 from training.persona_llm.agents.agents import GUIDANCE, Shopper, simulate
-from training.persona_llm.evaluation.measures import Acted, Judged, ara
 from training.persona_llm.lifecycle.gate_settings import LlmGateSettings
+from training.persona_llm.measures import Acted, Judged, ara
 from training.persona_llm.model.base import Base
 from training.persona_llm.model.folder import LlmManifest
 from training.persona_llm.storefront.store_model import StoreModel

@@ -16,8 +16,7 @@ import msgspec
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from feature_store.workspace import publish, workspace
-from inference.bundles.publish import write_whole
+from feature_store.workspace import publish, workspace, write_whole
 from training.errors import ExportError
 from training.persona_llm.model.base import Base, load_base, placed
 from training.persona_llm.model.config import LlmConfig

@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from training.errors import DatasetError
 from training.persona_llm.storefront.actions import ADD, LEAVE, PRODUCTS, REMOVE, Item, Step
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from feature_store.contract.events import Event
-from inference.bundles.publish import write_whole
+from feature_store.workspace import write_whole
 from training.errors import DatasetError
 from training.persona_llm.model.digests import changed, digests
 from training.persona_llm.storefront.actions import ACTIONS, Step, steps_of

@@ -1,0 +1,65 @@
+"""Records of API keys: each under its own name, in the index, and of values that a key can have.
+
+Keys are in no log, so a record that another valid one replaced cannot be told from it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from feature_store.contract.names import NAME_CHARS, NAME_PATTERN
+from inference.api.access.keys import ALL_STORES, KeyRecord
+from ops.verify.report import VerifyReport
+
+_CLOCKS_MS: Final = 86_400_000
+"""How far the clock of the host that made a key may be ahead of ours."""
+RECORDS: Final = b"simpersona-api:{*}:key"
+INDEX: Final = b"simpersona-api:keys"
+_NAME: Final = re.compile(rb"simpersona-api:\{([^}]*)\}:key\Z")
+_decode = msgspec.json.Decoder(KeyRecord).decode
+
+
+def compare_api_keys(
+    records: Iterable[tuple[bytes, bytes]], index: set[bytes], now_ms: int, report: VerifyReport
+) -> None:
+    """Look at all (name, row) of keys and at the ids of the index."""
+    found = set()
+    for name, row in records:
+        report.api_keys += 1
+        named = _NAME.fullmatch(name)
+        key_id = named[1] if named else b""
+        found.add(key_id)
+        wrong = "index" if key_id not in index else wrong_field(key_id.decode(errors="replace"), row, now_ms)
+        if wrong is not None:
+            report.note("api_keys_wrong", f"api_key.{wrong}", f"key {key_id.decode(errors='replace')}")
+    for key_id in index - found:
+        report.note("api_keys_wrong", "api_key.row", f"key {key_id.decode(errors='replace')}")
+
+
+def wrong_field(key_id: str, row: bytes, now_ms: int) -> str | None:
+    """The first field that no key can have; None where all are possible."""
+    try:
+        key = _decode(row)
+    except msgspec.DecodeError:
+        return "json"
+    ends = key.created_at if key.revoked_at is None else key.revoked_at
+    laws = {
+        "id": key.id == key_id,
+        "store": key.store == ALL_STORES or _is_name(key.store),
+        "scopes": bool(key.scopes) and len(set(key.scopes)) == len(key.scopes),
+        "digest": re.fullmatch(r"[0-9a-f]{64}", key.digest) is not None,
+        "rate": 0 < key.rate < math.inf,
+        "burst": 0 < key.burst < math.inf,
+        "created_at": 0 < key.created_at <= now_ms + _CLOCKS_MS,
+        "revoked_at": key.created_at <= ends <= now_ms + _CLOCKS_MS,
+    }
+    return next((name for name, holds in laws.items() if not holds), None)
+
+
+def _is_name(store: str) -> bool:
+    return len(store) <= NAME_CHARS and re.match(NAME_PATTERN, store) is not None

@@ -1,0 +1,1 @@
+"""The study of the encoder: `simpersona study` makes docs/evaluation.md."""

@@ -1,0 +1,91 @@
+"""`simpersona study`: baselines, held-out stores, seeds and ablations -> docs/evaluation.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ops.cli.extras import require_extras
+from ops.cli.options import histories_argument, json_option
+from studies.command import held_out_option, out_option, say_outcome, tell, work_option
+from studies.encoder.parts import PARTS
+
+
+@click.command()
+@histories_argument
+@out_option("evaluation.md, evaluation.json and evaluation/*.svg")
+@work_option(".simpersona/study")
+@click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Seeds a contender.")
+@click.option(
+    "--few-seeds",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Seeds of held-out stores, generated traffic and slow baselines.",
+)
+@click.option(
+    "--ablation-seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Seeds an ablation."
+)
+@held_out_option
+@click.option(
+    "--most",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(min=10),
+    help="Judged buyers of a store, at most.",
+)
+@click.option(
+    "--generated",
+    default=6000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Generated buyers with known types; 0: leave part e out.",
+)
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Part to make; default: all.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs a training; default: 16 short ones.")
+@json_option
+def study(
+    paths: tuple[Path, ...],
+    out: Path,
+    work: Path,
+    seeds: int,
+    few_seeds: int,
+    ablation_seeds: int,
+    held_out: tuple[str, ...],
+    most: int,
+    generated: int,
+    parts: tuple[str, ...],
+    epochs: int | None,
+    as_json: bool,
+) -> None:
+    """Judge the method on files of events: codes against k-means and others, on stores seen and unseen.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. Long (an hour or more);
+    killed, it loses the run under way, and the same command goes on. The level scale is chosen on validation
+    buyers and written to choice.json in the work folder before the test buyers are opened.
+    """
+    require_extras("training")
+    from studies.encoder.inputs import command_line, stores_to_hold_out, study_inputs
+    from studies.encoder.plan import BRIEF, Plan
+    from studies.encoder.report import write_report
+    from studies.encoder.study import run_study
+
+    work.mkdir(parents=True, exist_ok=True)
+    inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
+    possible = tuple(part for part in PARTS if generated or part != "e")
+    sized = {
+        "seeds": range(seeds),
+        "few_seeds": range(few_seeds),
+        "ablation_seeds": range(ablation_seeds),
+        "held_out": held_out or stores_to_hold_out(inputs.full),
+        "parts": parts or possible,
+        "base": BRIEF if epochs is None else BRIEF | {"epochs": epochs, "patience": epochs},
+    }
+    plan = Plan.model_validate(sized)
+    report = run_study(inputs, plan, work, tell)
+    report["command"] = command_line(paths, plan, most, generated)
+
+    write_report(report, out)
+    bars = [bar for part in report.values() if isinstance(part, dict) for bar in part.get("bars", [])]
+    say_outcome(report, bars, out / "evaluation.md", as_json=as_json)

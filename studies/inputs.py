@@ -1,0 +1,34 @@
+"""The files that a study reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from feature_store.contract.events import Event
+from ops.history_files import history_batches
+from training.encoder.dataset import describe_source
+
+
+class Histories:
+    """Files of events, read as often as a study needs, and counted."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._counts = [0] * len(paths)
+
+    def events(self) -> Iterator[list[Event]]:
+        """The events of all files, in their order.
+
+        Raises:
+            EventSourceError: a file cannot be read.
+        """
+        for index, path in enumerate(self.paths):
+            self._counts[index] = 0
+            for batch in history_batches(path):
+                self._counts[index] += len(batch)
+                yield batch
+
+    def described(self) -> list[str]:
+        """One line per file: its name, the events last read of it, its hash."""
+        return [describe_source(path, count) for path, count in zip(self.paths, self._counts, strict=True)]
