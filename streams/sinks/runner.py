@@ -6,9 +6,9 @@ While the sink is busy the same batch is delivered again, ever more rarely; noth
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from feature_store.log.topics import partition_count
 from feature_store.online.assignment import decode_assignment
 from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.errors import ConsumerError
+from streams.sinks.background import in_background
 from streams.sinks.backoff import backoff_s
 from streams.sinks.metrics import Delivered, SinkMetrics
 from streams.sinks.settings import SinkSettings
@@ -34,6 +35,8 @@ _SESSION_MS: Final = 6_000
 """Partitions of a sink that was killed wait for so long; the broker allows no less."""
 _FIRST_PAUSE_S: Final = 0.5
 _POLL_S: Final = 0.2
+_GRACE_S: Final = 2.0
+"""After `stop` a delivery may go on for so long: what is taken is better committed than sent again."""
 _PATIENCE_S: Final = 3600.0
 """A longer Retry-After than this is not believed."""
 
@@ -55,7 +58,7 @@ class SinkRunner:
         self._kafka, self._topic, self._name, self._settings = dict(kafka), topic, name, settings
         self._sink, self._erasures, self._output = sink, erasures, output
         self._stores = frozenset(settings.stores)
-        self._stopping = threading.Event()
+        self._stopping = False
         self._owned: set[int] = set()
         self._at_end: set[int] = set()
         self._waiting = False
@@ -64,8 +67,12 @@ class SinkRunner:
         self.metrics = SinkMetrics(name)
 
     def stop(self) -> None:
-        """Return from `run` after the delivery that is under way."""
-        self._stopping.set()
+        """Return from `run` within seconds; safe in a signal's handler.
+
+        A delivery under way may end, for two seconds; then it is given up. What it had is delivered again
+        by whoever reads there next.
+        """
+        self._stopping = True  # no Event: a handler would wait for its lock, which this thread may hold
 
     def run(self, *, until_end: bool = False) -> Delivered:
         """Deliver until `stop`, or with `until_end` until this member's partitions are empty.
@@ -90,7 +97,7 @@ class SinkRunner:
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 messages = self._read(consumer)
                 if messages:
                     self._refresh_erasures()
@@ -143,9 +150,11 @@ class SinkRunner:
         A request that is refused is halved until the item at fault is found.
         """
         done, size, tried = 0, len(items), 0
-        while done < len(items) and not self._stopping.is_set():
+        while done < len(items) and not self._stopping:
             part = items[done : done + size]
-            answer = self._send([item for item in part if item.message.partition() in self._owned])
+            answer = self._send([item for item in part if self._is_due(item)])
+            if answer is None:
+                break
             if isinstance(answer, Busy):
                 tried += 1
                 self._wait(consumer, tried, answer)
@@ -172,15 +181,37 @@ class SinkRunner:
             return None
         return Item(f"{message.partition()}-{message.offset()}-{said.assigned_at}", message, said)
 
-    def _send(self, items: Sequence[Item]) -> Answer:
-        if not items:  # all of partitions that another member has now
+    def _is_due(self, item: Item) -> bool:
+        """False for what another member has now."""
+        return item.message.partition() in self._owned
+
+    def _send(self, items: Sequence[Item]) -> Answer | None:
+        """The sink's answer; None where it was given up."""
+        if not items:
             return Taken()
-        answer = self._sink.deliver(items)
+        answer = self._call(lambda: self._sink.deliver(items))
+        if answer is None:
+            return None
         self.metrics.requests.labels(type(answer).__name__.lower()).inc()
         if isinstance(answer, Taken):
             self.metrics.assignments.inc(len(items))
             self.metrics.delay.set(time.time() - items[-1].assignment.assigned_at / 1000)
         return answer
+
+    def _call(self, deliver: Callable[[], Answer]) -> Answer | None:
+        """What the sink answers; None where it did not in time after `stop`.
+
+        The thread that is left behind knows no consumer, so it can commit nothing; `close` of the sink and
+        the end of the process end it.
+        """
+        under_way, until = in_background(deliver), float("inf")
+        while not wait((under_way,), _POLL_S).done:
+            if self._stopping:
+                until = min(until, time.monotonic() + _GRACE_S)
+            if time.monotonic() >= until:
+                log.warning("delivery_given_up", sink=self._name)
+                return None
+        return under_way.result()
 
     def _bury(self, message: Message, reason: str, detail: str) -> None:
         place, raw = (message.topic(), message.partition(), message.offset()), message.value() or b""
@@ -196,13 +227,18 @@ class SinkRunner:
         self._waiting = True
         consumer.pause(consumer.assignment())
         until = time.monotonic() + pause_s
-        while time.monotonic() < until and not self._stopping.is_set():
+        while time.monotonic() < until and not self._stopping:
             # Nothing but ends of partitions, as a rule; a record that slipped through is the next batch's.
             self._early += self._records(
                 consumer.consume(1, min(_POLL_S, max(0.0, until - time.monotonic())))
             )
         self._waiting = False
         consumer.resume(consumer.assignment())
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stopping:
+            time.sleep(min(_POLL_S, seconds))
 
     def _backoff_s(self, tried: int, asked_s: float = 0.0) -> float:
         most_s = self._settings.backoff_s
@@ -213,13 +249,13 @@ class SinkRunner:
         if time.monotonic() - self._erasures_at < _ERASURES_EVERY_S:
             return
         tried = 0
-        while not self._stopping.is_set():
+        while not self._stopping:
             try:
                 self._erasures.refresh()
             except TopicError as error:
                 tried += 1
                 log.warning("erasures_unknown", cause=str(error))
-                self._stopping.wait(self._backoff_s(tried))
+                self._rest(self._backoff_s(tried))
             else:
                 self._erasures_at = time.monotonic()
                 return

@@ -52,18 +52,22 @@ Answer = Taken | Refused | Busy
 
 
 class Sink(Protocol):
-    """Where assignments go."""
+    """Where assignments go. One call at a time, in any thread."""
 
     def deliver(self, items: Sequence[Item]) -> Answer:
         """Deliver the items, all or none, and return within seconds.
 
         Taken only where they are there for good: their offsets are committed then. The same items come again
         after Busy, and may come again after a crash, so their ids are to be kept. Refused items are halved
-        until the one at fault is found.
+        until the one at fault is found. A call that has not returned seconds after SIGTERM is left to itself.
+
+        Raises:
+            SinkError: nothing can be delivered before somebody changes a setting. The process ends with it;
+                nothing is lost.
         """
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Let go of connections and files; also while a delivery that was given up still goes on."""
 
 
 S = TypeVar("S", bound=SinkSettings)

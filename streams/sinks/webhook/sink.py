@@ -23,7 +23,7 @@ class WebhookSink:
         if settings.url is None:
             raise SinkError("set SIMPERSONA_WEBHOOK_URL: where to post assignments")
         self._form = make_form(settings)
-        self._post = Post(settings.url, settings.timeout_s)
+        self._post = Post(settings.url, settings.timeout_s, settings.private_addresses, settings.redirects)
 
     def deliver(self, items: Sequence[Item]) -> Answer:
         """See Sink."""
