@@ -1,4 +1,6 @@
-"""A receiver of `simpersona webhook`: checks signatures, takes each assignment once. Standard library only.
+"""A receiver of `simpersona webhook`: checks signatures, takes each item once, forgets whom it has to.
+
+Standard library only.
 
 SIMPERSONA_WEBHOOK_SECRET=whsec_... python receive_webhook.py PORT
 
@@ -12,10 +14,21 @@ import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 KEY = base64.b64decode(os.environ["SIMPERSONA_WEBHOOK_SECRET"].removeprefix("whsec_"))
 OLD_S = 300
 seen: set[str] = set()  # a shop keeps these in its database, beside what it did with them
+kept: list[dict[str, Any]] = []
+
+
+def forget(store: str, buyer: str, before_offset: int) -> None:
+    """Delete what came of a buyer before they were erased; what they do later is a new life."""
+    global kept
+    kept = [
+        it for it in kept if (it["store"], it["buyer"]) != (store, buyer) or it["offset"] >= before_offset
+    ]
+    print(f"{store} {buyer} is forgotten", flush=True)
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -27,10 +40,15 @@ class Receiver(BaseHTTPRequestHandler):
         if not self.genuine(body):
             self.send_error(401)
             return
-        for item in json.loads(body)["assignments"]:
+        told = json.loads(body)
+        for item in told.get("erasures", ()):
+            gone = item["erasure"]
+            forget(gone["store"], gone["buyer"], gone["before_offset"])
+        for item in told["assignments"]:
             if item["id"] not in seen:
                 said = item["assignment"]
                 print(f"{said['store']} {said['buyer']} is {said['token']}", flush=True)
+                kept.append(said)
                 seen.add(item["id"])
         self.send_response(204)
         self.end_headers()

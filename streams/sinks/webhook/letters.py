@@ -15,6 +15,7 @@ import msgspec
 
 from streams.errors import SinkError
 from streams.sinks.sink import Item
+from streams.sinks.telling import Erased
 from streams.sinks.webhook.settings import WebhookSettings
 
 _PREFIX: Final = "whsec_"
@@ -34,6 +35,9 @@ class Form(Protocol):
     def write(self, items: Sequence[Item]) -> Letter:
         """One request that carries them all."""
 
+    def tell(self, erased: Sequence[Erased]) -> Letter | None:
+        """One request that tells of them all; None: this form has none."""
+
 
 class SignedBatch:
     """{"assignments": [{"id", "assignment"}]}, signed as Standard Webhooks has it.
@@ -50,12 +54,33 @@ class SignedBatch:
     def write(self, items: Sequence[Item]) -> Letter:
         """The batch, its time and its signature."""
         listed = [{"id": item.id, "assignment": msgspec.Raw(item.message.value())} for item in items]
-        body = msgspec.json.encode({"assignments": listed})
-        named = hashlib.sha256("\n".join(item.id for item in items).encode()).hexdigest()[:32]
+        return self._sign({"assignments": listed}, [item.id for item in items])
+
+    def tell(self, erased: Sequence[Erased]) -> Letter:
+        """{"assignments": [], "erasures": [{"id", "erasure"}]}, signed as the others.
+
+        A receiver that knows assignments only finds none, and goes on.
+        """
+        listed = [{"id": it.id, "erasure": _told(it)} for it in erased]
+        return self._sign({"assignments": [], "erasures": listed}, [it.id for it in erased])
+
+    def _sign(self, content: dict[str, Any], ids: Sequence[str]) -> Letter:
+        body = msgspec.json.encode(content)
+        named = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
         name, now = f"msg_{named}", str(int(time.time()))
         signature = " ".join(sign(key, name, now, body) for key in self._keys)
         signed = {"webhook-id": name, "webhook-timestamp": now, "webhook-signature": signature}
         return Letter({**_JSON, **signed}, body)
+
+
+def _told(it: Erased) -> dict[str, Any]:
+    return {
+        "store": it.store,
+        "buyer": it.buyer,
+        "partition": it.erasure.partition,
+        "before_offset": it.erasure.before_offset,
+        "requested_at": it.erasure.requested_at,
+    }
 
 
 def sign(key: bytes, name: str, timestamp: str, body: bytes) -> str:
@@ -77,6 +102,9 @@ class SegmentIdentify:
         return Letter(
             self._headers, msgspec.json.encode({"batch": calls, "sentAt": _iso(time.time() * 1000)})
         )
+
+    def tell(self, erased: Sequence[Erased]) -> None:
+        """Nothing: with a write key nobody can be deleted, that takes a token of the workspace."""
 
 
 def _identify(item: Item) -> dict[str, Any]:

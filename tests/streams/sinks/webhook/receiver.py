@@ -21,13 +21,14 @@ TAKEN: Reply = (204, {}, "")
 
 
 class Receiver:
-    """What came, request by request, and what was taken: id -> assignment, in order."""
+    """What came, request by request, and what was taken in order: (id, assignment), (id, erasure)."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], Reply]) -> None:
         self.answer = answer
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.taken: list[tuple[str, dict[str, Any]]] = []
+        self.erased: list[tuple[str, dict[str, Any]]] = []
         self.lock = threading.Lock()
 
     def take(self, headers: dict[str, str], raw: bytes) -> Reply:
@@ -40,6 +41,7 @@ class Receiver:
             reply = self.answer(body)
             if reply[0] < 300 and "assignments" in body:
                 self.taken += [(item["id"], item["assignment"]) for item in body["assignments"]]
+                self.erased += [(item["id"], item["erasure"]) for item in body.get("erasures", ())]
             return reply
 
     def ids(self) -> set[str]:

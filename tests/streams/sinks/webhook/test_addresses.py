@@ -185,9 +185,9 @@ def test_a_redirect_that_drops_the_body_is_not() -> None:
     with (
         receiving() as (there, receiver),
         receiving(lambda _body: (302, {"Location": there}, "")) as (url, _),
+        pytest.raises(SinkError, match="without the body"),
     ):
-        with pytest.raises(SinkError, match="without the body"):
-            post(url, "allowed", "followed")
+        post(url, "allowed", "followed")
     assert receiver.bodies == []
 
 

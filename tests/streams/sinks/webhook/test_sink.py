@@ -21,7 +21,6 @@ from feature_store.contract.erasure import Erasure, encode_erasure
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import TopicError
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.records import LogReader
 from feature_store.online.assignment import Assignment, encode_assignment, token
@@ -32,6 +31,7 @@ from streams.errors import SinkError
 from streams.sinks.metrics import Delivered
 from streams.sinks.runner import SinkRunner
 from streams.sinks.sink import Answer, Item, Sink, Taken
+from streams.sinks.telling import Erased, KnownErasures
 from streams.sinks.webhook.settings import WebhookSettings
 from streams.sinks.webhook.sink import WebhookSink
 from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
@@ -60,6 +60,19 @@ class Feed:
             output.send(self.topic, record_key(store, buyer), encode_assignment(said))
         output.flush()
 
+    def erase(self, buyer: str, before: int, done: bool = False, store: str = "acme") -> None:
+        """An erasure, as whoever asks and then the worker write it."""
+        key = record_key(store, buyer)
+        erasure = Erasure(
+            partition=partition_of(key, PARTITIONS),
+            before_offset=before,
+            requested_at=1,
+            erased_at=2 if done else None,
+        )
+        output = Output(self.kafka.client_config(), 30)
+        output.send(self.erased, key, encode_erasure(erasure))
+        output.flush()
+
     def settings(self, url: str, **more: Any) -> dict[str, Any]:
         return {
             "url": url,
@@ -82,7 +95,7 @@ class Feed:
     @contextmanager
     def runner(self, sink: Sink, url: str, **more: Any) -> Iterator[SinkRunner]:
         settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
-        with closing(ErasureLog(config, self.erased)) as erasures:
+        with closing(KnownErasures(config, self.erased)) as erasures:
             yield SinkRunner(config, self.topic, "webhook", settings, sink, erasures, Output(config, 30))
 
     def deliver(self, url: str, **more: Any) -> Delivered:
@@ -231,11 +244,7 @@ def test_a_record_that_is_no_assignment_is_a_dead_letter(feed: Feed) -> None:
 def test_stores_that_were_not_asked_for_and_erased_buyers_are_left_out(feed: Feed) -> None:
     feed.say(20, buyers=4)
     feed.say(20, store="other")
-    key = record_key("acme", f"{1:016x}")
-    erasure = Erasure(partition=partition_of(key, PARTITIONS), before_offset=10, requested_at=1, erased_at=2)
-    output = Output(feed.kafka.client_config(), 30)
-    output.send(feed.erased, key, encode_erasure(erasure))
-    output.flush()
+    feed.erase(f"{1:016x}", 10, done=True)
     with receiving() as (url, receiver):
         delivered = feed.deliver(url, stores=("acme",))
     gone = [number for number in range(10) if number % 4 == 1]
@@ -315,6 +324,9 @@ def test_a_sink_that_never_returns_is_given_up(feed: Feed) -> None:
         def deliver(self, _items: Sequence[Item]) -> Answer:
             begun.set()
             never.wait()
+            return Taken()
+
+        def erase(self, _erased: Sequence[Erased]) -> Answer:
             return Taken()
 
         def close(self) -> None:
