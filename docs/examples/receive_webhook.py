@@ -24,8 +24,7 @@ kept: list[dict[str, Any]] = []
 
 def forget(store: str, buyer: str, before_offset: int) -> None:
     """Delete what came of a buyer before they were erased; what they do later is a new life."""
-    global kept
-    kept = [
+    kept[:] = [
         it for it in kept if (it["store"], it["buyer"]) != (store, buyer) or it["offset"] >= before_offset
     ]
     print(f"{store} {buyer} is forgotten", flush=True)
