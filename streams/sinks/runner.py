@@ -91,9 +91,8 @@ class SinkRunner:
         A delivery under way may end, for two seconds; then it is given up. What it had is delivered again
         by whoever reads there next.
         """
-        self._delivery.stopping = (
-            True  # no Event: a handler would wait for its lock, which this thread may hold
-        )
+        # No Event: a signal's handler would wait for its lock, which the thread below it may hold.
+        self._delivery.stopping = True
 
     def run(self, *, until_end: bool = False) -> Delivered:
         """Deliver until `stop`, or with `until_end` until this member's partitions are empty.
