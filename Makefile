@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,11 @@ bench-encode: setup-dev ## Buyers a second of batch encode against the matmul li
 bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.md)
 	@$(PY) -m bench.api $(ARGS)
 
+bench-isolation: setup-dev ## What a good store waits while another attacks the API (docs/benchmarks.md)
+	@$(PY) -m bench.isolation $(ARGS)
+
 docs: setup-dev ## Make the generated documents anew
-	@$(PY) -m ops.docs
+	@$(PY) -m ops.documents.pages
 
 verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
 	@$(PY) -m tests.ops.verify.page
@@ -78,7 +81,7 @@ lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
 
 audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
-	@$(PY) -m ops.audit $(ARGS)
+	@$(PY) -m ops.dependency_audit $(ARGS)
 
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle

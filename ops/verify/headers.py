@@ -111,7 +111,8 @@ class Headers:
         return found[0] != last.words[-1].code and has_tied_code(answer)
 
     def _counted(self, key: bytes, slot: int, version: str, last: Last) -> set[bool]:
-        """What `counted` may read: False after a walk (see streams.live.reannounce), True after an event."""
+        """What `counted` may read: False after a new announcement (streams.live.swap.reannounce), True after
+        an event."""
         at = int(self._fold.last[slot])
         in_force = self._assigned.in_force(at)
         if at < self._assigned.judged_from or not in_force:
@@ -119,7 +120,7 @@ class Headers:
         if version not in in_force:
             # The last event was another version's. A walk has come since; or the event was read again, under
             # this version, because the checkpoint after it failed.
-            return {True, False} if last.offset == at and _has(last, "swap") else {False}
+            return {True, False}
         if last.offset != at or not _has(last, "swap"):
             return {True}
         # One swap at the last event: of the event itself, or of a walk. Which it was is clear where the event

@@ -21,6 +21,10 @@ from tests.simulation.worker import SETTINGS, Outside, SimEncoder, Worker, erasu
 _LIVES_AGAIN: Final = (ConsumerError, FatalProducerError)
 """What ends a process on purpose: a supervisor starts it again."""
 _ROUNDS: Final = 300
+_CALLS_PER_ROUND: Final = 60
+_IDLE: Final = 2
+"""A worker that found nothing so often in a row waits for time to go by."""
+_IDLE_FOR_NOW: Final = 6
 _CALLS_TO_END: Final = 3_000
 
 
@@ -89,7 +93,7 @@ class World:
     def _run(self, worker: int, calls: int) -> None:
         it = self.workers.get(worker)
         for _ in range(calls):
-            if it is None or not it.process.alive or it.process.frozen:
+            if it is None or not it.process.alive or it.process.frozen or it.consumer.idle > _IDLE_FOR_NOW:
                 return
             self._step(it)
 
@@ -206,8 +210,9 @@ class World:
             if not any(worker.process.alive for worker in self._staying()):
                 self._start(0)
             for worker in list(self.workers.values()) + self.stopping:
-                for _ in range(40):
-                    if not worker.process.alive:
+                worker.consumer.idle = 0
+                for _ in range(_CALLS_PER_ROUND):
+                    if not worker.process.alive or worker.consumer.idle > _IDLE:
                         break
                     self._step(worker)
             self._tick(400)

@@ -145,6 +145,8 @@ class SimConsumer:
         self._heard = group.clock.at_s
         self._callbacks: dict[str, Callable[..., None]] = {}
         self._held: set[int] = set()
+        self.idle = 0
+        """How often in a row there was nothing to consume."""
         self.closed = False
 
     # ---- what the loop calls
@@ -157,6 +159,7 @@ class SimConsumer:
         self._process.outside()
         self._serve_group()
         messages = self._fetch(count)
+        self.idle = 0 if messages else self.idle + 1
         if not messages:
             self._group.clock.advance(timeout)
         return messages

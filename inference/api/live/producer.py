@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.25
 _FLUSH_POLL_S: Final = 0.05
+_AT_ONCE: Final = 200
 _SETTINGS: Final[dict[str, Any]] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
@@ -108,8 +109,10 @@ class AckedProducer:
             if self._waiting == 0:
                 self._heard = time.monotonic()
             self._waiting += len(records)
-        for key, value in records:
+        for place, (key, value) in enumerate(records, start=1):
             self._produce(producer, topic, key, value, headers, ticket)
+            if place % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are answered meanwhile
         failed = await ticket.done
         if failed is not None:
             log.warning("events_not_acknowledged", error=failed.str())

@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field
 
 from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure, in_words
 from feature_store.contract.events import record_key
-from feature_store.online.reads import store_answers
+from feature_store.online.client import store_answers
 from inference.api.access.audit import AuditLine, write_audit
 from inference.api.access.keys import KeyRecord
-from inference.api.access.permissions import ErasesBuyers, take
-from inference.api.ids import Buyer, Pseudonym, Store
+from inference.api.access.permissions import ErasesBuyers
 from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.requests.ids import Buyer, Pseudonym, Store
 from inference.api.routes.collector import fresh_key
 from inference.api.state import State, now_ms, state_of
 
@@ -102,7 +102,7 @@ async def erase(
     if buyer.endswith(_OTHER_PATHS):
         raise ProblemError(405, "method-not-allowed", "DELETE is for a buyer, not for what is told of one")
     state = state_of(request)
-    await take(state, key, state.settings.erase_cost - 1)  # the request itself has paid for one
+    await state.keys.charge(key, state.settings.erase_cost - 1)  # the request itself has paid for one
     named = state.pseudonym(store, buyer, pseudonym)
     row = record_key(store, named)
     if not state.pending.has_room(store, row, state.settings.erasures_pending):
@@ -130,7 +130,7 @@ async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord
     at, named = asked.requested_at, asked.request or ""
     line = AuditLine(at=at, action="erase", store=store, key=key.id, request=named)
     try:
-        await asyncio.to_thread(write_audit, state.installation.home, line)
+        await state.work.run(key.store, write_audit, state.installation.home, line)
     except OSError as error:
         log.error("audit_failed", error=str(error))
         raise unavailable("the audit log cannot be written, so nothing was erased") from None
