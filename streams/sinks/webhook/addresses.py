@@ -1,7 +1,7 @@
 """Which addresses a receiver may have: each is checked, and the very one that was checked is connected to.
 
 The URL is the operator's word; what its name resolves to and where an answer redirects to is not
-(docs/adr/0039). Without a check, whoever holds the name could point it at a metadata service or a store.
+(docs/adr/0040). Without a check, whoever holds the name could point it at a metadata service or a store.
 """
 
 from __future__ import annotations
