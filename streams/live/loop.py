@@ -128,8 +128,11 @@ class ConsumerLoop:
         self.tagger.restater.walk(self.partitions)
         now = self._clock.monotonic()
         cache = self.tagger.cache
-        full = len(cache.table) > cache.capacity
-        if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+        if (
+            now >= self._next_checkpoint
+            or cache.is_full
+            or cache.dirty_count() >= self._settings.checkpoint_rows
+        ):
             self._eraser.catch_up(self.partitions)
             self._checkpoint()
             self._metrics.evictions.inc(cache.evict())
