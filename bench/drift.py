@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 import click
 import msgspec
 
-from bench.peers import ROOT
+from bench.comparison.peers import ROOT
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
 from feature_store.online.intake import IntakeCounts, Items
 from inference.bundles.bundle import load_bundle, starter_bundle_path

@@ -18,7 +18,7 @@ from ops.dashboards.page import page_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from streams.control import Swap, decode_command
-from streams.remains import Lives, what_remains
+from streams.erasures.remains import Lives, what_remains
 from streams.settings import WorkerSettings
 
 

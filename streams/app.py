@@ -40,7 +40,7 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
 from streams.consumer_config import consumer_config
-from streams.forwarding import Forwarder
+from streams.erasures.forwarding import Forwarder
 from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
 from streams.live.pending import PendingErasures

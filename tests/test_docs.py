@@ -12,7 +12,7 @@ import pytest
 
 from inference.api.metrics import ApiMetrics
 from ops.cli.main import simpersona
-from ops.docs import DOCS, PAGES
+from ops.documents.pages import DOCS, PAGES
 from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
 from streams.sinks.metrics import SinkMetrics

@@ -18,7 +18,7 @@ from inference.bundles.active import answering_bundle
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.triton_repository import build_repository, model_version
 from inference.errors import BundleError
-from ops.cli.models import models
+from ops.cli.encoder.models import models
 from ops.errors import ModelsError
 from ops.models import Models
 from ops.traffic import TrafficConfig, generate

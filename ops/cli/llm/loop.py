@@ -12,7 +12,7 @@ import click
 from inference.bundles.active import answering_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import json_option
-from ops.connect import connect
+from ops.connection import connect
 
 
 @click.command()

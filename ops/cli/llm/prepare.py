@@ -16,8 +16,8 @@ from feature_store.contract.events import Event
 from inference.bundles.active import answering_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import histories_argument, json_option
-from ops.erasures import void_before
-from ops.progress import progress_bars
+from ops.history.erased_buyers import void_before
+from ops.history.progress_bars import progress_bars
 from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
 
 

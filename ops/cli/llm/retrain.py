@@ -60,7 +60,7 @@ def retrain(
     from feature_store.settings import HomeSettings
     from inference.bundles.active import answering_bundle
     from inference.bundles.bundle import load_bundle
-    from ops.erasures import void_before
+    from ops.history.erased_buyers import void_before
     from ops.llm.models import open_llm_models
     from ops.retraining.llm import retrain_llm
     from ops.retraining.run_state import Order

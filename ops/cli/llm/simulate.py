@@ -15,7 +15,7 @@ from feature_store.workspace import make_parent
 from inference.bundles.active import answering_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import json_option
-from ops.progress import progress_bars
+from ops.history.progress_bars import progress_bars
 
 if TYPE_CHECKING:
     from ops.llm.simulate import MixSource

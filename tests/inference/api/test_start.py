@@ -16,7 +16,7 @@ from inference.api.server import run_api
 from inference.api.settings import ApiSettings
 from inference.bundles.active import answering_bundle
 from inference.errors import ApiStartError, BundleError
-from ops.cli.api import api
+from ops.cli.live.api import api
 
 
 @pytest.fixture(autouse=True)
