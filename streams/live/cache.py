@@ -177,7 +177,8 @@ class BuyerCache:
 
     def events(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many events are folded, int64 [n]."""
-        return self._table.states.counters[slots, _EVENTS]
+        events: NDArray[np.int64] = self._table.states.counters[slots, _EVENTS]
+        return events
 
     def late_events(self, slots: NDArray[np.int64]) -> int:
         """How many events came too late, of these buyers together; no slot twice."""
@@ -185,7 +186,8 @@ class BuyerCache:
 
     def last_times(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Latest event times, ms, int64 [n]."""
-        return self._table.states.counters[slots, _LAST_TIME]
+        times: NDArray[np.int64] = self._table.states.counters[slots, _LAST_TIME]
+        return times
 
     def last_offsets(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Offsets of the last events folded, int64 [n]."""
@@ -212,7 +214,8 @@ class BuyerCache:
 
     def is_of(self, version: np.uint32, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the last assignment is of this codebook version (Champion.version), bool [n]."""
-        return self._meta.version[slots] == version
+        is_of: NDArray[np.bool_] = self._meta.version[slots] == version
+        return is_of
 
     def is_counted(self, version: np.uint32, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether windows have counted the last assignment, and under this codebook version, bool [n]."""
