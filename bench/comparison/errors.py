@@ -1,7 +1,8 @@
-"""Exceptions of the benchmarks.
+"""Exceptions of the benchmarks. The root and the other branches: feature_store/errors.py.
 
-RaceError     a peer ended early or did not reach the finish; its log says why
-LoadError     a server answered a load test with something else than what was asked for
+SimpersonaError
++-- RaceError     a peer ended early or did not reach the finish; its log says why
++-- LoadError     a server answered a load test with something else than what was asked for
 """
 
 from __future__ import annotations

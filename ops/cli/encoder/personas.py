@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import bundle_option
 from ops.documents.personas import as_json as entry
@@ -33,7 +33,7 @@ def personas(
     if type_ is not None and code is not None:
         raise click.UsageError("--type and --code show one entry each: give one of them")
 
-    loaded = load_bundle(bundle or answering_bundle())
+    loaded = load_bundle(bundle or active_bundle())
     mix = None if store is None else mix_of(loaded, store, "reference")
     if as_json:
         click.echo(json.dumps(entry(loaded, mix, type_, code)))

@@ -8,7 +8,7 @@ from typing import get_args
 
 import click
 
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from inference.population import draw_codes, only_codes, tokens
 from ops.cli.options import bundle_option, json_option
@@ -56,7 +56,7 @@ def sample(
     A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
     the mix rests on is said on stderr.
     """
-    loaded = load_bundle(bundle or answering_bundle())
+    loaded = load_bundle(bundle or active_bundle())
     mix = mix_of(loaded, store, source)
     if types:
         mix = only_codes(mix, [code for name in types for code in loaded.catalogue.require_type(name).codes])

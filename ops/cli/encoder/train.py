@@ -72,7 +72,7 @@ def train(
                 command=shlex.join(["simpersona", *sys.argv[1:]]),
                 events=again,
             )
-    report = bundle.describe() | {"evaluation": evaluated}
+    report = bundle.summary() | {"evaluation": evaluated}
     if as_json:
         click.echo(json.dumps(report))
         return

@@ -9,7 +9,7 @@ import click
 
 from feature_store.history.shards import fold_shards, shard_events
 from feature_store.workspace import publish, workspace
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from inference.encoders.onnx import OnnxEncoder
 from ops.cli.options import json_option
@@ -36,7 +36,7 @@ def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_jso
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
     """
-    encoder = OnnxEncoder(load_bundle(model or answering_bundle()))
+    encoder = OnnxEncoder(load_bundle(model or active_bundle()))
     with workspace(out) as work, progress_bars() as bars:
         shards = shard_events(read_with_bar(path, bars), work / "shards")
         each = bars.track(shards, description="encoding buyers")

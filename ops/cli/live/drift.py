@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from feature_store.online.intake import IntakeCounts
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from inference.bundles.reference import load_reference
 from inference.counts.windows import WindowReader, WindowSettings
@@ -84,7 +84,7 @@ def _watcher(bundle: Path | None) -> Iterator[tuple[Watcher, int]]:
 def _served(live: Connection) -> Path:
     """The bundle that the workers answer with: the last swap's, else this installation's."""
     swaps = read_standing(live.kafka, live.settings.control_topic).swaps
-    return Path(swaps[0]) if swaps else answering_bundle()
+    return Path(swaps[0]) if swaps else active_bundle()
 
 
 def _print(watcher: Watcher, shown: object, length_ms: int, store: str | None, as_json: bool) -> None:

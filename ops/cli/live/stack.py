@@ -13,7 +13,7 @@ from feature_store.contract.identity import load_id_key
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
 from feature_store.online.feast.repo import apply
 from feature_store.settings import HomeSettings
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from inference.encoders.triton_repository import Variant, build_repository
 from ops.cli.options import json_option
@@ -101,7 +101,7 @@ def _stack(model_repository: Path | None = None) -> LocalStack:
 
 def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:
     """Lay the encoder's bundle out as a model repository in a folder; returns the folder."""
-    bundle = load_bundle(answering_bundle())
+    bundle = load_bundle(active_bundle())
     return build_repository(bundle, folder, backend)
 
 
