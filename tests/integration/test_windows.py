@@ -25,6 +25,7 @@ from inference.counts.windows import WindowReader, WindowSettings
 from inference.encoders.onnx import OnnxEncoder
 from tests.api_process import Api
 from tests.rig import PARTITIONS, Rig
+from tests.waiting import random_moment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 LENGTH_MS = 10_000
@@ -75,7 +76,7 @@ def test_after_kills_the_counts_equal_an_offline_recount(rig: Rig) -> None:
     with rig.trickle(rate=600, buyers=400):
         for _ in range(3):
             worker.wait_assigned()
-            time.sleep(pauses.uniform(0.5, 2.0))
+            random_moment(pauses, 0.5, 2.0)
             worker.kill()
             worker.log.write_text("")
             worker.start()
@@ -97,7 +98,8 @@ def test_drift_reports_the_stores_that_the_workers_counted(rig: Rig) -> None:
     rig.worker(environment=ENVIRONMENT).wait_assigned()
     rig.send(600)
     _to_collectors(rig)
-    time.sleep(LENGTH_MS / 1000 + 1)  # event time is the clock's here: so the window of the 600 is complete
+    counted_by = time.time_ns() // 1_000_000 // LENGTH_MS
+    rig.wait_for(lambda: time.time_ns() // 1_000_000 // LENGTH_MS > counted_by, "the window to be over")
     rig.send(20)
     rig.wait_caught_up()
     ran = subprocess.run(

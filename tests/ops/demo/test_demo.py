@@ -18,9 +18,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.ops.demo.test_summary import KEYS
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.integration
-_PATIENCE_S = 120
 
 
 class Demo:
@@ -52,14 +52,11 @@ class Demo:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
             self.said += lines
-        return self.process.wait(_PATIENCE_S)
+        return self.process.wait(PATIENCE_S)
 
     def wait_until_alone(self) -> None:
         """Until nothing runs on this demo's data folder any more."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while self.processes() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert self.processes() == []
+        wait_until(lambda: not self.processes(), "every process to end")
 
     def processes(self) -> list[psutil.Process]:
         """Everything else that still runs on this demo's data folder."""
@@ -130,10 +127,8 @@ def test_a_demo_that_stays_answers_over_http(home: Path, tmp_path: Path) -> None
         now = time.time_ns() // 1_000_000
         click = {"event_id": "1", "store": "mine", "buyer": "me", "type": "page_view", "timestamp": now}
         assert client.post("/v1/events", json=click).status_code == 202
-        deadline = time.monotonic() + _PATIENCE_S
-        while client.get("/v1/stores/mine/buyers/me/persona").json()["early"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        mine = "/v1/stores/mine/buyers/me/persona"
+        wait_until(lambda: not client.get(mine).json()["early"], "the worker's own assignment")
     demo.process.send_signal(signal.SIGINT)
     assert demo.end() == 130
     assert demo.processes() == []
