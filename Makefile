@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-encode: setup-dev ## Buyers a second of batch encode against the matmul li
 
 bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.md)
 	@$(PY) -m bench.api $(ARGS)
+
+bench-isolation: setup-dev ## What a good store waits while another attacks the API (docs/benchmarks.md)
+	@$(PY) -m bench.isolation $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.docs

@@ -17,15 +17,18 @@ from ops.dashboards.operation import operation_router
 from ops.dashboards.page import page_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
-from streams.control import Erase, Swap, decode_command, encode_command
+from streams.control import Swap, decode_command
+from streams.remains import Lives, what_remains
 from streams.settings import WorkerSettings
 
 
 def installation() -> Installation:
     """As the environment says."""
     settings = WorkerSettings()
+    kafka = librdkafka_config(KafkaSettings())
+    lives = Lives(kafka, settings)
     return Installation(
-        kafka=librdkafka_config(KafkaSettings()),
+        kafka=kafka,
         store_url=settings.store_url,
         topic=settings.topic,
         assignments_topic=settings.assignments_topic,
@@ -33,7 +36,7 @@ def installation() -> Installation:
         control_topic=settings.control_topic,
         home=HomeSettings().home,
         bundle=answering_bundle(),
-        erase_command=_erase_command,
+        remains=lambda at: what_remains(lives, settings.erasures_topic, at),
         swapped_to=_swapped_to,
         routers=(
             page_router(),
@@ -41,10 +44,6 @@ def installation() -> Installation:
             operation_router(DashboardSettings()),
         ),
     )
-
-
-def _erase_command(store: str, buyer: str, requested_at: int) -> bytes:
-    return encode_command(Erase(store=store, buyer=buyer, requested_at=requested_at))
 
 
 def _swapped_to(raw: bytes) -> Path | None:

@@ -79,11 +79,13 @@ class _Channel(NamedTuple):
 
 def _channels() -> tuple[_Channel, ...]:
     live = WorkerSettings.model_construct()
-    refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{")
+    refused = dead_letter("malformed_json", "JSON is malformed", live.topic, 3, 1842, b"{", 1763900000123)
     return (
         _Channel(
             live.topic,
-            "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing.",
+            "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing. "
+            "One without a value and with the header simpersona-erase asks to erase its key's buyer: all of "
+            "the key before it is void.",
             (_EVENT,),
             "The collector and the converters write events.",
             "Workers fold events into buyers.",
@@ -110,9 +112,11 @@ def _channels() -> tuple[_Channel, ...]:
         _Channel(
             live.erasures_topic,
             "Erased buyers, compacted: events and assignments before the offset are void. Every reader that "
-            "keeps data of buyers has to honour it.",
+            "keeps data of buyers has to honour it. erased_at is null until workers have come to the "
+            "request. A tombstone ends an erasure when nothing of before it can be read any more.",
             (Erasure(partition=3, before_offset=1843, requested_at=1763900000123, erased_at=1763900000456),),
-            "The worker that owns the buyer's partition records an erasure.",
+            "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "
+            "ends it.",
             "Workers, archive, API and sinks leave erased buyers out.",
         ),
         _Channel(
@@ -123,14 +127,15 @@ def _channels() -> tuple[_Channel, ...]:
                 Shadow(bundle="/data/models/v3"),
                 Erase(store="acme", buyer=_BUYER, requested_at=1763900000123),
             ),
-            "The command line and the API send commands.",
+            "The command line sends commands. Erasures are not asked for here any more, but may be.",
             "Workers and the API follow commands.",
         ),
     )
 
 
 def _refused_by(sink: str, topic: str, assignments_topic: str) -> _Channel:
-    letter = dead_letter(f"{sink}_refused", "422 unknown customer", assignments_topic, 3, 40, b"{}")
+    place, created = (assignments_topic, 3, 40), 1763900000123
+    letter = dead_letter(f"{sink}_refused", "422 unknown customer", *place, b"{}", created)
     return _Channel(
         topic,
         f"Assignments that were refused where the {sink} sink delivers, with the answer.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.feast.repo import online_rows
 from feature_store.online.rows import OnlineRows
@@ -22,6 +23,7 @@ from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
 from ops.verify.installation import Sample, Verifier
 from streams.commands import read_standing
+from streams.remains import Lives
 from streams.settings import WorkerSettings
 
 
@@ -34,6 +36,15 @@ class Connection:
     rows: OnlineRows
     erasures: ErasureLog
     home: Path
+
+    def erasure_writer(self) -> ErasureWriter:
+        """What writes requests to erase, and ends erasures."""
+        topics = self.settings
+        return ErasureWriter(self.kafka, topics.topic, topics.erasures_topic, topics.flush_timeout_s)
+
+    def lives(self) -> Lives:
+        """How long records of the topics can be read."""
+        return Lives(self.kafka, self.settings)
 
     def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.

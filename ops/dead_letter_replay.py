@@ -4,6 +4,9 @@ Progress is the committed offset of a consumer group of its own; its metadata ho
 letters of that reason were replayed by runs that asked for one reason alone. Offsets are committed after
 Kafka has acknowledged what was sent: a run that is killed in between repeats at most its last batch, and
 the fold drops what it has seen by event_id.
+
+A letter of an erased buyer, refused before the erasure, is not sent back. Who is erased while a batch is on
+its way is asked for again after it: the batch may have come behind the request.
 """
 
 from __future__ import annotations
@@ -20,8 +23,11 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from feature_store.contract.erasure import Erasure, ErasureRequest
 from feature_store.contract.events import check_clock, check_record_size, decode_event, record_key
 from feature_store.errors import InvalidEventError
+from feature_store.log.erasure_writer import ErasureWriter
+from feature_store.log.erasures import ErasureLog
 from feature_store.log.topics import partition_count
 from ops.replay import EventProducer
 from streams.dead_letters import DeadLetter, decode_dead_letter
@@ -36,8 +42,8 @@ class DeadLetterReport(msgspec.Struct, frozen=True, kw_only=True):
     """read: letters not replayed before. replayed: sent back. skipped: why the others were not, with counts.
 
     Why is a DeadLetterReason (it still breaks the contract so), truncated (the letter holds only the first
-    64 KiB), corrupt (its bytes do not match its checksum), not_a_dead_letter, or other_topic (it came from
-    another topic than the one asked for).
+    64 KiB), corrupt (its bytes do not match its checksum), not_a_dead_letter, other_topic (it came from
+    another topic than the one asked for), or erased (its buyer was erased after it).
     """
 
     read: int
@@ -48,6 +54,8 @@ class DeadLetterReport(msgspec.Struct, frozen=True, kw_only=True):
 def replay_dead_letters(
     kafka: Mapping[str, Any],
     producer: EventProducer,
+    erasures: ErasureLog,
+    writer: ErasureWriter,
     *,
     dead_letters_topic: str,
     topic: str,
@@ -64,6 +72,9 @@ def replay_dead_letters(
         TopicError: there is no such topic, or Kafka does not answer.
         ConsumerError: the dead letters cannot be read to their end, or the offsets not committed.
         ProducerError: Kafka did not take an event; nothing of that batch is committed.
+
+    A letter whose body does not parse names no buyer, and is not sent back; after a release that can parse
+    it, its buyer is looked up as any other's.
     """
     consumer = Consumer(
         {**kafka, "group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
@@ -72,6 +83,8 @@ def replay_dead_letters(
     try:
         progress = _Progress(consumer, dead_letters_topic, partition_count(kafka, dead_letters_topic))
         for messages in progress.batches(stop or threading.Event()):
+            erasures.refresh()
+            sent: dict[bytes, DeadLetter | None] = {}
             for message in messages:
                 letter = _letter(message)
                 found = letter.reason if letter else "not_a_dead_letter"
@@ -79,22 +92,62 @@ def replay_dead_letters(
                     continue
                 read += 1
                 try:
-                    raw = _checked(letter, topic)
-                    event = decode_event(raw)
-                    check_clock(event, time.time_ns() // 1_000_000)
+                    key, raw = _sendable(letter, topic, erasures)
                 except InvalidEventError as error:
                     skipped[error.reason] += 1
                     continue
                 if not dry_run:
-                    producer.send(topic, record_key(event.store, event.buyer), raw)
+                    producer.send(topic, key, raw)
+                    sent.setdefault(key, letter)
             if not dry_run:
                 producer.flush()
+                _erase_again(sent, erasures, writer)
                 progress.commit(reason)
     except KafkaException as error:
         raise ConsumerError(f"cannot read {dead_letters_topic}: {error}") from error
     finally:
         consumer.close()
     return DeadLetterReport(read=read, replayed=read - skipped.total(), skipped=dict(sorted(skipped.items())))
+
+
+def _sendable(letter: DeadLetter | None, topic: str, erasures: ErasureLog) -> tuple[bytes, bytes]:
+    """Key and value of a record that was refused and may go back.
+
+    Raises:
+        InvalidEventError: it may not.
+    """
+    raw = _checked(letter, topic)
+    event = decode_event(raw)
+    check_clock(event, time.time_ns() // 1_000_000)
+    key = record_key(event.store, event.buyer)
+    if _is_void(letter, erasures.by_key.get(key)):
+        raise InvalidEventError("erased", "the buyer was erased after this record")
+    return key, raw
+
+
+def _is_void(letter: DeadLetter | None, erasure: Erasure | None) -> bool:
+    """Whether the record that was refused came before its buyer's erasure."""
+    if letter is None or erasure is None:
+        return False
+    if letter.partition == erasure.partition:
+        return letter.offset < erasure.before_offset
+    # It lay in a partition that is not the buyer's, where the request has no place: times have to do, and
+    # in doubt it is void.
+    return (letter.created or 0) <= erasure.requested_at
+
+
+def _erase_again(
+    sent: Mapping[bytes, DeadLetter | None], erasures: ErasureLog, writer: ErasureWriter
+) -> None:
+    """Ask anew for the erasure of whom one was asked for since the batch was looked through."""
+    erasures.refresh()
+    late = {}
+    for key, letter in sent.items():
+        erasure = erasures.by_key.get(key)
+        if erasure is not None and _is_void(letter, erasure):
+            late[key] = ErasureRequest(requested_at=erasure.requested_at, request=erasure.request)
+    if late:
+        writer.ask(late)
 
 
 def _letter(message: Message) -> DeadLetter | None:

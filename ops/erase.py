@@ -1,15 +1,13 @@
-"""Ask the workers to erase a buyer, and wait until the owner of the partition has done it."""
+"""Ask for the erasure of a buyer, and wait until the workers have passed the request."""
 
 from __future__ import annotations
 
 import time
 
-from feature_store.contract.erasure import Erasure
+from feature_store.contract.erasure import Erasure, ErasureRequest
 from feature_store.contract.events import record_key
-from feature_store.log.producer import Output
 from ops.connect import Connection
 from ops.errors import ErasureError
-from streams.control import Erase, encode_command
 
 _POLL_S = 0.2
 
@@ -18,25 +16,29 @@ def request_erasure(live: Connection, store: str, buyer: str, timeout_s: float) 
     """Erase a buyer by their pseudonymised id; returns what was recorded.
 
     Raises:
-        ErasureError: no worker answered in time. The request stays on the control topic and is honoured
-            by the next worker that starts.
+        ProducerError: Kafka did not take the request.
+        ErasureError: no worker has passed the request in time. It stays in the log and will be obeyed.
     """
-    requested_at = time.time_ns() // 1_000_000
-    output = Output(live.kafka, timeout_s)
-    output.send(
-        live.settings.control_topic,
-        None,
-        encode_command(Erase(store=store, buyer=buyer, requested_at=requested_at)),
-    )
-    output.flush()
-    key, deadline = record_key(store, buyer), time.monotonic() + timeout_s
+    key, asked = record_key(store, buyer), ErasureRequest(requested_at=time.time_ns() // 1_000_000)
+    erasure = live.erasure_writer().ask({key: asked}).get(key)
+    deadline, folded = time.monotonic() + timeout_s, 0
     while time.monotonic() < deadline:
         live.erasures.refresh()
-        done = live.erasures.by_key.get(key)
-        if done is not None and done.requested_at >= requested_at:
-            return done
+        known = live.erasures.by_key.get(key)
+        if known is not None and known.requested_at >= asked.requested_at:
+            erasure = known
+        if erasure is not None:
+            progress = live.rows.progress(erasure.partition)
+            folded = 0 if progress is None else progress.next_offset
+            if folded >= erasure.before_offset:
+                return erasure
         time.sleep(_POLL_S)
+    how_far = (
+        ""
+        if erasure is None
+        else f": partition {erasure.partition} is folded up to offset {folded} of {erasure.before_offset}"
+    )
     raise ErasureError(
-        f"no worker has erased the buyer within {timeout_s:g} s; the request is kept and will be honoured: "
-        "is a worker running?"
+        f"the workers have not come to the request within {timeout_s:g} s{how_far}; it is kept and will be "
+        "obeyed: is a worker running?"
     )

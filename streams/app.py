@@ -24,9 +24,11 @@ from confluent_kafka import Consumer
 from mode import Service
 
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.topics import end_offsets, partition_count
+from feature_store.log.whole_topic import WholeTopic
 from feature_store.online.feast.repo import online_rows
 from feature_store.settings import HomeSettings
 from inference.bundles.active import answering_bundle
@@ -38,8 +40,10 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
 from streams.consumer_config import consumer_config
+from streams.forwarding import Forwarder
 from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics, serve_metrics
 from streams.settings import WorkerSettings
@@ -170,13 +174,29 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     rows.claim_partition_count(partitions)
     warm_up()
     output, clock = Output(config, settings.flush_timeout_s), SystemClock()
-    erasures = ErasureLog(config, settings.erasures_topic)
+
+    def folded() -> dict[int, int]:
+        stored = rows.progress_of(range(partitions))
+        return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
+
+    erasures = PendingErasures(WholeTopic(config, settings.erasures_topic), folded)
     tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings(), clock)
     consumer, ends = Consumer(consumer_config(config, settings)), partial(end_offsets, config, settings.topic)
     loop = ConsumerLoop(settings, consumer, ends, rows, output, tagger, erasures, metrics, clock)
+    forwarder = Forwarder(
+        lambda: ErasureLog(config, settings.erasures_topic),
+        lambda: ErasureWriter(config, settings.topic, settings.erasures_topic, settings.flush_timeout_s),
+        lambda: tuple(loop.partitions),
+        partitions,
+    )
     # A candidate is encoded in process: it disturbs no server that answers for the champion.
     commander = Commander(
-        loop, load, lambda bundle: OnnxEncoder(load_bundle(Path(bundle))), metrics, standing.known
+        loop,
+        load,
+        lambda bundle: OnnxEncoder(load_bundle(Path(bundle))),
+        forwarder.request,
+        metrics,
+        standing.known,
     )
     if standing.shadow is not None:
         asyncio.run(commander.shadow(standing.shadow))

@@ -22,6 +22,7 @@ from feature_store.history.archive import ArchivedEvent, archive_files, purge, w
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
+from streams.trimming import Trimmer
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +48,18 @@ class Archiver:
         config: Mapping[str, Any],
         topic: str,
         erasures: ErasureLog,
+        trimmer: Trimmer,
         archive: Path,
         file_events: int,
         file_s: float,
     ) -> None:
         """A file is finished after `file_events` offsets or `file_s` seconds, whichever is first."""
         self._config, self._topic, self._archive = dict(config), topic, archive
-        self._erasures, self._file_events, self._file_s = erasures, file_events, file_s
+        self._erasures, self._trimmer = erasures, trimmer
+        self._file_events, self._file_s = file_events, file_s
         self._partitions = partition_count(config, topic)
         self._stopping = threading.Event()
         self._open: dict[int, _Open] = {}
-        self._purged: dict[bytes, int] = {}
         self._next_purge = 0.0
 
     def stop(self) -> None:
@@ -128,17 +130,15 @@ class Archiver:
         if time.monotonic() < self._next_purge:
             return
         self._next_purge = time.monotonic() + _PURGE_EVERY_S
-        self._erasures.refresh()
         void: dict[int, dict[tuple[str, str], int]] = {}
-        for key, erasure in self._erasures.by_key.items():
-            if self._purged.get(key, -1) < erasure.before_offset:
-                store, _, buyer = key.decode().partition("|")
-                void.setdefault(erasure.partition, {})[store, buyer] = erasure.before_offset
+        for key, erasure in self._erasures.refresh().items():
+            store, _, buyer = key.decode().partition("|")
+            void.setdefault(erasure.partition, {})[store, buyer] = erasure.before_offset
         for number, buyers in void.items():
             self._finish_partition(number)  # what is gathered of them goes through the files, too
             removed = purge(self._archive, self._topic, number, buyers)
             log.info("archive_purged", partition=number, buyers=len(buyers), events=removed)
-        self._purged = {key: erasure.before_offset for key, erasure in self._erasures.by_key.items()}
+        self._trimmer.turn(self._erasures, {number: it.start for number, it in self._open.items()})
 
     def _take(self, message: Message) -> None:
         error = message.error()

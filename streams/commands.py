@@ -77,11 +77,18 @@ class Commander:
     """Obeys commands, in their order; `obey` is a coroutine so that loading a bundle holds nothing up."""
 
     def __init__(
-        self, loop: ConsumerLoop, load: Load, load_shadow: Load, metrics: WorkerMetrics, known: int
+        self,
+        loop: ConsumerLoop,
+        load: Load,
+        load_shadow: Load,
+        erase: Callable[[bytes, int], None],
+        metrics: WorkerMetrics,
+        known: int,
     ) -> None:
-        """`load_shadow` opens a candidate; swaps and shadows below offset `known` are history."""
+        """`load_shadow` opens a candidate; `erase` is told keys, and when each was asked for (ms UTC);
+        swaps and shadows below offset `known` are history."""
         self._loop, self._load, self._load_shadow = loop, load, load_shadow
-        self._metrics, self._known = metrics, known
+        self._erase, self._metrics, self._known = erase, metrics, known
 
     async def obey(self, raw: bytes, offset: int) -> None:
         """Do what a record says."""
@@ -94,7 +101,7 @@ class Commander:
         match command:
             case Erase(store=store, buyer=buyer, requested_at=requested_at):
                 key = record_key(store, buyer)
-                self._loop.submit(lambda it: it.eraser.request(key, requested_at))
+                self._erase(key, requested_at)
             case Swap() | Shadow() if offset < self._known:
                 pass
             case Swap(bundle=bundle):

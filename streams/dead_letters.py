@@ -29,10 +29,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     raw_base64: str
     raw_bytes: int
     raw_sha256: str
+    created: int | None = None
+    """CreateTime of the record, ms UTC; null in letters of releases that did not keep it."""
 
 
-def dead_letter(reason: str, detail: str, topic: str, partition: int, offset: int, raw: bytes) -> DeadLetter:
-    """Describe a refused record."""
+def dead_letter(
+    reason: str, detail: str, topic: str, partition: int, offset: int, raw: bytes, created: int
+) -> DeadLetter:
+    """Describe a refused record. created: its CreateTime, ms UTC."""
     return DeadLetter(
         reason=reason,
         detail=detail[:MAX_DETAIL_CHARS],
@@ -42,6 +46,7 @@ def dead_letter(reason: str, detail: str, topic: str, partition: int, offset: in
         raw_base64=base64.b64encode(raw[:MAX_RAW_BYTES]).decode("ascii"),
         raw_bytes=len(raw),
         raw_sha256=hashlib.sha256(raw).hexdigest(),
+        created=created,
     )
 
 

@@ -34,6 +34,7 @@ class WorkerMetrics:
         self.events = Counter("simpersona_events", "Records taken from the topic.", registry=r)
         self.duplicates = Counter("simpersona_duplicate_events", "Events folded once already.", registry=r)
         self.late = Counter("simpersona_late_events", "Events beyond the allowed lateness.", registry=r)
+        self.erasures = Counter("simpersona_erasures", "Requests to erase a buyer, obeyed.", registry=r)
         self.erased = Counter("simpersona_erased_events", "Events of erased buyers, left out.", registry=r)
         self.dead_letters = Counter("simpersona_dead_letters", "Refused records.", ["reason"], registry=r)
         self.assignments = Counter("simpersona_assignments", "Assignments sent.", ["reason"], registry=r)

@@ -22,6 +22,11 @@ class WorkerSettings(Settings):
     assignments_topic: str = Field("persona-assignments", description="topic of assignments, same key")
     dead_letters_topic: str = Field("clickstream-dead-letters", description="topic of refused records")
     erasures_topic: str = Field("simpersona-erasures", description="compacted topic of honoured erasures")
+    erasures_keep_days: float = Field(
+        30.0,
+        description="the archiver trims no erasure before; longer than any backup of the store is kept",
+        ge=0,
+    )
     control_topic: str = Field("simpersona-control", description="topic of swap, shadow and erase commands")
     group: str = Field("simpersona-worker", description="consumer group of the workers")
     group_protocol: Literal["classic", "consumer"] = Field(

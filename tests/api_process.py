@@ -38,6 +38,7 @@ class Api:
         }
         self.log = rig.folder / f"api-{self.port}.log"
         self._rig = rig
+        self._reader: str | None = None
         self.start()
 
     def start(self) -> None:
@@ -65,6 +66,12 @@ class Api:
         asked = [word for scope in scopes or SCOPES for word in ("--scope", scope)]
         limits = ["--rate", str(rate), "--burst", str(burst)]
         return str(self.keys("create", "--store", store, *asked, *limits)["key"])
+
+    def metrics(self) -> str:
+        """What Prometheus reads, with a key that may."""
+        self._reader = self._reader or self.new_key("*", "operation:read")
+        with self.client(self._reader) as client:
+            return client.get("/metrics").raise_for_status().text
 
     def client(self, key: str | None) -> httpx.Client:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}

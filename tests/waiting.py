@@ -6,9 +6,10 @@ to it that nobody else sleeps.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import psutil
 
@@ -22,6 +23,14 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(_POLL_S)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+    """`wait_until` among tasks."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not await holds():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S} s for {what}"
+        await asyncio.sleep(_POLL_S)
 
 
 def random_moment(draw: random.Random, low_s: float, high_s: float) -> float:

@@ -1,27 +1,148 @@
-"""The record of an erasure: what every reader of buyers honours (docs/adr/0008)."""
+"""What an erasure is: the request in the log that it erases, its record, and who was erased (docs/adr/0033).
+
+A request is a record of the clickstream itself, in the buyer's partition: their key, no value, and the header
+simpersona-erase. Everything of the key before it is void. So the log says where an erasure holds, and no
+reader can choose another place. The compacted topic simpersona-erasures says the same by key, for readers
+that do not read the clickstream, or not yet as far.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
 import msgspec
+
+ERASE_HEADER: Final = "simpersona-erase"
+TRIM_HEADER: Final = "simpersona-trimmed"
+
+
+class ErasureRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header of a request says: when it was asked for (ms UTC), and its id in the audit log."""
+
+    requested_at: int
+    request: str | None = None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The headers of the record that asks."""
+        return [(ERASE_HEADER, msgspec.json.encode(self))]
+
+    def at(self, partition: int, offset: int) -> Erasure:
+        """The erasure that this request is, where the log has put it."""
+        return Erasure(
+            partition=partition,
+            before_offset=offset + 1,
+            requested_at=self.requested_at,
+            request=self.request,
+        )
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     """One message of the topic simpersona-erasures, keyed store|buyer.
 
-    before_offset: events of the key below it, in partition `partition` of the clickstream, are void.
-    requested_at and erased_at are wall clock, ms UTC.
+    before_offset: events of the key below it, in partition `partition` of the clickstream, are void: the
+    offset after the request's own. requested_at and erased_at are wall clock, ms UTC; erased_at is null
+    until a worker has come to the request. request: its id in the audit log.
     """
 
     partition: int
     before_offset: int
     requested_at: int
-    erased_at: int
+    erased_at: int | None = None
+    request: str | None = None
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Of two erasures of a key the higher holds: the one that voids more, of equals the later."""
-        return self.before_offset, self.requested_at
+    def rank(self) -> tuple[int, int, int]:
+        """Of two erasures of a key the higher holds: the one that voids more, of equals the later word."""
+        return self.before_offset, self.requested_at, self.erased_at or 0
+
+    def trim_headers(self) -> list[tuple[str, bytes]]:
+        """The headers of the tombstone that ends this erasure, and none that voids more."""
+        return [(TRIM_HEADER, b"%d" % self.before_offset)]
+
+
+class Remainder(NamedTuple):
+    """Something that is left of an erased buyer. until: ms UTC; None: no time can be told, see the note."""
+
+    what: str
+    until: int | None
+    note: str
+
+
+def in_words(left: Sequence[Remainder]) -> str:
+    """What is left, as a text."""
+    return " ".join(f"{it.what}, {_until(it.until)}: {it.note}." for it in left)
+
+
+def _until(until: int | None) -> str:
+    if until is None:
+        return "without a time"
+    return "until " + datetime.fromtimestamp(until / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 encode_erasure = msgspec.json.Encoder().encode
 decode_erasure = msgspec.json.Decoder(Erasure).decode
+_decode_request = msgspec.json.Decoder(ErasureRequest).decode
+
+
+def request_of(message: Any) -> ErasureRequest | None:
+    """The request that a record of the clickstream is; None for any other record.
+
+    message: a confluent_kafka.Message.
+    """
+    if message.value() is not None:
+        return None
+    for name, value in message.headers() or ():
+        if name == ERASE_HEADER:
+            try:
+                return _decode_request(value)
+            except msgspec.MsgspecError:
+                return None
+    return None
+
+
+class Erasures:
+    """Who was erased, by key; of a key the erasure that holds."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, Erasure] = {}
+        self.overwritten: dict[bytes, Erasure] = {}
+        """Erasures whose record a tombstone of an older one came after: compaction would lose them."""
+
+    def void_before(self, key: bytes) -> int:
+        """Offsets of the key below this one are void; -1 where nothing was erased: history from before the
+        topic has offset -1 and stays."""
+        erasure = self.by_key.get(key)
+        return -1 if erasure is None else erasure.before_offset
+
+    def take(self, messages: Sequence[Any]) -> dict[bytes, Erasure]:
+        """Take records of the topic in; returns the erasures that void more than was known."""
+        news = {}
+        for message in messages:
+            key, value = message.key(), message.value()
+            if value is None:
+                self._end(key, message.headers() or ())
+                continue
+            self.overwritten.pop(key, None)
+            erasure = decode_erasure(value)
+            if self.add(key, erasure):
+                news[key] = erasure
+        return news
+
+    def add(self, key: bytes, erasure: Erasure) -> bool:
+        """Remember an erasure; returns whether it voids more than was known."""
+        known = self.by_key.get(key)
+        if known is None or erasure.rank > known.rank:
+            self.by_key[key] = erasure
+        return known is None or erasure.before_offset > known.before_offset
+
+    def _end(self, key: bytes, headers: Sequence[tuple[str, bytes]]) -> None:
+        known = self.by_key.get(key)
+        if known is None:
+            return
+        trimmed = next((int(value) for name, value in headers if name == TRIM_HEADER), known.before_offset)
+        if known.before_offset > trimmed:
+            self.overwritten[key] = known
+        else:
+            del self.by_key[key]

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from feature_store.errors import FatalProducerError, ProducerError
 
-_SETTINGS: Final[dict[str, Any]] = {
+PRODUCER_SETTINGS: Final[dict[str, Any]] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
     "partitioner": "murmur2_random",  # every producer of the project: a buyer stays in one partition
@@ -31,7 +31,7 @@ class Output:
     ) -> None:
         """`make` makes the client out of its settings."""
         self._producer = make(
-            {**config, **_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
+            {**config, **PRODUCER_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
         )
         self._flush_timeout_s = flush_timeout_s
         self._failed: KafkaError | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
 from feature_store.errors import TopicError
 
@@ -31,13 +31,27 @@ def partition_count(config: Mapping[str, Any], topic: str) -> int:
 def end_offsets(config: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, int]:
     """The next offset of each partition, in one request.
 
-    By a client of its own: one that saw the broker die keeps its old leader epoch, and list_offsets
-    answers it with FENCED_LEADER_EPOCH for good.
+    Raises:
+        TopicError: Kafka does not answer.
+    """
+    return _offsets(config, topic, partitions, OffsetSpec.latest())
+
+
+def begin_offsets(config: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, int]:
+    """The first offset of each partition that can still be read, in one request.
 
     Raises:
         TopicError: Kafka does not answer.
     """
-    wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in partitions}
+    return _offsets(config, topic, partitions, OffsetSpec.earliest())
+
+
+def _offsets(
+    config: Mapping[str, Any], topic: str, partitions: Sequence[int], where: OffsetSpec
+) -> dict[int, int]:
+    """By a client of its own: one that saw the broker die keeps its old leader epoch, and list_offsets
+    answers it with FENCED_LEADER_EPOCH for good."""
+    wanted = {TopicPartition(topic, number): where for number in partitions}
     if not wanted:
         return {}
     admin = AdminClient(dict(config))
@@ -45,4 +59,29 @@ def end_offsets(config: Mapping[str, Any], topic: str, partitions: Sequence[int]
         answers = admin.list_offsets(wanted, request_timeout=_TIMEOUT_S)
         return {place.partition: answer.result().offset for place, answer in answers.items()}
     except KafkaException as error:
-        raise TopicError(f"Kafka does not say where {topic} ends: {error}") from error
+        raise TopicError(f"Kafka does not say where {topic} begins or ends: {error}") from error
+
+
+def record_lives(config: Mapping[str, Any], topics: Sequence[str]) -> dict[str, int | None]:
+    """How long (ms) a record of each topic can be read at most; None: no time deletes it.
+
+    Kafka deletes a segment when its newest record is older than retention.ms; a segment is written for
+    segment.ms at most.
+
+    Raises:
+        TopicError: Kafka does not answer, there is no such topic, or this user may not ask.
+    """
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in dict.fromkeys(topics)]
+    admin = AdminClient(dict(config))
+    try:
+        answers = admin.describe_configs(asked, request_timeout=_TIMEOUT_S)
+        return {resource.name: _life(answer.result()) for resource, answer in answers.items()}
+    except KafkaException as error:
+        raise TopicError(f"Kafka does not say how long topics are kept: {error}") from error
+
+
+def _life(settings: Mapping[str, Any]) -> int | None:
+    kept_ms = int(settings["retention.ms"].value)
+    if kept_ms < 0 or "delete" not in settings["cleanup.policy"].value:
+        return None
+    return kept_ms + int(settings["segment.ms"].value)

@@ -19,7 +19,7 @@ from feature_store.contract.partitions import partition_of
 from feature_store.errors import OnlineStoreError, RowVersionError
 from feature_store.fold.behavior import COUNTER, N_COUNTERS
 from feature_store.fold.funnel import Stratum
-from feature_store.online.encoding import unpack_row
+from feature_store.online.encoding import Progress, unpack_row
 
 _STORE_TIMEOUT_S: Final = 2
 _STORE_CONNECTIONS: Final = 64
@@ -119,6 +119,17 @@ class BuyerReader:
             rows = await pipe.execute()
         pairs = zip(rows[::2], rows[1::2], strict=True)
         return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
+
+    async def folded(self, partition: int) -> int:
+        """The next offset that workers have to fold of a partition.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+            RowVersionError: the row is of another release.
+        """
+        with store_answers():
+            row = await self._redis.get(f"{{{self._topic}:{partition}}}:progress")
+        return 0 if row is None else Progress.from_bytes(row).next_offset
 
     async def ping(self) -> None:
         """Ask whether the store answers.

@@ -63,6 +63,7 @@ class Checkpoint:
     """Buyers whose session end is still to be announced -> time of their last event (ms)."""
     closed: list[bytes] = field(default_factory=list)
     erased: list[bytes] = field(default_factory=list)
+    """Buyers whose rows go. Who is in `rows` as well has a new life: that state stays, and its persona."""
     windows: Windows | None = None
     tagged: Tagged | None = None
     """Under which codebook version the partition is tagged; None leaves it as it is."""
@@ -193,16 +194,17 @@ class OnlineRows:
             if persona_writes is not None and int(writes or 0) != persona_writes:
                 raise FencedError(f"persona rows of partition {partition} were lost or written by another")
             pipe.multi()
+            if change.erased:  # first: a new life may begin in the same checkpoint
+                persona = self._key(partition, "persona:")
+                pipe.zrem(open_key, *change.erased)
+                if gone := [key for key in change.erased if key not in change.rows]:
+                    pipe.delete(*(prefix + key for key in gone for prefix in (state, persona)))
             if change.rows:
                 pipe.mset({state + key: row for key, row in change.rows.items()})
             if change.opened:
                 pipe.zadd(open_key, change.opened)
             if change.closed:
                 pipe.zrem(open_key, *change.closed)
-            if change.erased:
-                persona = self._key(partition, "persona:")
-                pipe.delete(*(prefix + key for key in change.erased for prefix in (state, persona)))
-                pipe.zrem(open_key, *change.erased)
             if change.windows is not None:
                 for start, fields in change.windows.changed.items():
                     key = self._window_key(partition, change.windows.length_ms, start)

@@ -58,11 +58,6 @@ class Payload:
     items: str | None = None
     stamp: Callable[[Any, int], Any] | None = None
 
-    def count(self, payload: Any) -> int:
-        """How many items a payload holds."""
-        inside = payload.get(self.items) if self.items is not None and isinstance(payload, dict) else None
-        return len(inside) if isinstance(inside, list) else 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class Format:

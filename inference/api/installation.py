@@ -9,14 +9,16 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from feature_store.contract.erasure import Remainder
+
 
 @dataclass(frozen=True)
 class Installation:
     """One installation of simpersona.
 
-    kafka: connection settings of a confluent-kafka client. erase_command: (store, buyer's pseudonym,
-    requested at, ms) -> the record for the control topic. swapped_to: a record of the control topic ->
-    the bundle that it puts live, or None for any other command. bundle answers until such a record. routers:
+    kafka: connection settings of a confluent-kafka client. remains: when a buyer was erased (ms UTC) -> what
+    is left of them; it blocks. swapped_to: a record of the control topic -> the bundle that it puts live, or
+    None for any other command. bundle answers until such a record. routers:
     what is served beside the API's own routes; their lifespans begin after the API's clients are open.
     """
 
@@ -28,6 +30,6 @@ class Installation:
     control_topic: str
     home: Path
     bundle: Path
-    erase_command: Callable[[str, str, int], bytes]
+    remains: Callable[[int], Sequence[Remainder]]
     swapped_to: Callable[[bytes], Path | None]
     routers: Sequence[APIRouter] = ()

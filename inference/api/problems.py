@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from feature_store.errors import OnlineStoreError
 from inference.errors import ProfileError
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _MEDIA: Final = "application/problem+json"
 _RETRY_S: Final = 2
+_MOST_ERRORS: Final = 20
 
 
 class Problem(BaseModel):
@@ -57,6 +58,18 @@ def unavailable(detail: str) -> ProblemError:
     return ProblemError(503, "unavailable", detail, retry_after_s=_RETRY_S)
 
 
+def too_large(limit: int) -> ProblemError:
+    """The body is over a limit in bytes."""
+    return ProblemError(413, "body-too-large", f"the body is larger than {limit} bytes; send it in parts")
+
+
+def invalid_request(found: Iterable[tuple[Sequence[str | int], str]]) -> ProblemError:
+    """The request does not fit: (where, what) of the first of its errors, without what was sent there: it
+    may be a buyer's id, and it is the sender's own anyway."""
+    errors = [{"at": ".".join(map(str, place)), "detail": said} for place, said in found][:_MOST_ERRORS]
+    return ProblemError(422, "invalid-request", "the request does not fit; see errors", errors=errors)
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route for the OpenAPI document."""
     return {status: _documented(HTTPStatus(status)) for status in statuses}
@@ -74,7 +87,7 @@ def _documented(status: HTTPStatus) -> dict[str, Any]:
 
 def problem_response(
     status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None, **more: Any
-) -> JSONResponse:
+) -> Response:
     """The document itself."""
     content = {
         "type": f"urn:simpersona:{kind}",
@@ -83,7 +96,12 @@ def problem_response(
         "detail": detail,
         **more,
     }
-    return JSONResponse(content, status, dict(headers or {}), _MEDIA)
+    return Response(msgspec.json.encode(content), status, dict(headers or {}), _MEDIA)
+
+
+def problem_of(error: ProblemError) -> Response:
+    """The document of an error."""
+    return problem_response(error.status_code, error.kind, str(error.detail), error.headers, **error.more)
 
 
 def install(app: FastAPI) -> None:
@@ -92,38 +110,26 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(OnlineStoreError, _store_error)
     app.add_exception_handler(ProfileError, _profile_error)
-    app.add_exception_handler(Exception, _unexpected)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = error.headers
     if isinstance(error, ProblemError):
-        return problem_response(error.status_code, error.kind, str(error.detail), headers, **error.more)
+        return problem_of(error)
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem_response(error.status_code, kind, str(error.detail), headers)
+    return problem_response(error.status_code, kind, str(error.detail), error.headers)
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    # Not `input`: it may be a buyer's id, and it is the sender's own anyway.
-    errors = [
-        {"at": ".".join(map(str, found["loc"])), "detail": found["msg"]}
-        for found in jsonable_encoder(error.errors())
-    ]
-    return problem_response(422, "invalid-request", "the request does not fit; see errors", errors=errors)
+    return await _http_error(_request, invalid_request((one["loc"], one["msg"]) for one in error.errors()))
 
 
-async def _store_error(_request: Request, error: Exception) -> JSONResponse:
+async def _store_error(_request: Request, error: Exception) -> Response:
     log.warning("store_away", error=str(error))
     headers = {"Retry-After": str(_RETRY_S)}
     return problem_response(503, "unavailable", "the online store does not answer", headers)
 
 
-async def _profile_error(_request: Request, error: Exception) -> JSONResponse:
+async def _profile_error(_request: Request, error: Exception) -> Response:
     return problem_response(503, "no-reference", str(error), {"Retry-After": str(_RETRY_S)})
-
-
-async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-    log.error("request_failed", cause=type(error).__name__, exc_info=error)
-    return problem_response(500, "internal", "this should not have happened; the log says more")

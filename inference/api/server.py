@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from inference.api.app import create_app
+from inference.api.bounds.connections import BoundedConnection, ConnectionBounds
 from inference.api.installation import Installation
 from inference.api.settings import ApiSettings
 from inference.errors import ApiStartError
 
 log = structlog.get_logger(__name__)
+
+_SWITCH_S: Final = 0.0005
+"""A thread that computes gives the interpreter up after so long: the event loop needs it several times for
+an answer, and Python's 5 ms would be waited for each time."""
 
 
 class _Server(uvicorn.Server):
@@ -66,6 +74,7 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         BundleError, IdentityKeyError: it cannot serve, and why.
     """
     app = create_app(installation, settings)
+    bounds = ConnectionBounds(settings.connections, settings.header_s, settings.write_s)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -73,6 +82,8 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=int(settings.grace_s),
+        timeout_keep_alive=settings.idle_s,
+        http=cast("type[asyncio.Protocol]", partial(BoundedConnection, bounds)),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -85,4 +96,5 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         raise ApiStartError(
             f"cannot serve TLS with {settings.tls_certificate} and {settings.tls_key}: {error}"
         ) from None
+    sys.setswitchinterval(_SWITCH_S)
     _Server(app, config).run()

@@ -6,29 +6,39 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from confluent_kafka import Message
 from fastapi import Request
 
-from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.contract.erasure import Erasures
 from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.online.reads import AsyncStore, BuyerReader, open_store
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
+from inference.api.bounds.in_flight import InFlight
+from inference.api.bounds.json_text import JsonBounds, compile_now
+from inference.api.bounds.turns import Turns
 from inference.api.installation import Installation
 from inference.api.intake import IntakeTally
 from inference.api.live.hub import Hub
 from inference.api.live.open_streams import OpenStreams
+from inference.api.live.pending import PendingErasures
 from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
 from inference.api.model import ModelKeeper
+from inference.api.payloads import Collector
 from inference.api.settings import ApiSettings
 from inference.counts.windows import WindowReader, WindowSettings
 
 log = structlog.get_logger(__name__)
+
+_THREADS: Final = 4
+"""For large bodies, counts and samples. A store has one of them, so a few stores' work runs beside each
+other."""
 
 
 @dataclass
@@ -46,8 +56,12 @@ class State:
     tail: LogTail
     hub: Hub
     models: ModelKeeper
-    erasures: dict[bytes, Erasure]
+    erasures: Erasures
+    pending: PendingErasures
     streams: OpenStreams
+    in_flight: InFlight
+    collector: Collector
+    work: Turns
     replays: Replays
     windows: WindowReader
     rows: OnlineRows
@@ -64,6 +78,8 @@ class State:
         await self.tail.close()
         await self.intake.close()
         await self.redis.aclose()
+        self.work.close()
+        self.replays.close()
         await asyncio.to_thread(self.rows.close)
 
 
@@ -74,15 +90,13 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         BundleError: the bundle must not be served.
         IdentityKeyError: there is no key of buyer ids.
     """
-    erasures: dict[bytes, Erasure] = {}
-    models, hub = ModelKeeper(installation.bundle), Hub(erasures)
+    compile_now()
+    erasures, pending = Erasures(), PendingErasures()
+    models, hub = ModelKeeper(installation.bundle), Hub(erasures.by_key)
 
     def erased(messages: Sequence[Message]) -> None:
-        for message in messages:
-            if message.value() is not None:
-                key, erasure = message.key(), decode_erasure(message.value())
-                if key not in erasures or erasure.rank > erasures[key].rank:
-                    erasures[key] = erasure
+        erasures.take(messages)
+        pending.look({message.key() for message in messages}, erasures)
 
     def commanded(messages: Sequence[Message]) -> None:
         for message in messages:
@@ -91,6 +105,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
 
     client = open_store(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
+    hasher = BuyerHasher(load_id_key(installation.home))
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
@@ -105,7 +120,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         redis=client,
         keys=KeyStore(client),
         buyers=BuyerReader(client, installation.topic),
-        hasher=BuyerHasher(load_id_key(installation.home)),
+        hasher=hasher,
         producer=AckedProducer(
             installation.kafka,
             queue_events=settings.queue_events,
@@ -116,8 +131,18 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         hub=hub,
         models=models,
         erasures=erasures,
+        pending=pending,
         streams=OpenStreams(settings, metrics),
-        replays=Replays(installation.kafka, installation.assignments_topic),
+        collector=Collector(
+            hasher,
+            settings.max_items,
+            JsonBounds(settings.max_json_values, settings.max_item_values, settings.max_json_depth),
+        ),
+        in_flight=InFlight(settings.requests_per_store, settings.body_bytes_per_store),
+        work=Turns("work", threads=_THREADS, per_store=1, waiting=settings.requests_per_store),
+        replays=Replays(
+            installation.kafka, installation.assignments_topic, waiting=settings.streams_per_store
+        ),
         windows=WindowReader(rows, windows),
         rows=rows,
         intake=IntakeTally(client, installation.topic, windows),

@@ -13,7 +13,7 @@ def api() -> None:
     """Serve the persona API: events in, personas out, over HTTP.
 
     Settings come from the environment (SIMPERSONA_API_*, docs/settings.md); the description is served at
-    /docs and /openapi.json. Start as many as needed: they share nothing but the store. SIGTERM finishes
+    /openapi.json. Start as many as needed: they share nothing but the store. SIGTERM finishes
     what is under way.
     """
     require_extras("api")

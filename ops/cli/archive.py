@@ -10,6 +10,7 @@ import click
 from ops.cli.options import json_option
 from ops.connect import connect
 from streams.archive import Archiver
+from streams.trimming import Trimmer
 
 
 @click.command()
@@ -22,8 +23,15 @@ from streams.archive import Archiver
 def archive(once: bool, file_events: int, file_seconds: float, as_json: bool) -> None:
     """Write the topic to partitioned parquet files named by offsets: each event once, after any kill."""
     with connect() as live:
+        trimmer = Trimmer(live.kafka, live.erasure_writer(), live.lives(), live.rows.progress_of)
         archiver = Archiver(
-            live.kafka, live.settings.topic, live.erasures, live.home / "archive", file_events, file_seconds
+            live.kafka,
+            live.settings.topic,
+            live.erasures,
+            trimmer,
+            live.home / "archive",
+            file_events,
+            file_seconds,
         )
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: archiver.stop())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 
 import click
 
+from feature_store.contract.erasure import in_words
 from feature_store.contract.identity import BuyerHasher, load_id_key
 from ops.cli.options import json_option
 from ops.connect import connect
 from ops.erase import request_erasure
+from streams.remains import what_remains
 
 
 @click.command()
@@ -21,13 +24,19 @@ from ops.erase import request_erasure
 def erase(store: str, buyer: str, pseudonym: bool, timeout: float, as_json: bool) -> None:
     """Erase a buyer: rows, caches, archive and every later replay.
 
-    What the topic itself still holds goes with its retention.
+    Ends when workers have passed the request, and says what is left, where, and until when.
     """
     with connect() as live:
         if not pseudonym:
             buyer = BuyerHasher(load_id_key(live.home)).buyer(store, buyer)
         erasure = request_erasure(live, store, buyer, timeout)
+        erased_at = erasure.erased_at or time.time_ns() // 1_000_000
+        left = what_remains(live.lives(), live.settings.erasures_topic, erased_at)
     if as_json:
-        click.echo(json.dumps({"partition": erasure.partition, "before_offset": erasure.before_offset}))
+        report = {"partition": erasure.partition, "before_offset": erasure.before_offset}
+        click.echo(json.dumps({**report, "remaining": [it._asdict() for it in left]}))
     else:
         click.echo(f"erased: partition {erasure.partition}, everything before offset {erasure.before_offset}")
+        click.echo("what is left:")
+        for it in left:
+            click.echo(f"  {in_words([it])}")

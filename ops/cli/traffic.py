@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import structlog
 from feature_store.contract.events import Event
 from feature_store.contract.identity import LazyBuyerHasher
 from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
+from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.settings import HomeSettings
 from feature_store.sources.reader import SourceReport
@@ -174,15 +177,18 @@ def _send(batches: Iterable[list[Event]], pace: Pace) -> ReplayReport:
 def _replay_dead_letters(reason: str | None, dry_run: bool, as_json: bool) -> None:
     settings = WorkerSettings()
     kafka = librdkafka_config(KafkaSettings())
-    report = replay_dead_letters(
-        kafka,
-        Output(kafka, settings.flush_timeout_s),
-        dead_letters_topic=settings.dead_letters_topic,
-        topic=settings.topic,
-        reason=reason,
-        dry_run=dry_run,
-        stop=_stop_on_signals(),
-    )
+    with closing(ErasureLog(kafka, settings.erasures_topic)) as erasures:
+        report = replay_dead_letters(
+            kafka,
+            Output(kafka, settings.flush_timeout_s),
+            erasures,
+            ErasureWriter(kafka, settings.topic, settings.erasures_topic, settings.flush_timeout_s),
+            dead_letters_topic=settings.dead_letters_topic,
+            topic=settings.topic,
+            reason=reason,
+            dry_run=dry_run,
+            stop=_stop_on_signals(),
+        )
     skipped = ", ".join(f"{why} {count:,}" for why, count in report.skipped.items()) or "none"
     _echo(
         report, f"{report.replayed:,} of {report.read:,} dead letters replayed; skipped: {skipped}", as_json

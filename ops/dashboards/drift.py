@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from pydantic import BaseModel, Field
 
 from feature_store.online.intake import IntakeCounts
-from inference.api.access.keys import ALL_STORES
-from inference.api.access.permissions import ReadsPersonas
+from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
+from inference.api.access.permissions import allowed
+from inference.api.bounds.costs import DRIFT
 from inference.api.ids import Store
 from inference.api.model import ServedModel
 from inference.api.problems import documented
@@ -36,6 +36,7 @@ _POINTS: Final = 70
 """Windows of history. SlidingWindows holds six hours, 72 windows by default, and a span takes in three."""
 _STORES: Final = 100
 _FRESH_S: Final = 2.0
+ReadsDrift = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ, DRIFT)]
 
 
 class FeatureShift(BaseModel):
@@ -211,12 +212,12 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
     router = APIRouter(tags=["operation"], lifespan=opened)
 
     @router.get("/v1/stores/{store}/drift", responses=documented(401, 403, 422, 429, 503))
-    async def drift(request: Request, store: Store, key: ReadsPersonas) -> StoreDrift:
+    async def drift(request: Request, store: Store, key: ReadsDrift) -> StoreDrift:
         """How far a store's shoppers are from those that the encoder was trained on."""
         state, histories = state_of(request), request.app.state.drift
         model = state.models.model
         history = histories.under(model)
-        book = await asyncio.to_thread(AlertBook.load, state.installation.home / BOOK, model.version)
+        book = await state.work.run(key.store, AlertBook.load, state.installation.home / BOOK, model.version)
         seen = [store, EVERY_STORE] if key.store == ALL_STORES else [store]
         return StoreDrift(
             store=store,
@@ -228,7 +229,7 @@ def drift_router(windows: WindowSettings, settings: DriftSettings) -> APIRouter:
             least_votes=settings.least_votes,
             watched_until=None if book.evaluated is None else (book.evaluated + 1) * windows.length_ms,
             alerts=[_raised(alert, windows.length_ms) for alert in book.active if alert.store in seen],
-            found=Found() if history is None else await asyncio.to_thread(history.of, store),
+            found=Found() if history is None else await state.work.run(key.store, history.of, store),
         )
 
     return router

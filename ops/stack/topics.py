@@ -13,6 +13,7 @@ ERASURE_PARTITIONS: Final = 8
 KEEP: Final = {"retention.ms": "-1"}  # a local folder is deleted by hand, not by age: verify reads it all
 # Records that no producer of ours would send must arrive, to become dead letters with a reason.
 CLICKSTREAM: Final = {**KEEP, "message.timestamp.type": "CreateTime", "max.message.bytes": str(32 << 20)}
+LETTERS: Final = {"retention.ms": str(30 * 86_400_000)}  # they hold what erased buyers did
 COMPACTED: Final = {"cleanup.policy": "compact"}
 
 
@@ -20,9 +21,9 @@ def topics(partitions: int) -> dict[str, tuple[int, dict[str, str]]]:
     """Topic -> (partition count, configuration). Assignments lie as their events do, key by key."""
     return {
         "clickstream": (partitions, CLICKSTREAM),
-        "clickstream-dead-letters": (partitions, KEEP),
+        "clickstream-dead-letters": (partitions, LETTERS),
         "persona-assignments": (partitions, KEEP),
-        **dict.fromkeys(_sinks_dead_letters(), (partitions, KEEP)),
+        **dict.fromkeys(_sinks_dead_letters(), (partitions, LETTERS)),
         "simpersona-control": (1, KEEP),  # one partition: commands have one order
         "simpersona-erasures": (ERASURE_PARTITIONS, COMPACTED),
     }

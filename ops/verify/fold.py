@@ -67,7 +67,7 @@ class PartitionFold:
             if self.recount is not None and record.lost:
                 self.recount.lose(len(events), record.lost, record.offset)
             if record.event is None:
-                if self.recount is not None and not record.lost:
+                if self.recount is not None and not record.lost and not record.is_request:
                     self.recount.refuse(len(events), self._sole_version(record.offset))
                 continue
             key = record_key(record.event.store, record.event.buyer)

@@ -119,7 +119,7 @@ class Headers:
         if version not in in_force:
             # The last event was another version's. A walk has come since; or the event was read again, under
             # this version, because the checkpoint after it failed.
-            return {True, False} if last.offset == at and _has(last, "swap") else {False}
+            return {True, False}
         if last.offset != at or not _has(last, "swap"):
             return {True}
         # One swap at the last event: of the event itself, or of a walk. Which it was is clear where the event

@@ -14,6 +14,7 @@ from typing import Any
 
 import xxhash
 
+from feature_store.contract.erasure import request_of
 from feature_store.contract.events import record_key
 from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
@@ -180,5 +181,5 @@ def _record(message: Any, number: int, count: int) -> Record:
     try:
         event, _ = accept(message.value(), message.key(), number, created, count)
     except InvalidEventError:
-        return Record(message.offset(), created, None)
+        return Record(message.offset(), created, None, is_request=request_of(message) is not None)
     return Record(message.offset(), created, event)

@@ -15,14 +15,16 @@ from inference.encoders.encoder import Encoder
 class Record(NamedTuple):
     """A record of the clickstream: its offset (-1: history from before the topic) and CreateTime (ms).
 
-    event is None where the record was refused. lost: so many offsets before this record, or up to it where
-    there is no event, are not in the archive: refused, erased, or markers of transactions.
+    event is None where the record was refused, or is a request to erase a buyer. lost: so many offsets before
+    this record, or up to it where there is no event, are not in the archive: refused, erased, requests, or
+    markers of transactions.
     """
 
     offset: int
     created: int
     event: Event | None
     lost: int = 0
+    is_request: bool = False
 
 
 @dataclass(frozen=True)

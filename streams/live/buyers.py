@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.log.erasures import ErasureLog
 from feature_store.online.rows import OnlineRows
 from streams.live.cache import BuyerCache
+from streams.live.pending import PendingErasures
 from streams.metrics import WorkerMetrics
 
 
@@ -17,7 +17,7 @@ class Buyers:
     """The cache, and the store behind it."""
 
     def __init__(
-        self, cache: BuyerCache, rows: OnlineRows, erasures: ErasureLog, metrics: WorkerMetrics
+        self, cache: BuyerCache, rows: OnlineRows, erasures: PendingErasures, metrics: WorkerMetrics
     ) -> None:
         self.cache = cache
         self._rows, self._erasures, self._metrics = rows, erasures, metrics
@@ -58,8 +58,8 @@ class Buyers:
         """Fill empty slots; rows from before an erasure count as absent."""
         slots = [self.cache.table.slots[key] for key, _ in rows]
         self.cache.fill(slots, [row for _, row in rows])
-        if self._erasures.by_key:
-            for slot in slots:
-                void_before = self._erasures.void_before(self.cache.keys[slot])
-                if self.cache.meta.since_offset[slot] < void_before:
-                    self.cache.reset(slot)
+        meta = self.cache.meta
+        for slot in slots:
+            void_before = self._erasures.void_before(int(meta.partition[slot]), self.cache.keys[slot])
+            if meta.since_offset[slot] < void_before:
+                self.cache.reset(slot)

@@ -57,7 +57,7 @@ class Checkpointer:
             self._tagger.cache.meta.dirty[dirty] = False
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as
-            partition.erased, partition.retagged = [], False
+            partition.erased, partition.retagged = set(), False
             self._metrics.checkpoint_rows.inc(len(dirty))
         # 4. Report to Kafka; the store's progress is the truth.
         if moved:
@@ -76,14 +76,14 @@ class Checkpointer:
         change = Checkpoint(
             partition.progress,
             opened=self._by_last_time(dirty[still_open]),
-            erased=partition.erased,
+            erased=sorted(partition.erased),
             tagged=None if partition.tagged == partition.tag_as else partition.tag_as,
         )
         ended = {cache.keys[slot] for slot in dirty[~still_open].tolist()}
         for key in self._rows.sessions_to_end(partition.number, ended_before, _SESSIONS_A_CHECKPOINT):
-            if key not in change.opened:
+            if key not in change.opened and key not in partition.erased:
                 ended.add(key)
-        change.closed = sorted(ended.difference(partition.erased))
+        change.closed = sorted(ended)
         if change.closed:
             self._tagger.restater.end_sessions(partition, change.closed)
         return change

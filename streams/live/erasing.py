@@ -1,71 +1,104 @@
-"""Erasing a buyer on request: written to the erasures topic, then out of cache and store."""
+"""Erasing buyers where the log says so: the request in their partition voids what lies before it.
+
+The request is a record between the buyer's events, so every owner finds it at the same place, after any
+kill, replay or takeover (docs/adr/0033). What the topic of erasures says earlier, while the request still
+waits in the log, is obeyed at once: rows go, and what lies before the request is left out on the way to it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 import structlog
+from confluent_kafka import Message
 
-from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.erasure import Erasure, encode_erasure, request_of
 from feature_store.contract.partitions import partition_of
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from streams.live.clock import Clock
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
+from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
 
 
 class Eraser:
-    """Keeps each request until the owner of the buyer's partition has honoured it. Of the loop's thread."""
+    """Takes requests and void records out of what the tagger is to fold. Of the loop's thread."""
 
     def __init__(
-        self, topic: str, output: Output, tagger: Tagger, erasures: ErasureLog, clock: Clock
+        self,
+        topic: str,
+        output: Output,
+        tagger: Tagger,
+        pending: PendingErasures,
+        metrics: WorkerMetrics,
+        clock: Clock,
     ) -> None:
         """`topic` is that of the erasures."""
-        self._topic, self._output, self._clock = topic, output, clock
-        self._tagger, self._erasures = tagger, erasures
-        self._wanted: dict[bytes, int] = {}
+        self._topic, self._output, self._metrics = topic, output, metrics
+        self._tagger, self._pending, self._clock = tagger, pending, clock
 
-    def request(self, key: bytes, requested_at: int) -> None:
-        """Remember that a buyer is to be erased, until the owner of their partition has done it."""
-        self._wanted[key] = max(requested_at, self._wanted.get(key, 0))
+    def honour(self, partitions: Mapping[int, Partition], messages: Sequence[Message]) -> list[Message]:
+        """Obey the requests among records of owned partitions; returns the records that are to be folded.
 
-    def honour(self, partitions: Mapping[int, Partition], checkpoint: Callable[[], None]) -> None:
-        """Erase who was asked for and lives in a partition of ours.
-
-        A request for another's partition stays: the partition may come to us before it is honoured.
-        `checkpoint` writes what is in memory of all our partitions, or raises because one is ours no more.
+        Several requests of a buyer in a batch are one: the last. The next checkpoint waits until their
+        records are acknowledged, and deletes the rows in the transaction that passes the requests.
 
         Raises:
-            OnlineStoreError, EncoderUnavailableError, ProducerError: see Tagger.tag. A request that was not
-                written to the topic stays, too; of one that was, the next takeover finds the void rows.
+            ProducerError: see Tagger.tag.
         """
-        for key, requested_at in list(self._wanted.items()):
-            known = self._erasures.by_key.get(key)
-            if known is not None and known.requested_at >= requested_at:
-                del self._wanted[key]
-                continue
-            partition = partitions.get(partition_of(key, self._tagger.partition_count))
-            if partition is not None:
-                self._erase(key, requested_at, partition, checkpoint)
+        rest, asked = [], dict[tuple[int, bytes], Erasure]()
+        for message in messages:
+            erasure = self._asked(message) if message.value() is None else None
+            if erasure is None:
+                rest.append(message)
+            else:
+                asked[erasure.partition, message.key()] = erasure
+        for (number, key), erasure in asked.items():
+            self._output.send(self._topic, key, encode_erasure(erasure))
+            self._pending.add(key, erasure)
+            self._forget(partitions[number], key)
+        if asked:
+            self._metrics.erasures.inc(len(asked))
+            log.info("buyers_erased", buyers=len(asked), partitions=sorted({number for number, _ in asked}))
+        if not any(self._pending.of(number) for number in partitions):
+            return rest
+        kept = [message for message in rest if not self._is_void(message)]
+        self._metrics.erased.inc(len(rest) - len(kept))
+        self._metrics.events.inc(len(rest) - len(kept))
+        return kept
 
-    def _erase(
-        self, key: bytes, requested_at: int, partition: Partition, checkpoint: Callable[[], None]
-    ) -> None:
-        # First become sure that the partition is ours, up to a known offset: a zombie stops here.
-        checkpoint()
-        erasure = Erasure(
-            partition=partition.number,
-            before_offset=partition.next_offset,
-            requested_at=requested_at,
-            erased_at=self._clock.now_ms(),
-        )
-        self._output.send(self._topic, key, encode_erasure(erasure))
-        self._output.flush()
-        self._erasures.add(key, erasure)
+    def catch_up(self, partitions: Mapping[int, Partition]) -> None:
+        """Obey what the topic of erasures says of requests that lie ahead in our partitions.
+
+        Raises:
+            OnlineStoreError: see Tagger.tag.
+        """
+        for key, erasure in self._pending.arrived():
+            partition = partitions.get(erasure.partition)
+            if partition is not None and erasure.before_offset > partition.next_offset:
+                self._forget(partition, key)
+
+    def settle(self, partitions: Mapping[int, Partition]) -> None:
+        """After a checkpoint: the erasures that it passed are done."""
+        for number, partition in partitions.items():
+            if partition.written is not None and self._pending.of(number):
+                self._pending.passed(number, partition.written.next_offset)
+
+    def _asked(self, message: Message) -> Erasure | None:
+        """The erasure that a record without a value asks for; None for one that the tagger has to refuse."""
+        key, number, request = message.key(), message.partition(), request_of(message)
+        if request is None or not key or partition_of(key, self._tagger.partition_count) != number:
+            return None
+        found = request.at(number, message.offset())
+        return msgspec.structs.replace(found, erased_at=self._clock.now_ms())
+
+    def _is_void(self, message: Message) -> bool:
+        return bool(message.offset() < self._pending.void_before(message.partition(), message.key()))
+
+    def _forget(self, partition: Partition, key: bytes) -> None:
         self._tagger.cache.remove([key])
-        partition.erased.append(key)
-        checkpoint()
-        log.info("buyer_erased", partition=partition.number, before_offset=erasure.before_offset)
+        partition.erased.add(key)

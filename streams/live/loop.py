@@ -24,7 +24,6 @@ from feature_store.errors import (
     RowVersionError,
     TopicError,
 )
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
@@ -34,6 +33,7 @@ from streams.live.checkpoint import Checkpointer
 from streams.live.clock import Clock
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.live.takeover import EndOffsets, Takeover
 from streams.metrics import WorkerMetrics
@@ -61,14 +61,14 @@ class ConsumerLoop:
         rows: OnlineRows,
         output: Output,
         tagger: Tagger,
-        erasures: ErasureLog,
+        erasures: PendingErasures,
         metrics: WorkerMetrics,
         clock: Clock,
     ) -> None:
         self.tagger, self.partitions = tagger, dict[int, Partition]()
         self._settings, self._rows, self._output = settings, rows, output
         self._metrics, self._clock = metrics, clock
-        self.eraser = Eraser(settings.erasures_topic, output, tagger, erasures, clock)
+        self._eraser = Eraser(settings.erasures_topic, output, tagger, erasures, metrics, clock)
         self._takeover = Takeover(settings.topic, ends, rows, tagger, erasures)
         self._checkpointer = Checkpointer(rows, output, tagger, metrics, clock)
         self._consumer = consumer
@@ -119,17 +119,18 @@ class ConsumerLoop:
 
     def _handle(self, messages: list[Message]) -> None:
         ours = self._in_sequence(messages)
-        if ours:
-            self.tagger.tag(self.partitions, ours)
+        events = self._eraser.honour(self.partitions, ours)
+        if events:
+            self.tagger.tag(self.partitions, events)
         self._output.poll()
         if self._successor is not None:
             self._hand_over(self._successor)
-        self.eraser.honour(self.partitions, self._checkpoint)
         self.tagger.restater.walk(self.partitions)
         now = self._clock.monotonic()
         cache = self.tagger.cache
         full = len(cache.table) > cache.capacity
         if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+            self._eraser.catch_up(self.partitions)
             self._checkpoint()
             self._metrics.evictions.inc(cache.evict())
             self._next_checkpoint = self._clock.monotonic() + self._settings.checkpoint_ms / 1000
@@ -225,6 +226,7 @@ class ConsumerLoop:
     def _checkpoint(self) -> None:
         self._check_fence()
         self._checkpointer.run(self.partitions.values(), self._commit)
+        self._eraser.settle(self.partitions)
 
     def _check_fence(self) -> None:
         """Notice a store that was rolled back under partitions with nothing to write."""

@@ -30,7 +30,7 @@ class Partition:
     """CreateTime of the newest record folded (ms)."""
     hole_at: int = -1
     """Where the log was seen to go on after next_offset, once; the second time it is believed."""
-    erased: list[bytes] = field(default_factory=list)
+    erased: set[bytes] = field(default_factory=set)
     """Keys whose rows the next checkpoint deletes."""
 
     retagged: bool = False

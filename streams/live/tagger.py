@@ -19,7 +19,6 @@ from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import COUNTER, EventColumns, columns
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import Steps, fold_each
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.records import accept
 from feature_store.online.assignment import confidence_bands
@@ -34,6 +33,7 @@ from streams.live.cache import BuyerCache, Meta
 from streams.live.champion import Champion
 from streams.live.clock import Clock
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.reannounce import Restater
 from streams.live.shadow import Shadow
 from streams.live.window_counts import Counting, WindowCounts
@@ -82,7 +82,7 @@ class Tagger:
         rows: OnlineRows,
         output: Output,
         encoder: Encoder,
-        erasures: ErasureLog,
+        erasures: PendingErasures,
         metrics: WorkerMetrics,
         partition_count: int,
         windows: WindowSettings,
@@ -90,7 +90,7 @@ class Tagger:
     ) -> None:
         self.cache = BuyerCache(settings.cache_mb * 1024 * 1024, slack=2 * settings.batch_events)
         self._settings, self._rows, self._output = settings, rows, output
-        self._erasures, self._metrics, self._clock = erasures, metrics, clock
+        self._metrics, self._clock = metrics, clock
         self.partition_count = partition_count
         self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
         self._buyers = Buyers(self.cache, rows, erasures, metrics)
@@ -155,9 +155,6 @@ class Tagger:
                 self._refuse(message, number, offset, error)
                 refused.append((number, len(events)))
                 continue
-            if self._erasures.by_key and offset < self._erasures.void_before(key):
-                self._metrics.erased.inc()
-                continue
             slot = known.get(key)
             if slot is None:
                 slot = self.cache.add(key, number)
@@ -171,9 +168,8 @@ class Tagger:
         return Batch(events, np.array(slots, np.int64), offsets_, created_, refused)
 
     def _refuse(self, message: Message, number: int, offset: int, error: InvalidEventError) -> None:
-        letter = dead_letter(
-            error.reason, error.detail, self._settings.topic, number, offset, message.value() or b""
-        )
+        raw, created = message.value() or b"", message.timestamp()[1]
+        letter = dead_letter(error.reason, error.detail, self._settings.topic, number, offset, raw, created)
         key = message.key()
         # A key as large as the record would make the dead letter as large as the poison.
         small_key = key if key is not None and len(key) <= 1_024 else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from feature_store.log.erasures import ErasureLog
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.rows import Checkpoint, OnlineRows, Owned
 from streams.errors import ConsumerError
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 
 EndOffsets = Callable[[Sequence[int]], dict[int, int]]
@@ -19,7 +19,7 @@ class Takeover:
     """Makes the partitions that the group assigns those of this worker. Of the loop's thread."""
 
     def __init__(
-        self, topic: str, ends: EndOffsets, rows: OnlineRows, tagger: Tagger, erasures: ErasureLog
+        self, topic: str, ends: EndOffsets, rows: OnlineRows, tagger: Tagger, erasures: PendingErasures
     ) -> None:
         self._topic, self._ends, self._rows = topic, ends, rows
         self._tagger, self._erasures = tagger, erasures
@@ -64,20 +64,21 @@ class Takeover:
                     f"topic {self._topic} ends at {end}: it was made anew; empty the store first"
                 )
 
-    def _void_rows(self, number: int) -> list[bytes]:
-        """Keys of the partition whose stored rows an erasure has made void (a restored backup, say).
+    def _void_rows(self, number: int) -> set[bytes]:
+        """Keys of the partition whose stored rows a pending erasure has made void: the request lies ahead,
+        or the store went back behind it (a restored backup) and retention has deleted the request.
 
         A persona without a state is void too: if it is of a new life, reading on says it again.
         """
-        keys = [key for key, erasure in self._erasures.by_key.items() if erasure.partition == number]
+        keys = list(self._erasures.of(number))
         states = self._rows.read_states({number: keys}).get(number, [])
         personas = self._rows.read_personas({number: keys}).get(number, [])
-        void = []
+        void = set()
         for key, row, persona in zip(keys, states, personas, strict=True):
             if row is None:
                 is_void = persona is not None
             else:
-                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(key)
+                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(number, key)
             if is_void:
-                void.append(key)
+                void.add(key)
         return void

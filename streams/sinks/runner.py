@@ -184,7 +184,7 @@ class SinkRunner:
 
     def _bury(self, message: Message, reason: str, detail: str) -> None:
         place, raw = (message.topic(), message.partition(), message.offset()), message.value() or b""
-        letter = encode_dead_letter(dead_letter(reason, detail, *place, raw))
+        letter = encode_dead_letter(dead_letter(reason, detail, *place, raw, message.timestamp()[1]))
         self._output.send(self._settings.dead_letters_topic, message.key(), letter)
         self.metrics.dead_letters.inc()
         log.warning("assignment_refused", reason=reason, partition=place[1], offset=place[2], said=detail)

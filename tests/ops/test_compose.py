@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 SECURE = ROOT / "ops" / "compose" / "secure.yml"
 PROMETHEUS = ROOT / "ops" / "compose" / "prometheus.yml"
-MADE_BY_THE_USER = "secrets"
+MADE_BY_THE_USER = {"secrets", "scrape-key"}
 LOG_LEVEL = "SIMPERSONA_LOG_LEVEL"  # read before any class of settings is imported
 
 
@@ -68,7 +68,7 @@ def test_every_mounted_path_is_there() -> None:
         for name, service in services(path).items():
             for mount in service.get("volumes", []):
                 source = mount.split(":")[0]
-                if source.startswith("./") and source.split("/")[1] != MADE_BY_THE_USER:
+                if source.startswith("./") and source.split("/")[1] not in MADE_BY_THE_USER:
                     assert (ROOT / source).exists(), f"{name} mounts {source}"
 
 
@@ -101,6 +101,15 @@ def test_prometheus_scrapes_services_on_the_ports_they_serve() -> None:
         assert str(targets[name]) in map(str, told), name
 
 
+def test_prometheus_reads_the_api_with_a_key_from_a_mounted_file() -> None:
+    jobs = yaml.safe_load(PROMETHEUS.read_text())["scrape_configs"]
+    (of_api,) = [job for job in jobs if job["job_name"] == "simpersona-api"]
+    folder, _, file = of_api["authorization"]["credentials_file"].partition("/")
+    assert file == "api.key"
+    mounts = services()["prometheus"]["volumes"]
+    assert f"./{folder}:/etc/prometheus/{folder}:ro" in [mount.split(" ")[0] for mount in mounts]
+
+
 def test_the_page_reads_workers_where_they_serve_metrics() -> None:
     (url,) = json.loads(ours()["api"]["environment"]["SIMPERSONA_DASHBOARD_WORKERS"])
     parts = urlsplit(url)
@@ -115,6 +124,8 @@ def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
         pytest.skip("promtool is not installed (Debian's package prometheus)")
     shutil.copy(PROMETHEUS, tmp_path)
     shutil.copytree(ROOT / "ops" / "dashboards" / "rules", tmp_path / "rules")  # as the container mounts them
+    (tmp_path / "scrape-key").mkdir()
+    (tmp_path / "scrape-key" / "api.key").write_text("sp_0_0")
     checked = subprocess.run(
         [promtool, "check", "config", str(tmp_path / PROMETHEUS.name)],
         capture_output=True,

@@ -6,13 +6,18 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from feature_store.contract.erasure import ErasureRequest, request_of
 from feature_store.contract.events import Event, encode_event, record_key
+from feature_store.log.erasure_writer import ErasureWriter
+from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from ops.dead_letter_replay import DeadLetterReport, replay_dead_letters
 from ops.replay import AsFastAsPossible, Rate, replay_events
@@ -34,11 +39,13 @@ def topics(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """A clickstream topic and its dead letters' topic, this test's own."""
     name = f"clicks-{uuid.uuid4().hex[:8]}"
     admin = AdminClient(config)
-    made = admin.create_topics([NewTopic(name, PARTITIONS, 1), NewTopic(f"{name}-dead", 2, 1)])
+    made = admin.create_topics(
+        [NewTopic(name, PARTITIONS, 1), NewTopic(f"{name}-dead", 2, 1), NewTopic(f"{name}-erased", 2, 1)]
+    )
     for future in made.values():
         future.result(30)
     yield name, f"{name}-dead"
-    for future in admin.delete_topics([name, f"{name}-dead"]).values():
+    for future in admin.delete_topics([name, f"{name}-dead", f"{name}-erased"]).values():
         future.result(30)
 
 
@@ -84,13 +91,13 @@ def good(number: int) -> Event:
 
 def letters(topic: str) -> list[DeadLetter]:
     """What a worker before a fix may have refused; only the first two are valid events whole."""
-    whole = dead_letter("key_mismatch", "", topic, 0, 0, encode_event(good(0)))
+    whole = dead_letter("key_mismatch", "", topic, 0, 0, encode_event(good(0)), START)
     return [
         whole,
-        dead_letter("invalid_field", "", topic, 0, 1, encode_event(good(1))),
-        dead_letter("malformed_json", "", topic, 0, 2, b"{"),
-        dead_letter("too_large", "", topic, 0, 3, b" " * 70_000 + encode_event(good(3))),
-        dead_letter("invalid_field", "", "elsewhere", 0, 4, encode_event(good(4))),
+        dead_letter("invalid_field", "", topic, 0, 1, encode_event(good(1)), START),
+        dead_letter("malformed_json", "", topic, 0, 2, b"{", START),
+        dead_letter("too_large", "", topic, 0, 3, b" " * 70_000 + encode_event(good(3)), START),
+        dead_letter("invalid_field", "", "elsewhere", 0, 4, encode_event(good(4)), START),
         DeadLetter(**{name: getattr(whole, name) for name in whole.__struct_fields__} | {"raw_sha256": "0"}),
     ]
 
@@ -103,13 +110,24 @@ def send(config: dict[str, Any], topic: str, values: list[bytes]) -> None:
 
 
 def replay(config: dict[str, Any], topics: tuple[str, str], **options: Any) -> DeadLetterReport:
-    return replay_dead_letters(
-        config, Output(config, 30.0), topic=topics[0], dead_letters_topic=topics[1], **options
-    )
+    with closing(ErasureLog(config, f"{topics[0]}-erased")) as erasures:
+        return replay_dead_letters(
+            config,
+            options.pop("output", None) or Output(config, 30.0),
+            erasures,
+            writer(config, topics),
+            topic=topics[0],
+            dead_letters_topic=topics[1],
+            **options,
+        )
+
+
+def writer(config: dict[str, Any], topics: tuple[str, str]) -> ErasureWriter:
+    return ErasureWriter(config, topics[0], f"{topics[0]}-erased", 30.0)
 
 
 def arrived(config: dict[str, Any], topics: tuple[str, str]) -> list[bytes]:
-    return sorted(message.value() for message in read_all(config, topics[0]))
+    return sorted(message.value() for message in read_all(config, topics[0]) if message.value())
 
 
 def test_each_valid_dead_letter_goes_back_once_and_the_others_are_counted(
@@ -129,7 +147,7 @@ def test_each_valid_dead_letter_goes_back_once_and_the_others_are_counted(
     assert {message.key() for message in read_all(config, topics[0])} == {b"acme|b0", b"acme|b1"}
 
     assert replay(config, topics) == DeadLetterReport(read=0, replayed=0, skipped={})
-    another = dead_letter("empty", "", topics[0], 0, 9, encode_event(good(9)))
+    another = dead_letter("empty", "", topics[0], 0, 9, encode_event(good(9)), START)
     send(config, topics[1], [encode_dead_letter(another)])
     assert replay(config, topics) == DeadLetterReport(read=1, replayed=1, skipped={})
     assert len(arrived(config, topics)) == 3
@@ -159,7 +177,52 @@ def test_a_failed_send_leaves_the_letters_for_the_next_run(
             raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        replay_dead_letters(
-            config, Unacknowledged(config, 1.0), topic=topics[0], dead_letters_topic=topics[1]
-        )
+        replay(config, topics, output=Unacknowledged(config, 1.0))
     assert replay(config, topics).replayed == 1
+
+
+def test_letters_of_an_erased_buyer_bring_nobody_back(
+    config: dict[str, Any], topics: tuple[str, str]
+) -> None:
+    """Offsets decide in the buyer's own partition; elsewhere, where the request has no place, times."""
+    late = 2 * START
+    key = record_key("acme", "b1")
+    erasure = writer(config, topics).ask({key: ErasureRequest(requested_at=START)})[key]
+    elsewhere, own, raw = (erasure.partition + 1) % PARTITIONS, erasure.partition, encode_event(good(1))
+    before = [
+        dead_letter("invalid_field", "", topics[0], own, 0, raw, late),
+        dead_letter("key_mismatch", "", topics[0], elsewhere, 99, raw, START),
+        msgspec.structs.replace(
+            dead_letter("key_mismatch", "", topics[0], elsewhere, 99, raw, late), created=None
+        ),
+    ]
+    send(config, topics[1], list(map(encode_dead_letter, before)))
+    assert replay(config, topics) == DeadLetterReport(read=3, replayed=0, skipped={"erased": 3})
+    after = [
+        dead_letter("invalid_field", "", topics[0], own, erasure.before_offset, raw, 1),
+        dead_letter("key_mismatch", "", topics[0], elsewhere, 0, raw, late),
+    ]
+    send(config, topics[1], list(map(encode_dead_letter, after)))
+    assert replay(config, topics) == DeadLetterReport(read=2, replayed=2, skipped={})
+
+
+def test_who_is_erased_while_letters_are_on_their_way_is_erased_behind_them(
+    config: dict[str, Any], topics: tuple[str, str]
+) -> None:
+    key = record_key("acme", "b1")
+
+    class Erased(Output):
+        """Between the look at the erasures and the letter, somebody asks."""
+
+        def send(self, topic: str, key: bytes | None, value: bytes) -> None:
+            writer(config, topics).ask({b"acme|b1": ErasureRequest(requested_at=START, request="r1")})
+            super().send(topic, key, value)
+
+    sent = dead_letter("invalid_field", "", topics[0], 0, 0, encode_event(good(1)), START)
+    send(config, topics[1], [encode_dead_letter(sent)])
+    assert replay(config, topics, output=Erased(config, 30.0)).replayed == 1
+    records = [message for message in read_all(config, topics[0]) if message.key() == key]
+    assert [request_of(message) is not None for message in records] == [True, False, True]
+    with closing(ErasureLog(config, f"{topics[0]}-erased")) as erasures:
+        erasures.refresh()
+        assert erasures.void_before(key) == records[-1].offset() + 1

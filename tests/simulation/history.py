@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from feature_store.contract.erasure import ErasureRequest, encode_erasure
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.errors import FatalProducerError, SimpersonaError
 from feature_store.online.rows import OnlineRows
 from streams.errors import ConsumerError
 from tests.simulation.oracle import differences
-from tests.simulation.outside import Process
 from tests.simulation.steps import Step
 from tests.simulation.store import Client
-from tests.simulation.worker import SETTINGS, Outside, SimEncoder, SimErasures, Worker
+from tests.simulation.worker import SETTINGS, Outside, SimEncoder, Worker, erasures_of
 
 _LIVES_AGAIN: Final = (ConsumerError, FatalProducerError)
 """What ends a process on purpose: a supervisor starts it again."""
 _ROUNDS: Final = 300
+_CALLS_PER_ROUND: Final = 60
+_IDLE: Final = 2
+"""A worker that found nothing so often in a row waits for time to go by."""
+_IDLE_FOR_NOW: Final = 6
 _CALLS_TO_END: Final = 3_000
 
 
@@ -84,14 +88,12 @@ class World:
         self.lives += 1
         if worker in self.workers and self.workers[worker] not in self.stopping:
             self.calls += self.workers[worker].process.calls
-        started = self.workers[worker] = Worker(self.outside, f"w{worker}.{self.lives}", self.versions[-1])
-        for key, requested_at in self.erased:
-            self._ask(started, key, requested_at)
+        self.workers[worker] = Worker(self.outside, f"w{worker}.{self.lives}", self.versions[-1])
 
     def _run(self, worker: int, calls: int) -> None:
         it = self.workers.get(worker)
         for _ in range(calls):
-            if it is None or not it.process.alive or it.process.frozen:
+            if it is None or not it.process.alive or it.process.frozen or it.consumer.idle > _IDLE_FOR_NOW:
                 return
             self._step(it)
 
@@ -156,16 +158,17 @@ class World:
             encoder = SimEncoder(version, worker.process)
             worker.loop.submit(lambda it, encoder=encoder: it.swap(encoder))  # type: ignore[misc]
 
-    def _erase(self, buyer: int) -> None:
+    def _erase(self, buyer: int, is_told: int) -> None:
+        """is_told: who asked has lived to write the place of the request to the topic of erasures."""
         key, at = record_key("acme", _buyer(buyer)), self.outside.clock.wall_ms
-        self.erased.append((key, at))
-        for worker in self.workers.values():
-            self._ask(worker, key, at)
+        asked = ErasureRequest(requested_at=at)
+        record = self.outside.clicks.append(key, None, at, headers=asked.headers())
+        erasure = asked.at(record.partition_, record.offset_)
+        self.erased.append((key, erasure.before_offset))
+        if is_told:
+            self.outside.logs[SETTINGS.erasures_topic].append(key, encode_erasure(erasure), at)
 
     # ---- inside
-
-    def _ask(self, worker: Worker, key: bytes, requested_at: int) -> None:
-        worker.loop.submit(lambda it: it.eraser.request(key, requested_at))
 
     def _event(self, buyer: int, roll: random.Random, at_ms: int) -> Event:
         self.made += 1
@@ -207,8 +210,9 @@ class World:
             if not any(worker.process.alive for worker in self._staying()):
                 self._start(0)
             for worker in list(self.workers.values()) + self.stopping:
-                for _ in range(40):
-                    if not worker.process.alive:
+                worker.consumer.idle = 0
+                for _ in range(_CALLS_PER_ROUND):
+                    if not worker.process.alive or worker.consumer.idle > _IDLE:
                         break
                     self._step(worker)
             self._tick(400)
@@ -245,10 +249,9 @@ class World:
                 return f"partition {number} is folded to {progress}, its last record is {last - 1}"
             if tagged != (f"v{self.versions[-1]}", True):
                 return f"partition {number} is tagged {tagged}, asked for was v{self.versions[-1]}"
-        done = SimErasures(Process("look", lambda _: None), self.outside.logs[SETTINGS.erasures_topic])
-        done.refresh()
-        for key, at in self.erased:
-            if key not in done.by_key or done.by_key[key].requested_at < at:
+        done = erasures_of(self.outside.logs[SETTINGS.erasures_topic]).by_key
+        for key, before in self.erased:
+            if key not in done or done[key].before_offset < before or done[key].erased_at is None:
                 return "an erasure waits"
         return ""
 

@@ -25,6 +25,7 @@ class Record:
     key_: bytes | None
     value_: bytes | None
     created_ms: int
+    headers_: Sequence[tuple[str, bytes]] = ()
 
     def error(self) -> None:
         return None
@@ -47,8 +48,8 @@ class Record:
     def timestamp(self) -> tuple[int, int]:
         return 1, self.created_ms
 
-    def headers(self) -> None:
-        return None
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        return self.headers_
 
 
 class Log:
@@ -60,12 +61,17 @@ class Log:
         self.ends = [0] * partitions
 
     def append(
-        self, key: bytes | None, value: bytes | None, now_ms: int, partition: int | None = None
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        now_ms: int,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> Record:
         """Store a record where murmur2 puts its key, or where told."""
         if partition is None:
             partition = partition_of(key or b"", len(self.ends))
-        record = Record(self.name, partition, self.ends[partition], key, value, now_ms)
+        record = Record(self.name, partition, self.ends[partition], key, value, now_ms, headers)
         self.records[partition][record.offset_] = record
         self.ends[partition] += 1
         return record
@@ -139,6 +145,8 @@ class SimConsumer:
         self._heard = group.clock.at_s
         self._callbacks: dict[str, Callable[..., None]] = {}
         self._held: set[int] = set()
+        self.idle = 0
+        """How often in a row there was nothing to consume."""
         self.closed = False
 
     # ---- what the loop calls
@@ -151,6 +159,7 @@ class SimConsumer:
         self._process.outside()
         self._serve_group()
         messages = self._fetch(count)
+        self.idle = 0 if messages else self.idle + 1
         if not messages:
             self._group.clock.advance(timeout)
         return messages

@@ -52,7 +52,7 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "gap": (1, _partition),
     "rewind": (1.5, lambda r: (r.randrange(WORKERS), r.randrange(4), r.randint(1, 3))),
     "swap": (1.5, lambda r: (r.randint(1, 3),)),
-    "erase": (1.5, lambda r: (r.randrange(BUYERS),)),
+    "erase": (1.5, lambda r: (r.randrange(BUYERS), r.randrange(2))),
 }
 """How often each step is drawn, and its arguments: the faults, and the work that they meet."""
 

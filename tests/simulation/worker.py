@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.contract.erasure import decode_erasure
+from feature_store.contract.erasure import Erasures
 from feature_store.fold.vector import SCALARS
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder, Encoding
 from inference.errors import EncoderUnavailableError
 from streams.live.loop import ConsumerLoop
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
-from tests.simulation.kafka import Group, Log, SimConsumer, SimProducer
+from tests.simulation.kafka import Group, Log, Record, SimConsumer, SimProducer
 from tests.simulation.outside import Process, SimClock
 from tests.simulation.store import Client, Server
 
@@ -69,23 +69,40 @@ class SimEncoder:
         """Nothing to close."""
 
 
-class SimErasures(ErasureLog):
-    """The erasures topic, read from the simulated log."""
+class SimWholeTopic:
+    """WholeTopic over a simulated log."""
 
     def __init__(self, process: Process, log: Log) -> None:
         self._process, self._log = process, log
         self._at = [0] * len(log.ends)
-        self.by_key = {}
 
-    def refresh(self) -> None:
-        """Read up to the present end."""
+    def restart(self) -> None:
+        """Read from the beginning again."""
+        self._at = [0] * len(self._at)
+
+    def to_end(self) -> Iterator[list[Record]]:
+        """What was not read yet, up to the present end."""
         self._process.outside()
+        yield self._new()
+
+    def arrived(self) -> list[Record]:
+        """What has come since."""
+        return self._new()
+
+    def _new(self) -> list[Record]:
+        records = []
         for number, end in enumerate(self._log.ends):
-            for record in self._log.range(number, self._at[number], end):
-                assert record.key_ is not None
-                assert record.value_ is not None
-                self.add(record.key_, decode_erasure(record.value_))
+            records += self._log.range(number, self._at[number], end)
             self._at[number] = end
+        return records
+
+
+def erasures_of(log: Log) -> Erasures:
+    """All that the topic of erasures says."""
+    erasures = Erasures()
+    for number, end in enumerate(log.ends):
+        erasures.take(log.range(number, 0, end))
+    return erasures
 
 
 @dataclass
@@ -138,7 +155,13 @@ class Worker:
             return {number: outside.clicks.ends[number] for number in numbers}
 
         output = Output({}, SETTINGS.flush_timeout_s, make_producer)
-        erasures = SimErasures(process, outside.logs[SETTINGS.erasures_topic])
+
+        def folded() -> dict[int, int]:
+            stored = rows.progress_of(range(outside.partitions))
+            return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
+
+        topic: Any = SimWholeTopic(process, outside.logs[SETTINGS.erasures_topic])
+        erasures = PendingErasures(topic, folded)
         encoder: Encoder = SimEncoder(version, process)
         self.tagger = Tagger(
             SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, WINDOWS, clock

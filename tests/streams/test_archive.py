@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,7 +52,8 @@ def topics(make_topic: Callable[..., str]) -> tuple[str, str]:
 
 def archiver(kafka: Kafka, topics: tuple[str, str], folder: Path) -> Archiver:
     erasures = ErasureLog(kafka.client_config(), topics[1])
-    return Archiver(kafka.client_config(), topics[0], erasures, folder, file_events=50, file_s=60)
+    trimmer: Any = Mock()
+    return Archiver(kafka.client_config(), topics[0], erasures, trimmer, folder, file_events=50, file_s=60)
 
 
 def test_each_event_once_over_restarts_and_a_kill(

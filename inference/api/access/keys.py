@@ -30,22 +30,27 @@ ALL_STORES: Final = "*"
 """The store of an operator's key, which is of every store (the demo's, a dashboard's)."""
 _NOBODY: Final = "0" * 64
 
-# A bucket of `burst` tokens filled at `rate` a second. A request passes while there is one token and takes
-# `cost`, into debt if need be: so a batch larger than the bucket is possible, and paid for afterwards.
+# A bucket of `burst` tokens filled at `rate` a second. A request passes while there is one token (`least`)
+# and takes `cost`, into debt if need be: so a batch larger than the bucket is possible, and paid for
+# afterwards. What a request turned out to cost is taken in any case (`least` of minus infinity): the work
+# is done. A bucket is forgotten when it would be full again.
 _BUCKET: Final = """
-local function take(bucket, rate, burst, cost)
+local function take(bucket, rate, burst, cost, least)
   local t = redis.call('TIME')
   local now = t[1] * 1000 + t[2] / 1000
   local kept = redis.call('HMGET', bucket, 'at', 'tokens')
   local tokens = burst
   if kept[1] then tokens = math.min(burst, tonumber(kept[2]) + (now - tonumber(kept[1])) * rate / 1000) end
-  if tokens < 1 then return math.ceil((1 - tokens) * 1000 / rate) end
-  redis.call('HSET', bucket, 'at', string.format('%.3f', now), 'tokens', string.format('%.6f', tokens - cost))
-  redis.call('PEXPIRE', bucket, math.ceil((burst + cost) * 1000 / rate) + 1000)
+  if tokens < least then return math.ceil((least - tokens) * 1000 / rate) end
+  tokens = tokens - cost
+  redis.call('HSET', bucket, 'at', string.format('%.3f', now), 'tokens', string.format('%.6f', tokens))
+  redis.call('PEXPIRE', bucket, math.ceil((burst - tokens) * 1000 / rate) + 1000)
   return 0
 end
 """
-_TAKE: Final = _BUCKET + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]))"
+_CHARGE: Final = (
+    _BUCKET + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), -math.huge)"
+)
 # Record and bucket in one round trip. Only who has the secret takes from the bucket. Lua 5.1 compares strings
 # by their address, in constant time; whether the key holds is decided by the caller all the same.
 _ADMIT: Final = (
@@ -55,7 +60,7 @@ local kept = redis.call('GET', KEYS[1])
 if not kept then return {false, 0} end
 local key = cjson.decode(kept)
 if key.digest ~= ARGV[1] or key.revoked_at ~= cjson.null then return {kept, 0} end
-return {kept, take(KEYS[2], key.rate, key.burst, 1)}
+return {kept, take(KEYS[2], key.rate, key.burst, tonumber(ARGV[2]), 1)}
 """
 )
 
@@ -74,7 +79,7 @@ class Scope(enum.StrEnum):
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it is kept: digest is the SHA-256 of the secret (hex); times are ms UTC.
 
-    rate (requests and events a second) and burst are of the key's bucket.
+    rate (tokens a second, see docs/feeds.md) and burst are of the key's bucket.
     """
 
     id: str
@@ -182,8 +187,8 @@ class KeyStore:
             row = await self._redis.get(_record_key(parts[1]))
         return _if_it_holds(row, _digest(parts[2]))
 
-    async def admit(self, token: str) -> tuple[KeyRecord | None, float]:
-        """`check`, and one request taken from the bucket of a key that holds: 0, or seconds to wait.
+    async def admit(self, token: str, cost: float = 1) -> tuple[KeyRecord | None, float]:
+        """`check`, and `cost` taken from the bucket of a key that holds: 0, or seconds to wait.
 
         Raises:
             OnlineStoreError: the store does not answer.
@@ -192,19 +197,18 @@ class KeyStore:
         if parts is None:
             return None, 0.0
         digest = _digest(parts[2])
-        row, wait_ms = await self._run(_ADMIT, [_record_key(parts[1]), _bucket_key(parts[1])], digest)
+        row, wait_ms = await self._run(
+            _ADMIT, [_record_key(parts[1]), _bucket_key(parts[1])], digest, str(cost)
+        )
         return _if_it_holds(row, digest), float(wait_ms) / 1000
 
-    async def take(self, record: KeyRecord, cost: float) -> float:
-        """Take `cost` from the key's bucket; returns 0, or how many seconds to wait until it is let in.
+    async def charge(self, record: KeyRecord, cost: float) -> None:
+        """Take `cost` from the key's bucket, into debt if need be: of a request that was let in.
 
         Raises:
             OnlineStoreError: the store does not answer.
         """
-        wait_ms = await self._run(
-            _TAKE, [_bucket_key(record.id)], str(record.rate), str(record.burst), str(cost)
-        )
-        return float(wait_ms) / 1000
+        await self._run(_CHARGE, [_bucket_key(record.id)], str(record.rate), str(record.burst), str(cost))
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str) -> Any:
         with store_answers():

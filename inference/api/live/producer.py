@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 _POLL_S: Final = 0.25
 _FLUSH_POLL_S: Final = 0.05
+_AT_ONCE: Final = 200
 _SETTINGS: Final[dict[str, Any]] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
@@ -29,6 +30,7 @@ class _Ticket:
     """What one request waits for. Delivery reports count it down in the producer's thread."""
 
     def __init__(self, events: int) -> None:
+        self.place: tuple[int, int] | None = None
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[KafkaError | None] = self._loop.create_future()
         self._left = events
@@ -78,15 +80,22 @@ class AckedProducer:
         """Whether events wait and Kafka has acknowledged nothing for a while."""
         return self._waiting > 0 and time.monotonic() - self._heard > self._stalled_s
 
-    async def send(self, topic: str, records: Sequence[tuple[bytes | None, bytes]]) -> None:
-        """Send (key, value) records and wait until Kafka has acknowledged all of them.
+    async def send(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> tuple[int, int] | None:
+        """Send (key, value) records, all with these headers; wait until Kafka has acknowledged all of them.
+
+        Returns where the last one acknowledged lies (partition, offset), of records with headers, if known.
 
         Raises:
             ProblemError: 429 if the queue is full, 503 if Kafka is away. Some of the records may be stored:
                 the sender sends all of them again, and the fold knows an event by its id.
         """
         if not records:
-            return
+            return None
         if self.stalled():
             raise unavailable("Kafka acknowledges nothing at present; send the whole request again")
         # Checked for all of them at once: a request is queued whole or not at all.
@@ -100,24 +109,35 @@ class AckedProducer:
             if self._waiting == 0:
                 self._heard = time.monotonic()
             self._waiting += len(records)
-        for key, value in records:
-            self._produce(producer, topic, key, value, ticket)
+        for place, (key, value) in enumerate(records, start=1):
+            self._produce(producer, topic, key, value, headers, ticket)
+            if place % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are answered meanwhile
         failed = await ticket.done
         if failed is not None:
             log.warning("events_not_acknowledged", error=failed.str())
             raise unavailable("Kafka did not acknowledge every event; send the whole request again")
+        return ticket.place
 
     def _produce(
-        self, producer: Producer, topic: str, key: bytes | None, value: bytes, ticket: _Ticket
+        self,
+        producer: Producer,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        ticket: _Ticket,
     ) -> None:
-        def reported(error: KafkaError | None, _message: Message | None) -> None:
+        def reported(error: KafkaError | None, message: Message | None) -> None:
             with self._lock:  # a refusal is reported in the event loop's thread
                 self._waiting -= 1
                 self._heard = time.monotonic() if error is None else self._heard
+                if headers and error is None and message is not None:
+                    ticket.place = _place_of(message)
                 ticket.delivered(error)
 
         try:
-            producer.produce(topic, value, key, on_delivery=reported)
+            producer.produce(topic, value, key, headers=list(headers) or None, on_delivery=reported)
         except (BufferError, KafkaException) as error:
             refused = (
                 error.args[0] if isinstance(error, KafkaException) else KafkaError(KafkaError._QUEUE_FULL)
@@ -152,3 +172,9 @@ class AckedProducer:
             await asyncio.sleep(_FLUSH_POLL_S)
         self._ending.set()
         await asyncio.to_thread(self._thread.join)
+
+
+def _place_of(message: Message) -> tuple[int, int] | None:
+    """Partition and offset; None where the broker knew a retried record and did not say its offset."""
+    partition, offset = message.partition(), message.offset()
+    return None if partition is None or offset is None or offset < 0 else (partition, offset)

@@ -1,14 +1,18 @@
-"""What a stream missed: assignments read again from the topic, from one set of offsets to another."""
+"""What a stream missed: assignments read again from the topic, from one set of offsets to another.
+
+A read is done in parts. For each one a stream waits for its turn, reads what fits into memory, and lets go of
+the client and the thread before a byte is written: however slow its reader is, nobody waits for it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from inference.api.bounds.turns import Turns
 from inference.api.live.tail import consumer_config
 from inference.api.problems import unavailable
 
@@ -16,68 +20,85 @@ _BATCH: Final = 500
 _POLL_S: Final = 0.2
 _METADATA_S: Final = 5.0
 _SILENCE_S: Final = 15.0
-_AT_ONCE: Final = 4
+_AHEAD_KB: Final = 4_096
+"""What a client reads ahead of a part; by default it is 64 MB, per client."""
+_THREADS: Final = 8
+_PER_STORE: Final = 2
+_PART_RECORDS: Final = 20_000
+"""Records looked at in a turn."""
+_PART_WANTED: Final = 1_000
+"""Records kept in a turn: what a stream holds in memory."""
+
+
+class Part(NamedTuple):
+    """Wanted records of a part, each partition's in order, and the next offset of every partition."""
+
+    messages: list[Message]
+    at: list[int]
 
 
 class Replays:
-    """Reads ranges of the assignments topic, few at a time: each has a client of its own meanwhile."""
+    """Reads ranges of the assignments topic, in threads of its own that stores take turns at."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str) -> None:
-        self._config, self._topic = consumer_config(config), topic
-        self._turn = asyncio.Semaphore(_AT_ONCE)
+    def __init__(self, config: Mapping[str, Any], topic: str, *, waiting: int) -> None:
+        """waiting: most reads of a store that wait for a turn."""
+        self._config = {**consumer_config(config), "queued.max.messages.kbytes": _AHEAD_KB}
+        self._topic = topic
+        self._turns = Turns("resume", threads=_THREADS, per_store=_PER_STORE, waiting=waiting)
 
-    async def read(self, start: Sequence[int], end: Sequence[int]) -> AsyncIterator[list[Message]]:
-        """Records of [start, end) of every partition, each partition in order.
+    def close(self) -> None:
+        """End the threads."""
+        self._turns.close()
+
+    async def part(
+        self, store: str, start: Sequence[int], end: Sequence[int], wants: Callable[[Message], bool]
+    ) -> Part:
+        """The next records of [start, end) of every partition that are wanted; `at` says how far they go.
+
+        wants: called in a thread.
 
         Raises:
             ProblemError: 503, Kafka does not answer.
         """
         if all(first >= last for first, last in zip(start, end, strict=True)):
-            return
-        async with self._turn:
-            consumer = Consumer(self._config)
-            try:
-                async for messages in self._read(consumer, list(start), end):
-                    yield messages
-            except KafkaException as error:
-                raise unavailable("Kafka does not give back what the stream missed") from error
-            finally:
-                await asyncio.to_thread(consumer.close)
+            return Part([], list(start))
+        try:
+            return await self._turns.run(store, self._read, list(start), end, wants)
+        except KafkaException as error:
+            raise unavailable("Kafka does not give back what the stream missed") from error
 
-    async def _read(
-        self, consumer: Consumer, at: list[int], end: Sequence[int]
-    ) -> AsyncIterator[list[Message]]:
+    def _read(self, at: list[int], end: Sequence[int], wants: Callable[[Message], bool]) -> Part:
         wanted = [number for number, last in enumerate(end) if at[number] < last]
-        consumer.assign([TopicPartition(self._topic, number, at[number]) for number in wanted])
-        heard = time.monotonic()
-        while any(at[number] < end[number] for number in wanted):
-            taken: list[Message] = []
-            for message in await asyncio.to_thread(consumer.consume, _BATCH, _POLL_S):
-                number, error = message.partition(), message.error()
-                if error is None and message.offset() < end[number]:
-                    taken.append(message)
-                    at[number] = message.offset() + 1
-                elif error is None or error.name() == "_PARTITION_EOF":
-                    at[number] = max(at[number], end[number])
-                else:
-                    raise KafkaException(error)
-                heard = time.monotonic()
-            if taken:
-                yield taken
-            elif time.monotonic() - heard > _SILENCE_S:
-                raise unavailable("Kafka does not give back what the stream missed")
+        kept: list[Message] = []
+        looked, heard = 0, time.monotonic()
+        consumer = Consumer(self._config)
+        try:
+            consumer.assign([TopicPartition(self._topic, number, at[number]) for number in wanted])
+            while looked < _PART_RECORDS and len(kept) < _PART_WANTED:
+                if all(at[number] >= end[number] for number in wanted):
+                    break
+                messages = consumer.consume(_BATCH, _POLL_S)
+                looked += len(messages)
+                kept += [message for message in messages if _advance(at, end, message) and wants(message)]
+                if messages:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > _SILENCE_S:
+                    raise unavailable("Kafka does not give back what the stream missed")
+        finally:
+            consumer.close()
+        return Part(kept, at)
 
-    async def back(self, now: Sequence[int], records: int) -> list[int]:
+    async def back(self, store: str, now: Sequence[int], records: int) -> list[int]:
         """Positions about so many records before `now`, as far as the topic goes back.
 
         Raises:
             ProblemError: 503, Kafka does not answer.
         """
         each = -(-records // len(now))
-        first = await self._begins(range(len(now)))
+        first = await self._begins(store, range(len(now)))
         return [min(last, max(first[number], last - each)) for number, last in enumerate(now)]
 
-    async def gap(self, start: Sequence[int], now: Sequence[int]) -> int:
+    async def gap(self, store: str, start: Sequence[int], now: Sequence[int]) -> int:
         """How many records after `start` the topic cannot give back: deleted by its retention, or another
         topic's numbers altogether.
 
@@ -89,12 +110,12 @@ class Replays:
         behind = [number for number, first in enumerate(start) if first < now[number]]
         if not behind:
             return 0
-        first = await self._begins(behind)
+        first = await self._begins(store, behind)
         return sum(max(0, first[number] - start[number]) for number in behind)
 
-    async def _begins(self, partitions: Sequence[int]) -> dict[int, int]:
+    async def _begins(self, store: str, partitions: Sequence[int]) -> dict[int, int]:
         try:
-            return await asyncio.to_thread(self._first_offsets, partitions)
+            return await self._turns.run(store, self._first_offsets, partitions)
         except KafkaException as error:
             raise unavailable("Kafka does not say where the topic begins") from error
 
@@ -107,3 +128,15 @@ class Replays:
             }
         finally:
             consumer.close()
+
+
+def _advance(at: list[int], end: Sequence[int], message: Message) -> bool:
+    """Note how far a message goes; whether it is a record of the range."""
+    number, error = message.partition(), message.error()
+    if error is None and message.offset() < end[number]:
+        at[number] = message.offset() + 1
+        return True
+    if error is not None and error.name() != "_PARTITION_EOF":
+        raise KafkaException(error)
+    at[number] = max(at[number], end[number])
+    return False

@@ -6,22 +6,25 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import structlog
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
-from feature_store.contract.events import Event, encode_event, record_key
+from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.reads import store_answers
 from feature_store.sources.adapters.common import SkipReason
 from feature_store.sources.formats import CONTRACT
 from inference.api.access.keys import ALL_STORES
-from inference.api.access.permissions import WritesEvents, check_store, take
-from inference.api.bodies import read_body
+from inference.api.access.permissions import WritesEvents, check_store
+from inference.api.bodies import take_body
+from inference.api.bounds.costs import Meter
 from inference.api.ids import StoreName
-from inference.api.payloads import Taken, sources, take_body
+from inference.api.payloads import Taken, sources
 from inference.api.problems import ProblemError, documented
 from inference.api.state import State, state_of
 from inference.counts.windows import OTHERS
@@ -30,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _FRESH_S: Final = 300
 """So long after an event its buyer counts as one whose persona is on its way."""
+_AT_ONCE: Final = 200
+"""Notes in one round trip: between two, others are answered."""
 
 router = APIRouter(tags=["events"])
 
@@ -94,8 +99,9 @@ _BODY: Final[dict[str, Any]] = {
 @router.post(
     "/v1/events",
     status_code=202,
+    response_model=Receipt,
     openapi_extra={"requestBody": _BODY},
-    responses=documented(400, 401, 403, 413, 415, 422, 429, 503),
+    responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
 )
 async def collect(
     request: Request,
@@ -114,7 +120,7 @@ async def collect(
             description="Whose events; an operator's key needs it, unless each event of the contract says it."
         ),
     ] = None,
-) -> Receipt:
+) -> Response:
     """Send events: one payload or a list of them, as JSON, gzip or not.
 
     202 means that Kafka has every accepted event. An item that is refused stops no other. After 429 or 503
@@ -126,19 +132,41 @@ async def collect(
         check_store(key, store)
     elif key.store != ALL_STORES:
         store = key.store
-    body = await read_body(request, state.settings)
-    taken = take_body(body, source, store, state.hasher, state.settings.max_items)
-    for outcome, count in taken.outcomes().items():
+    collected = await take_body(
+        request, key, lambda body, meter: _collected(state, body, source, store, meter)
+    )
+    for outcome, count in collected.taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
-    _tally(state, store, taken)
-    errors = [Refusal(index=i, reason=reason, detail=detail) for i, reason, detail in taken.refused]
-    if errors and not taken.events and not taken.skipped:
-        found = [error.model_dump() for error in errors]
-        raise ProblemError(422, "no-valid-item", "no item of the body is an event; see errors", errors=found)
-    if len(taken.events) > 1:
-        await take(state, key, len(taken.events) - 1)  # the request itself has paid for one
-    await _store(state, taken.events)
-    return Receipt(accepted=len(taken.events), skipped=dict(taken.skipped), errors=errors)
+    _tally(state, store, collected.taken)
+    if not collected.useful:
+        raise ProblemError(
+            422, "no-valid-item", "no item of the body is an event; see errors", errors=collected.errors
+        )
+    await _store(state, collected.records)
+    return Response(collected.receipt, 202, media_type="application/json")
+
+
+class _Collected(NamedTuple):
+    """What is in a body, as records for Kafka, and what its sender is told."""
+
+    taken: Taken
+    errors: list[dict[str, Any]]
+    records: list[tuple[bytes, bytes]]
+    receipt: bytes
+
+    @property
+    def useful(self) -> bool:
+        """Whether not all of it was refused."""
+        return bool(self.taken.events or self.taken.skipped or not self.errors)
+
+
+def _collected(state: State, body: bytes, source: str, store: str | None, meter: Meter) -> _Collected:
+    """Runs in a thread."""
+    taken = state.collector.take(body, source, store, meter)
+    errors = [{"index": i, "reason": reason, "detail": detail} for i, reason, detail in taken.refused]
+    records = [(record_key(event.store, event.buyer), encode_event(event)) for event in taken.events]
+    told = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    return _Collected(taken, errors, records, msgspec.json.encode(told))
 
 
 def _tally(state: State, store: str | None, taken: Taken) -> None:
@@ -149,22 +177,22 @@ def _tally(state: State, store: str | None, taken: Taken) -> None:
         state.intake.add(store or OTHERS, 0, unknown)
 
 
-async def _store(state: State, events: Sequence[Event]) -> None:
-    records = [(record_key(event.store, event.buyer), encode_event(event)) for event in events]
-    await _expect(state, {key for key, _ in records})
+async def _store(state: State, records: Sequence[tuple[bytes, bytes]]) -> None:
+    await _expect(state, list({key for key, _ in records}))
     started = time.perf_counter()
     await state.producer.send(state.installation.topic, records)
     state.metrics.ack_seconds.observe(time.perf_counter() - started)
 
 
-async def _expect(state: State, keys: set[bytes]) -> None:
+async def _expect(state: State, keys: Sequence[bytes]) -> None:
     """Note who was heard of a moment ago, so that they are answered early and not as unknown."""
     try:
         with store_answers():
-            pipe = state.redis.pipeline(transaction=False)
-            for key in keys:
-                pipe.set(fresh_key(key), b"", ex=_FRESH_S)
-            await pipe.execute()
+            for start in range(0, len(keys), _AT_ONCE):
+                pipe = state.redis.pipeline(transaction=False)
+                for key in keys[start : start + _AT_ONCE]:
+                    pipe.set(fresh_key(key), b"", ex=_FRESH_S)
+                await pipe.execute()
     except OnlineStoreError as error:  # events do not depend on it
         log.warning("not_noted", error=str(error))
 

@@ -1,4 +1,4 @@
-"""DELETE of a buyer: the same path as `simpersona erase` (docs/adr/0008), asked for over HTTP."""
+"""DELETE of a buyer: the same path as `simpersona erase` (docs/adr/0033), asked for over HTTP."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure, in_words
 from feature_store.contract.events import record_key
 from feature_store.online.reads import store_answers
 from inference.api.access.audit import AuditLine, write_audit
+from inference.api.access.keys import KeyRecord
 from inference.api.access.permissions import ErasesBuyers
 from inference.api.ids import Buyer, Pseudonym, Store
 from inference.api.problems import ProblemError, documented, unavailable
@@ -23,28 +25,38 @@ from inference.api.state import State, now_ms, state_of
 
 log = structlog.get_logger(__name__)
 
-_KEPT_S: Final = 30 * 86_400
-_REMAINS: Final = (
-    "Records on the topics clickstream and persona-assignments stay until their retention deletes them; no "
-    "reader of ours uses them. The topic simpersona-erasures keeps the pseudonym, so that no replay brings "
-    "the buyer back."
-)
+_NOTED_S: Final = 60
+"""So long another process of the API may need to hear of a request by itself."""
 
+_RETRY_S: Final = 5.0
 _OTHER_PATHS: Final = ("/persona", "/erasure")
 """Ids may hold slashes, so these paths would name buyers, too: whom nobody meant."""
 
 router = APIRouter(tags=["erasure"])
 
 
+class Remaining(BaseModel):
+    """Something that is left of an erased buyer. until: ms UTC; null where no time can be told: see note."""
+
+    what: str = Field(examples=["topic clickstream"])
+    until: int | None
+    note: str
+
+
 class ErasureStatus(BaseModel):
-    """How far an erasure is. requested: waits for the worker that owns the buyer's partition. done: rows are
-    gone, and every reader leaves out what came before. none: never asked for. Times are ms UTC."""
+    """How far an erasure is. requested: it waits for the worker that owns the buyer's partition; from now on
+    nobody is answered about what came before. done: that worker has passed the request in the log, and rows
+    are gone. none: never asked for, or so long ago that nothing of before can be read anywhere. Times are ms
+    UTC. What came before `before_offset` in the buyer's partition is void; workers have come to `folded`."""
 
     state: Literal["requested", "done", "none"]
     request_id: str | None = Field(description="The same as in the audit log.", examples=["e5c2a90b41d7"])
     requested_at: int | None
     erased_at: int | None
-    remains: str = Field(examples=[_REMAINS])
+    before_offset: int | None = Field(examples=[1843])
+    folded: int | None = Field(examples=[1843])
+    remains: str = Field(description="`remaining` in words.")
+    remaining: list[Remaining]
     status_url: str = Field(examples=["/v1/stores/acme/buyers/4711/erasure"])
 
 
@@ -82,30 +94,57 @@ async def erase(
 ) -> ErasureStatus:
     """Erase a buyer: rows, caches, archive, and every later replay or training.
 
-    202: the request is stored by Kafka and will be honoured, also by a worker that starts later; ask
-    `status_url` until it says `done` (a second, where workers run). What the buyer does later is a new life.
+    202: the request is a record in the log of the buyer's events, and voids all before it, read or not. From
+    now on nobody is answered about that. Ask `status_url` until it says `done`: workers have passed the
+    request (a second, where they keep up). What the buyer does later is a new life. It costs a key as much as
+    SIMPERSONA_API_ERASE_COST requests.
     """
     if buyer.endswith(_OTHER_PATHS):
         raise ProblemError(405, "method-not-allowed", "DELETE is for a buyer, not for what is told of one")
     state = state_of(request)
+    await state.keys.charge(key, state.settings.erase_cost - 1)  # the request itself has paid for one
     named = state.pseudonym(store, buyer, pseudonym)
-    asked = _Requested(secrets.token_hex(6), now_ms())
-    line = AuditLine(at=asked.at, action="erase", store=store, key=key.id, request=asked.request_id)
+    row = record_key(store, named)
+    if not state.pending.has_room(store, row, state.settings.erasures_pending):
+        raise ProblemError(
+            429,
+            "too-many-erasures",
+            "more erasures of this store wait for a worker than may; send it again later",
+            retry_after_s=_RETRY_S,
+        )
+    asked = ErasureRequest(requested_at=now_ms(), request=secrets.token_hex(6))
+    await _audit(state, asked, store, key)
+    with store_answers():
+        pipe = state.redis.pipeline(transaction=False)
+        pipe.set(
+            _requested_key(row), _encode(_Requested(str(asked.request), asked.requested_at)), ex=_NOTED_S
+        )
+        pipe.delete(fresh_key(row))
+        await pipe.execute()
+    await _ask(state, row, asked)
+    log.info("erasure_requested", store=store, key=key.id, request=asked.request)
+    return await _status(state, row, _status_url(request, store, buyer, pseudonym))
+
+
+async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord) -> None:
+    at, named = asked.requested_at, asked.request or ""
+    line = AuditLine(at=at, action="erase", store=store, key=key.id, request=named)
     try:
-        await asyncio.to_thread(write_audit, state.installation.home, line)
+        await state.work.run(key.store, write_audit, state.installation.home, line)
     except OSError as error:
         log.error("audit_failed", error=str(error))
         raise unavailable("the audit log cannot be written, so nothing was erased") from None
-    row = record_key(store, named)
-    with store_answers():
-        pipe = state.redis.pipeline(transaction=False)
-        pipe.set(_requested_key(row), _encode(asked), ex=_KEPT_S)
-        pipe.delete(fresh_key(row))
-        await pipe.execute()
-    command = state.installation.erase_command(store, named, asked.at)
-    await state.producer.send(state.installation.control_topic, [(None, command)])
-    log.info("erasure_requested", store=store, key=key.id, request=asked.request_id)
-    return await _status(state, row, _status_url(request, store, buyer, pseudonym))
+
+
+async def _ask(state: State, row: bytes, asked: ErasureRequest) -> None:
+    """Put the request into the log, and its place on the topic of erasures, for all who are not there yet."""
+    topics = state.installation
+    place = await state.producer.send(topics.topic, [(row, None)], asked.headers())
+    if place is not None:  # else the worker that comes to the request writes it down
+        erasure = asked.at(*place)
+        await state.producer.send(topics.erasures_topic, [(row, encode_erasure(erasure))])
+        state.erasures.add(row, erasure)
+        state.pending.look([row], state.erasures)
 
 
 def _status_url(request: Request, store: str, buyer: str, pseudonym: bool) -> str:
@@ -117,21 +156,34 @@ async def _status(state: State, row: bytes, status_url: str) -> ErasureStatus:
     with store_answers():
         noted = await state.redis.get(_requested_key(row))
     asked = None if noted is None else _decode(noted)
-    known = state.erasures.get(row)
-    honoured = known if known and (asked is None or known.requested_at >= asked.at) else None
-    if honoured is not None:
-        (read,) = await state.buyers.read([row])
-        said = read.persona is not None and read.persona.offset < honoured.before_offset
-        if said or (read.state is not None and read.state.since_offset < honoured.before_offset):
-            honoured = None  # recorded, and the rows go with the owner's next checkpoint
+    known = state.erasures.by_key.get(row)
+    if known is not None and asked is not None and known.requested_at < asked.at:
+        known = None  # of an earlier request
+    folded = None if known is None else await state.buyers.folded(known.partition)
+    is_done = known is not None and folded is not None and await _is_done(state, row, known, folded)
+    since = known.erased_at if known is not None and known.erased_at is not None else now_ms()
+    left = await asyncio.to_thread(state.installation.remains, since)
     return ErasureStatus(
-        state="done" if honoured else "requested" if asked or known else "none",
-        request_id=asked and asked.request_id,
-        requested_at=asked.at if asked else known.requested_at if known else None,
-        erased_at=honoured and honoured.erased_at,
-        remains=_REMAINS,
+        state="done" if is_done else "requested" if asked or known else "none",
+        request_id=known.request if known is not None else asked and asked.request_id,
+        requested_at=known.requested_at if known is not None else asked and asked.at,
+        erased_at=known.erased_at if known is not None and is_done else None,
+        before_offset=known and known.before_offset,
+        folded=folded,
+        remains=in_words(left),
+        remaining=[Remaining(what=it.what, until=it.until, note=it.note) for it in left],
         status_url=status_url,
     )
+
+
+async def _is_done(state: State, row: bytes, erasure: Erasure, folded: int) -> bool:
+    """Whether workers have passed the request, and no row of before is left."""
+    if folded < erasure.before_offset:
+        return False
+    (read,) = await state.buyers.read([row])
+    said = read.persona is not None and read.persona.offset < erasure.before_offset
+    kept = read.state is not None and read.state.since_offset < erasure.before_offset
+    return not said and not kept
 
 
 def _requested_key(row: bytes) -> bytes:

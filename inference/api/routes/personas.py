@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from feature_store.contract.events import record_key
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
 from feature_store.online.reads import BuyerRead, store_answers
-from inference.api.access.permissions import ReadsPersonas, take
+from inference.api.access.permissions import ReadsPersonas
+from inference.api.bodies import json_body, take_model
 from inference.api.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.problems import ProblemError, documented
 from inference.api.routes.collector import fresh_key
@@ -23,6 +25,8 @@ Absence = Literal["unknown", "erased", "expired"]
 
 _STAGES: Final[dict[Stratum, Stage]] = {"A": "purchased", "B": "checkout", "C": "cart", "D": "browsing"}
 _DAY_MS: Final = 86_400_000
+_AT_ONCE: Final = 100
+"""Buyers read in one round trip."""
 _WHY: Final[dict[Absence, str]] = {
     "unknown": "nothing was ever heard of this buyer",
     "erased": "this buyer was erased, and nothing was heard of them since",
@@ -121,20 +125,27 @@ async def persona(
     return answer
 
 
-@router.post("/v1/stores/{store}/personas", responses=documented(400, 401, 403, 413, 422, 429, 503))
-async def personas(
-    request: Request, store: Store, key: ReadsPersonas, asked: Annotated[Asked, Body()]
-) -> Personas:
+@router.post(
+    "/v1/stores/{store}/personas",
+    response_model=Personas,
+    openapi_extra={"requestBody": json_body(Asked)},
+    responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
+)
+async def personas(request: Request, store: Store, key: ReadsPersonas) -> Response:
     """Who are these buyers? Up to 1,000 at once."""
     state = state_of(request)
+    asked = await take_model(request, key, Asked)
     if len(asked.buyers) > 1:
-        await take(state, key, len(asked.buyers) - 1)
+        await state.keys.charge(key, len(asked.buyers) - 1)
     buyers = [state.pseudonym(store, buyer, asked.pseudonyms) for buyer in asked.buyers]
-    answers = await _ask(state, store, buyers)
-    return Personas(
+    answers: list[PersonaAnswer | Absence] = []
+    for start in range(0, len(buyers), _AT_ONCE):  # between two parts, others are answered
+        answers += await _ask(state, store, buyers[start : start + _AT_ONCE])
+    found = Personas(
         personas=[None if isinstance(answer, str) else answer for answer in answers],
         absent=[Absent(index=i, reason=a) for i, a in enumerate(answers) if isinstance(a, str)],
     )
+    return Response(found.model_dump_json(), media_type="application/json")
 
 
 async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaAnswer | Absence]:
@@ -156,7 +167,7 @@ async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaA
 
 def _without_erased(state: State, key: bytes, read: BuyerRead) -> BuyerRead:
     """The rows without those from before an erasure, which the owner of the partition is yet to delete."""
-    erasure = state.erasures.get(key)
+    erasure = state.erasures.by_key.get(key)
     if erasure is None:
         return read
     persona = read.persona if read.persona and read.persona.offset >= erasure.before_offset else None
@@ -180,7 +191,7 @@ def _answer(
     if said is None:
         if progressed is not None or fresh:
             return _early(state, store, buyer)
-        return "erased" if key in state.erasures else "unknown"
+        return "erased" if key in state.erasures.by_key else "unknown"
     last_time = said.event_time if progressed is None else max(said.event_time, progressed.last_time)
     age = max(0, now_ms() - last_time)
     ttl = state.settings.persona_ttl_days

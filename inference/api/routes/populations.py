@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
-from fastapi import APIRouter, Body, Path, Request
+from fastapi import APIRouter, Path, Request
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from feature_store.online.assignment import token
-from inference.api.access.keys import ALL_STORES
-from inference.api.access.permissions import ReadsPersonas
+from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
+from inference.api.access.permissions import ReadsPersonas, allowed
+from inference.api.bodies import json_body, take_model
+from inference.api.bounds.costs import CATALOGUE, COUNTS, REQUEST, SAMPLES_PER_TOKEN
 from inference.api.ids import Store
 from inference.api.model import ServedModel
 from inference.api.problems import ProblemError, documented
@@ -25,12 +27,16 @@ from inference.counts.profile import code_shares
 from inference.counts.windows import OTHERS
 from inference.encoders.graph import CODES
 from inference.errors import CatalogueError, ProfileError, SamplingError
-from inference.population import Mix, draw_codes, only_codes, tokens
+from inference.population import Mix, draw_codes, only_codes
 
 _MINUTE_MS: Final = 60_000
+_PART: Final = 5_000
+_TOKENS: Final = [msgspec.json.encode(token(code)) for code in range(CODES)]
 
 router = APIRouter(tags=["catalogue"])
 
+ReadsCatalogue = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ, CATALOGUE)]
+ReadsCounts = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ, COUNTS)]
 Numbers = Annotated[list[float], Field(min_length=256, max_length=256)]
 
 
@@ -105,13 +111,18 @@ class Catalogue(BaseModel):
     personas: list[dict[str, Any]]
 
 
-@router.get("/v1/personas", responses=documented(401, 403, 429, 503))
-async def catalogue(request: Request, key: ReadsPersonas) -> Catalogue:
+@router.get("/v1/personas", response_model=Catalogue, responses=documented(401, 403, 429, 503))
+async def catalogue(request: Request, key: ReadsCatalogue) -> Response:
     """The catalogue of the codebook that answers: its types, and a card a code."""
-    model = state_of(request).models.model
+    state = state_of(request)
+    told = await state.work.run(key.store, _catalogue, state.models.model)
+    return Response(told, media_type="application/json")
+
+
+def _catalogue(model: ServedModel) -> bytes:
     cards = [_card(model, code) for code in range(CODES)]
-    types = msgspec.to_builtins(model.catalogue.types)
-    return Catalogue(codebook_version=model.version, types=types, personas=cards)
+    told = {"codebook_version": model.version, "types": model.catalogue.types, "personas": cards}
+    return msgspec.json.encode(told)
 
 
 @router.get("/v1/personas/{code}", responses=documented(401, 403, 422, 429, 503))
@@ -130,11 +141,11 @@ def _card(model: ServedModel, code: int) -> dict[str, Any]:
 
 
 @router.get("/v1/stores", responses=documented(401, 403, 429, 503))
-async def stores(request: Request, key: ReadsPersonas) -> Stores:
+async def stores(request: Request, key: ReadsCounts) -> Stores:
     """The stores that this key may ask about: its own, or for an operator those with buyers lately."""
     state = state_of(request)
     span_ms = round(state.settings.distribution_minutes * _MINUTE_MS)
-    live = await asyncio.to_thread(state.windows.recent, span_ms, state.models.model.version)
+    live = await state.work.run(key.store, state.windows.recent, span_ms, state.models.model.version)
     every = key.store == ALL_STORES
     named = [store for store in live if store != OTHERS] if every else [key.store]
     found = [StoreBuyers(store=name, buyers=buyers_of(live[name]) if name in live else 0) for name in named]
@@ -142,11 +153,11 @@ async def stores(request: Request, key: ReadsPersonas) -> Stores:
 
 
 @router.get("/v1/stores/{store}/distribution", responses=documented(401, 403, 422, 429, 503))
-async def distribution(request: Request, store: Store, key: ReadsPersonas) -> Distribution:
+async def distribution(request: Request, store: Store, key: ReadsCounts) -> Distribution:
     """Who a store's buyers are: p_s(k) now, and as it was in training."""
     state = state_of(request)
     model, minutes = state.models.model, state.settings.distribution_minutes
-    live = await asyncio.to_thread(state.windows.recent, round(minutes * _MINUTE_MS), model.version)
+    live = await state.work.run(key.store, state.windows.recent, round(minutes * _MINUTE_MS), model.version)
     counted = live.get(store)
     now = None if counted is None or not buyers_of(counted) else code_shares(counted)
     mix = _reference(model, store)
@@ -177,12 +188,32 @@ def _reference(model: ServedModel, store: str) -> Mix | None:
         return None
 
 
-@router.post("/v1/stores/{store}/sample", responses=documented(400, 401, 403, 413, 422, 429, 503))
-async def sample(
-    request: Request, store: Store, key: ReadsPersonas, asked: Annotated[SampleAsked, Body()]
-) -> Sample:
+def _token_list(codes: NDArray[np.int64]) -> msgspec.Raw:
+    """A list of tokens as JSON, made in parts, so that no call holds the interpreter for long."""
+    parts = [
+        b",".join([_TOKENS[code] for code in codes[start : start + _PART].tolist()])
+        for start in range(0, len(codes), _PART)
+    ]
+    return msgspec.Raw(b"[" + b",".join(parts) + b"]")
+
+
+@router.post(
+    "/v1/stores/{store}/sample",
+    response_model=Sample,
+    openapi_extra={"requestBody": json_body(SampleAsked)},
+    responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
+)
+async def sample(request: Request, store: Store, key: ReadsPersonas) -> Response:
     """Draw persona tokens from the store's p_s(k) of the training buyers, as `simpersona sample` does."""
-    model = state_of(request).models.model
+    state = state_of(request)
+    asked = await take_model(request, key, SampleAsked)
+    if (cost := asked.n / SAMPLES_PER_TOKEN - REQUEST) > 0:
+        await state.keys.charge(key, cost)
+    told = await state.work.run(key.store, _sample, state.models.model, store, asked)
+    return Response(told, media_type="application/json")
+
+
+def _sample(model: ServedModel, store: str, asked: SampleAsked) -> bytes:
     try:
         mix = model.mix(store)
         if asked.filter.types:
@@ -190,7 +221,11 @@ async def sample(
             mix = only_codes(mix, [code for kind in named for code in kind.codes])
     except (SamplingError, CatalogueError) as error:
         raise ProblemError(422, "nothing-to-draw", str(error)) from None
-    drawn = await asyncio.to_thread(draw_codes, mix, asked.n, asked.seed)
-    return Sample(
-        store=store, codebook_version=model.version, seed=asked.seed, note=mix.note, tokens=tokens(drawn)
-    )
+    told = {
+        "store": store,
+        "codebook_version": model.version,
+        "seed": asked.seed,
+        "note": mix.note,
+        "tokens": _token_list(draw_codes(mix, asked.n, asked.seed)),
+    }
+    return msgspec.json.encode(told)

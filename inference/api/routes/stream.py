@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Coroutine, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from feature_store.contract.events import record_key
+from feature_store.errors import OnlineStoreError
 from inference.api.access.keys import Scope as KeyScope
-from inference.api.access.permissions import ReadsStream, checked
+from inference.api.access.permissions import ReadsStream, checked, release
 from inference.api.ids import Pseudonym, RawId, Store
 from inference.api.live.hub import Sent, Subscriber
 from inference.api.live.positions import decode_positions, encode_positions
@@ -37,6 +38,8 @@ _MANY: Final = 200
 _MOST_RECENT: Final = 20_000
 
 router = APIRouter(tags=["stream"])
+
+T = TypeVar("T")
 
 _EXAMPLE: Final = (
     "retry: 2000\nid: 1a-0-ff\n\n"
@@ -83,46 +86,54 @@ async def stream(
     state = state_of(request)
     if not state.hub.positions or state.hub.closed:
         raise unavailable("the stream cannot be opened now")
+    _require_room(state, store)
     here = state.hub.positions
     start: Sequence[int] | None = here
     if last_event_id is not None:
         start = decode_positions(last_event_id, len(here))
     elif recent:
-        start = await state.replays.back(here, recent)
+        start = await state.replays.back(key.store, here, recent)
     if start is None:
         raise ProblemError(400, "bad-last-event-id", "Last-Event-ID is not one of this stream's")
-    if state.streams.full(store):
-        raise ProblemError(429, "too-many-streams", "this store has enough open streams", retry_after_s=30)
+    _require_room(state, store)  # others may have come meanwhile
     followed = None if buyer is None else record_key(store, state.pseudonym(store, buyer, pseudonym))
     subscriber = Subscriber(store, followed, state.settings.stream_buffer)
     token = request.headers["authorization"].partition(" ")[2]
-    return AssignmentStream(state, subscriber, list(start), token)
+    return AssignmentStream(state, subscriber, list(start), key.store, token)
+
+
+def _require_room(state: State, store: str) -> None:
+    if state.streams.full(store):
+        raise ProblemError(429, "too-many-streams", "this store has enough open streams", retry_after_s=30)
 
 
 class AssignmentStream(Response):
     """Writes one stream until its reader, its key or this process ends."""
 
-    def __init__(self, state: State, subscriber: Subscriber, start: list[int], token: str) -> None:
+    def __init__(
+        self, state: State, subscriber: Subscriber, start: list[int], tenant: str, token: str
+    ) -> None:
+        """tenant: the store of the key, whose turn it is to read what was missed."""
         super().__init__(
             media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
         del self.headers["content-length"]
         self._state, self._subscriber, self._at, self._token = state, subscriber, start, token
+        self._tenant = tenant
         self._last_id = encode_positions(start)
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI response."""
         state, subscriber = self._state, self._subscriber
+        release(scope)  # from now on it counts as a stream
         listening = asyncio.create_task(self._listen(receive))
         state.streams.opened(subscriber.store)
         ended = "client"
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await self._write(send, f"retry: {_RECONNECT_MS}\nid: {self._last_id}\n\n")
-            async for events in self._missed():
-                await self._write(send, events)
-            ended = await self._follow(send)
+            ended = await self._catch_up(send) or await self._follow(send)
         except TimeoutError:  # nothing can be written any more, not even the reason
             ended = "slow"
         except OSError:
@@ -130,6 +141,9 @@ class AssignmentStream(Response):
         except ProblemError as error:  # Kafka is away: the reader connects again, from its last id
             ended = "shutdown"
             await self._say(send, "closing", str(error.detail))
+        except OnlineStoreError:  # so nobody can tell whether the key still holds
+            ended = "shutdown"
+            await self._say(send, "closing", "the online store does not answer")
         finally:
             listening.cancel()
             state.hub.remove(subscriber)
@@ -137,32 +151,72 @@ class AssignmentStream(Response):
         if not self._gone:
             await send({"type": "http.response.body", "body": b""})
 
-    async def _missed(self) -> AsyncIterator[str]:
-        """What the reader missed; after it the subscriber is in the hub, and nothing lies between."""
+    async def _catch_up(self, send: Send) -> str | None:
+        """Write what the reader missed; after it the subscriber is in the hub, and nothing lies between.
+
+        Returns why the stream ends, or None: it goes on.
+        """
         state, hub = self._state, self._state.hub
-        lost = await state.replays.gap(self._at, hub.positions)
+        lost = await self._alive(send, state.replays.gap(self._tenant, self._at, hub.positions))
         if lost or _behind(self._at, hub.positions) > state.settings.resume_records:
             self._at = list(hub.positions)
             self._last_id = encode_positions(self._at)
-            yield _event("gap", {"missed": "some assignments cannot be given back"}, self._last_id)
-        joined = False
+            await self._write(
+                send, _event("gap", {"missed": "some assignments cannot be given back"}, self._last_id)
+            )
+        until, joined = time.monotonic() + state.settings.resume_s, False
         while not joined:
             if joined := _behind(self._at, hub.positions) <= _NEARLY_THERE:
                 hub.add(self._subscriber)
-            async for messages in state.replays.read(self._at, end := list(hub.positions)):
-                found: list[Sent] = []
-                for message in messages:
-                    self._at[message.partition()] = message.offset() + 1
-                    key: bytes = message.key()
-                    if self._subscriber.wants(key) and not hub.void(key, message.value()):
-                        found.append(Sent(encode_positions(self._at), message.value()))
-                yield self._assignments(found)
-            self._at = end
+            end = list(hub.positions)
+            while _behind(self._at, end) and not self._gone:
+                if time.monotonic() > until:
+                    await self._say(send, "slow", "the reader is too slow; go on from the id")
+                    return "slow"
+                if hub.closed:
+                    await self._say(send, "closing", "the server ends; connect again")
+                    return "shutdown"
+                await self._write_part(send, end)
+            if self._gone:
+                return "client"
+        return None
+
+    async def _write_part(self, send: Send, end: Sequence[int]) -> None:
+        hub, subscriber = self._state.hub, self._subscriber
+        reading = self._state.replays.part(
+            self._tenant, self._at, end, lambda message: subscriber.wants(message.key())
+        )
+        messages, at = await self._alive(send, reading)
+        for start in range(0, len(messages), _MANY):
+            found: list[Sent] = []
+            for message in messages[start : start + _MANY]:
+                self._at[message.partition()] = message.offset() + 1
+                if not hub.void(message.key(), message.value()):
+                    found.append(Sent(encode_positions(self._at), message.value()))
+            await self._write(send, self._assignments(found))
+        self._at = at
+
+    async def _alive(self, send: Send, reading: Coroutine[Any, Any, T]) -> T:
+        """Wait for what is read, and let the reader know meanwhile that the stream lives."""
+        task = asyncio.ensure_future(reading)
+        try:
+            while not (await asyncio.wait({task}, timeout=self._state.settings.heartbeat_s))[0]:
+                await self._write(send, ": alive\n\n")
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _follow(self, send: Send) -> str:
         subscriber, queue = self._subscriber, self._subscriber.queue
-        alive_until = time.monotonic() + self._state.settings.heartbeat_s
+        heartbeat_s = self._state.settings.heartbeat_s
+        asked = time.monotonic()
+        alive_until = asked + heartbeat_s
         while not self._gone:
+            if time.monotonic() >= asked + heartbeat_s:  # also of a stream that never rests
+                asked = time.monotonic()
+                if not await self._still_allowed():
+                    await self._say(send, "closing", "the key was revoked")
+                    return "revoked"
             if queue:
                 count = min(len(queue), _MANY)
                 await self._write(send, self._assignments([queue.popleft() for _ in range(count)]))
@@ -173,13 +227,9 @@ class AssignmentStream(Response):
                 await self._say(send, "closing", "the server ends; connect again")
                 return "shutdown"
             elif time.monotonic() >= alive_until:
-                if not await self._still_allowed():
-                    await self._say(send, "closing", "the key was revoked")
-                    return "revoked"
-                if not queue:  # asking took a moment; an id must not run ahead of what waits
-                    self._last_id = encode_positions(self._state.hub.positions)
+                self._last_id = encode_positions(self._state.hub.positions)
                 await self._write(send, f": alive\nid: {self._last_id}\n\n")
-                alive_until = time.monotonic() + self._state.settings.heartbeat_s
+                alive_until = time.monotonic() + heartbeat_s
             else:
                 subscriber.wake.clear()
                 left = max(alive_until - time.monotonic(), 0)

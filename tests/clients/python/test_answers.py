@@ -28,6 +28,7 @@ from simpersona_client import _stream as stream
         (answers.Sample, populations.Sample),
         (cards.Catalogue, populations.Catalogue),
         (answers.ErasureStatus, erasing.ErasureStatus),
+        (answers.Remaining, erasing.Remaining),
     ],
 )
 def test_fields_are_those_of_the_api(struct: type[msgspec.Struct], model: type[BaseModel]) -> None:

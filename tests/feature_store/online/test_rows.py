@@ -35,6 +35,21 @@ def test_a_checkpoint_writes_rows_progress_and_open_sessions_together(rows: Onli
     assert rows.sessions_to_end(2, 51, 10) == []
 
 
+def test_a_new_life_that_begins_in_the_checkpoint_of_the_erasure_stays(rows: OnlineRows) -> None:
+    first, new = pack_row(HEADER, b"state"), pack_row(HEADER._replace(since_offset=12), b"new")
+    both = [b"a|x", b"a|y"]
+    begin = Checkpoint(Progress(10, 99), rows=dict.fromkeys(both, first), opened=dict.fromkeys(both, 50))
+    rows.checkpoint(2, begin, None)
+    persona = b'{"codebook_version":"v1"}'
+    for writes, (key, offset) in enumerate(((b"a|x", 9), (b"a|y", 9), (b"a|x", 12))):
+        rows.write_personas({2: [(key, offset, persona)]}, b"v1", {2: (Progress(10, 99), writes)})
+    change = Checkpoint(Progress(13, 99), rows={b"a|x": new}, opened={b"a|x": 60}, erased=both)
+    rows.checkpoint(2, change, Progress(10, 99))
+    assert rows.read_states({2: both}) == {2: [new, None]}
+    assert [row is None for row in rows.read_personas({2: both})[2]] == [False, True]
+    assert rows.sessions_to_end(2, 99, 10) == [b"a|x"]
+
+
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [

@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from simpersona_client import (
@@ -126,7 +125,7 @@ def test_a_stream_goes_on_over_restarts_of_the_api(live: Rig, api: Api, client: 
                 refused.append(error)
 
     def is_open() -> bool:
-        return "simpersona_api_streams 1.0" in httpx.get(f"{replica.url}/metrics", timeout=30).text
+        return "simpersona_api_streams 1.0" in replica.metrics()
 
     def told_of(events: int) -> bool:
         return any(isinstance(item, Assigned) and item.assignment.events == events for item in told)

@@ -38,7 +38,7 @@ def installation(home: Path, bundle: Path) -> Installation:
         control_topic="simpersona-control",
         home=home,
         bundle=bundle,
-        erase_command=lambda _store, _buyer, _at: b"",
+        remains=lambda _at: [],
         swapped_to=lambda _raw: None,
     )
 

@@ -71,17 +71,24 @@ def watch(live: Rig, api: Api) -> Iterator[DriftWatch]:
 class Prometheus:
     """A server on a configuration of the compose file's jobs, their targets on this machine."""
 
-    def __init__(self, folder: Path, targets: dict[str, int]) -> None:
+    def __init__(self, folder: Path, targets: dict[str, int], key: str) -> None:
+        """key: of the API's metrics, put where the project's configuration looks for it."""
         (port,) = free_ports(1)
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
         configuration = yaml.safe_load(PROMETHEUS.read_text())
         configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        jobs = {job["job_name"] for job in configuration["scrape_configs"]}
-        assert targets.keys() <= jobs
+        jobs = {job["job_name"]: job for job in configuration["scrape_configs"]}
+        assert targets.keys() <= jobs.keys()
         configuration["scrape_configs"] = [
-            {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
+            {
+                **{name: value for name, value in jobs[job].items() if name != "dns_sd_configs"},
+                "static_configs": [{"targets": [f"127.0.0.1:{target}"]}],
+            }
             for job, target in targets.items()
         ]
+        key_file = folder / jobs["simpersona-api"]["authorization"]["credentials_file"]
+        key_file.parent.mkdir()
+        key_file.write_text(key)
         (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
         copy_rules(folder / "rules")
         self.log = folder / "prometheus.log"
@@ -148,7 +155,8 @@ def prometheus(
         "simpersona-api": api.port,
         "simpersona-drift": watch.port,
     }
-    server = Prometheus(tmp_path_factory.mktemp("prometheus"), targets)
+    key = api.new_key("*", "operation:read")
+    server = Prometheus(tmp_path_factory.mktemp("prometheus"), targets, key)
     yield server
     server.close()
 

@@ -46,6 +46,8 @@ def test_topics_are_made_once_and_as_designed(kafka: Kafka) -> None:
     assert setting("simpersona-erasures", "cleanup.policy") == "compact"
     assert setting("clickstream", "message.timestamp.type") == "CreateTime"
     assert setting("clickstream", "retention.ms") == "-1"
+    for letters in ("clickstream-dead-letters", "persona-webhook-dead-letters"):
+        assert setting(letters, "retention.ms") == str(30 * 86_400_000)  # they hold what erased buyers did
 
     with pytest.raises(TopicError, match="has 8 partitions, not 3"):
         create_topics(kafka.client_config(), partitions=3)

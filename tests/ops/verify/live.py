@@ -7,17 +7,16 @@ byte and ask the core of `verify` what it sees.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from unittest.mock import Mock
 
 import redis
 
-from feature_store.contract.erasure import Erasure
+from feature_store.contract.erasure import ErasureRequest, Erasures, request_of
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import InvalidEventError
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
@@ -28,7 +27,9 @@ from ops.verify.log import Record, Rules
 from ops.verify.report import VerifyReport
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import SystemClock
+from streams.live.erasing import Eraser
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
 from streams.live.takeover import Takeover
 from streams.metrics import WorkerMetrics
@@ -47,6 +48,10 @@ class Message(NamedTuple):
     number: int
     at: int
     created: int
+    marks: Sequence[tuple[str, bytes]] = ()
+
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        return self.marks
 
     def value(self) -> bytes | None:
         return self.raw
@@ -64,20 +69,21 @@ class Message(NamedTuple):
         return 1, self.created
 
 
-class Erasures:
-    """The erasures topic as a dict."""
+class Topic:
+    """The erasures topic, as WholeTopic reads it."""
 
-    def __init__(self) -> None:
-        self.by_key: dict[bytes, Erasure] = {}
+    def __init__(self, records: Sequence[Message]) -> None:
+        self._records, self._at = records, 0
 
-    def refresh(self) -> None:
-        """All is known already."""
+    def restart(self) -> None:
+        self._at = 0
 
-    def void_before(self, key: bytes) -> int:
-        return ErasureLog.void_before(self, key)  # type: ignore[arg-type]
+    def to_end(self) -> Iterator[Sequence[Message]]:
+        yield self.arrived()
 
-    def add(self, key: bytes, erasure: Erasure) -> None:
-        self.by_key[key] = erasure
+    def arrived(self) -> Sequence[Message]:
+        new, self._at = self._records[self._at :], len(self._records)
+        return new
 
 
 class Live:
@@ -100,7 +106,7 @@ class Live:
         self.log: list[list[Message]] = [[] for _ in range(partitions)]
         self.base: list[list[Event]] = [[] for _ in range(partitions)]
         self.assignments: list[list[bytes]] = [[] for _ in range(partitions)]
-        self.erasures = Erasures()
+        self.erasures, self.erased = Erasures(), list[Message]()
         self.encoders: list[Encoder] = []
         self.oracle: dict[str, Encoder] = {}
         """By codebook version, who answers for the oracle instead of the worker's own encoder."""
@@ -137,10 +143,17 @@ class Live:
             key = record_key(event.store, event.buyer)
             self.append(partition_of(key, self.partitions), encode_event(event), key, event.timestamp)
 
-    def append(self, number: int, raw: bytes | None, key: bytes | None, created: int) -> None:
+    def append(
+        self,
+        number: int,
+        raw: bytes | None,
+        key: bytes | None,
+        created: int,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Append any record."""
         log = self.log[number]
-        log.append(Message(raw, key, number, len(log), created))
+        log.append(Message(raw, key, number, len(log), created, headers))
 
     # ---- the worker
 
@@ -151,8 +164,10 @@ class Live:
         self.encoder = encoder
         output = Mock()
         output.send.side_effect = self._send
-        metrics, clock, erasures = WorkerMetrics(), SystemClock(), self.erasures
+        metrics, clock = WorkerMetrics(), SystemClock()
         rows: Any = self.rows
+        topic: Any = Topic(self.erased)
+        erasures = PendingErasures(topic, self._folded)
         self.tagger = Tagger(
             SETTINGS,
             rows,
@@ -162,9 +177,10 @@ class Live:
             metrics,
             self.partitions,
             self.windows,
-            clock,  # type: ignore[arg-type]
+            clock,
         )
-        takeover = Takeover(SETTINGS.topic, self._ends, rows, self.tagger, erasures)  # type: ignore[arg-type]
+        self.eraser = Eraser(SETTINGS.erasures_topic, output, self.tagger, erasures, metrics, clock)
+        takeover = Takeover(SETTINGS.topic, self._ends, rows, self.tagger, erasures)
         self.checkpointer = Checkpointer(rows, output, self.tagger, metrics, clock)
         self.owned: dict[int, Partition] = {p.number: p for p in takeover.begin([*range(self.partitions)])}
 
@@ -175,22 +191,20 @@ class Live:
             while partition.next_offset < end:
                 some = self.log[number][partition.next_offset : min(end, partition.next_offset + batch)]
                 partition.next_offset += len(some)
-                self.tagger.tag(self.owned, some)  # type: ignore[arg-type]
+                events = self.eraser.honour(self.owned, some)  # type: ignore[arg-type]
+                if events:
+                    self.tagger.tag(self.owned, events)
 
     def checkpoint(self) -> None:
         """Write what is in memory."""
         self.checkpointer.run(self.owned.values(), lambda _offsets: None)
 
     def erase(self, store: str, buyer: str) -> None:
-        """What the eraser does: record it, forget the buyer, delete the rows with a checkpoint."""
-        self.checkpoint()
+        """Ask for the erasure of a buyer, and fold up to the request."""
         key = record_key(store, buyer)
-        partition = self.owned[partition_of(key, self.partitions)]
-        before = partition.next_offset
-        erasure = Erasure(partition=partition.number, before_offset=before, requested_at=1, erased_at=2)
-        self.erasures.add(key, erasure)
-        self.tagger.cache.remove([key])
-        partition.erased.append(key)
+        number = partition_of(key, self.partitions)
+        self.append(number, None, key, self.now_ms, ErasureRequest(requested_at=1).headers())
+        self.tag()
         self.checkpoint()
 
     def run(self, every: int = 100) -> None:
@@ -204,12 +218,19 @@ class Live:
             self.checkpoint()
         self.checkpoint()
 
+    def _folded(self) -> dict[int, int]:
+        stored = self.rows.progress_of(range(self.partitions))
+        return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
+
     def _ends(self, numbers: Sequence[int]) -> dict[int, int]:
         return {number: len(self.log[number]) for number in numbers}
 
     def _send(self, topic: str, key: bytes, value: bytes) -> None:
         if topic == SETTINGS.assignments_topic:
             self.assignments[partition_of(key, self.partitions)].append(value)
+        elif topic == SETTINGS.erasures_topic:
+            self.erased.append(Message(value, key, 0, len(self.erased), self.now_ms))
+            self.erasures.take(self.erased[-1:])
 
     # ---- the oracle
 
@@ -256,7 +277,8 @@ class Live:
         try:
             event, _ = accept(message.raw, message.raw_key, message.number, message.created, self.partitions)
         except InvalidEventError:
-            return Record(message.at, message.created, None)
+            is_request = request_of(message) is not None
+            return Record(message.at, message.created, None, is_request=is_request)
         return Record(message.at, message.created, event)
 
 

@@ -1,92 +1,212 @@
-"""When an erasure is honoured: by the owner of the buyer's partition, once, and behind the fence."""
+"""An erasure holds where its request lies in the log: whoever owns the partition, however it is read."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
-from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.contract.erasure import Erasure, ErasureRequest, decode_erasure, encode_erasure
 from feature_store.contract.partitions import partition_of
-from feature_store.errors import FencedError
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.rows import Owned
-from streams.live.clock import SystemClock
 from streams.live.erasing import Eraser
 from streams.live.partition import Partition
+from streams.live.pending import PendingErasures
 
 PARTITIONS = 8
 KEY = b"acme|x"
 MINE = partition_of(KEY, PARTITIONS)
+OTHER = (MINE + 1) % PARTITIONS
 
 
-class Log:
-    """Erasures and what was done about them, in order."""
+class Record:
+    """What the code under test asks of a confluent_kafka.Message."""
+
+    def __init__(
+        self, offset: int, key: bytes, value: bytes | None = b"{}", headers: Any = None, partition: int = MINE
+    ) -> None:
+        self.value, self.key, self.offset = (lambda: value), (lambda: key), (lambda: offset)
+        self.headers, self.partition = (lambda: headers), (lambda: partition)
+
+
+def request(offset: int, key: bytes = KEY, at: int = 1_000, partition: int = MINE) -> Record:
+    return Record(offset, key, None, ErasureRequest(requested_at=at).headers(), partition)
+
+
+class Topic:
+    """The topic of erasures, as WholeTopic reads it."""
 
     def __init__(self) -> None:
-        self.by_key: dict[bytes, Erasure] = {}
-        self.steps: list[str] = []
+        self.records: list[Record] = []
+        self.read, self.restarts = 0, 0
 
-    def add(self, key: bytes, erasure: Erasure) -> None:
-        self.steps.append("remember")
-        self.by_key[key] = erasure
+    def write(self, key: bytes, before_offset: int, partition: int = MINE) -> None:
+        erasure = Erasure(partition=partition, before_offset=before_offset, requested_at=1)
+        self.records.append(Record(0, key, encode_erasure(erasure)))
 
-    def eraser(self) -> Eraser:
+    def restart(self) -> None:
+        self.read, self.restarts = 0, self.restarts + 1
+
+    def to_end(self) -> Iterator[list[Record]]:
+        yield self.arrived()
+
+    def arrived(self) -> list[Record]:
+        new, self.read = self.records[self.read :], len(self.records)
+        return new
+
+
+class Worker:
+    """An eraser, what it has sent, and whom it has forgotten."""
+
+    def __init__(self, topic: Topic | None = None, folded: Mapping[int, int] | None = None) -> None:
+        self.topic, self.folded = topic or Topic(), dict(folded or {})
+        self.sent: list[tuple[bytes, Erasure]] = []
+        read: Any = self.topic
+        self.pending = PendingErasures(read, lambda: self.folded)
         output, tagger = Mock(), Mock(partition_count=PARTITIONS)
-        output.send.side_effect = self._sent
-        output.flush.side_effect = lambda: self.steps.append("acknowledged")
-        tagger.cache.remove.side_effect = lambda keys: self.steps.append("forget")
-        log: Any = self
-        return Eraser("erasures", output, tagger, log, SystemClock())
+        output.send.side_effect = lambda _topic, key, value: self.sent.append((key, decode_erasure(value)))
+        clock = Mock(now_ms=lambda: 5_000)
+        self.cache = tagger.cache
+        self.eraser = Eraser("erasures", output, tagger, self.pending, Mock(), clock)
+        self.mine = partition(MINE)
 
-    def checkpoint(self) -> None:
-        self.steps.append("checkpoint")
-
-    def _sent(self, topic: str, key: bytes, value: bytes) -> None:
-        assert (topic, key) == ("erasures", KEY)
-        assert decode_erasure(value).before_offset == 40
-        self.steps.append("send")
+    def honour(self, *records: Record) -> list[int]:
+        """Offsets of what is left to be folded."""
+        messages: Any = records
+        return [message.offset() for message in self.eraser.honour({MINE: self.mine}, messages)]
 
 
-def partition(number: int) -> Partition:
-    return Partition.at(number, Owned(Progress(40, 1), None, 0), Tagged("v1", all_of_them=False))
+def partition(number: int, next_offset: int = 0) -> Partition:
+    owned = Owned(Progress(next_offset, 1), None, 0)
+    return Partition.at(number, owned, Tagged("v1", all_of_them=False))
 
 
-def test_a_request_waits_for_the_partition_and_is_honoured_once() -> None:
-    log = Log()
-    eraser, mine, other = log.eraser(), partition(MINE), partition((MINE + 1) % PARTITIONS)
-    eraser.request(KEY, 1_000)
-    eraser.honour({other.number: other}, log.checkpoint)
-    assert log.steps == []
-    for _ in range(2):  # a worker that starts hears all requests again
-        eraser.honour({mine.number: mine, other.number: other}, log.checkpoint)
-        eraser.request(KEY, 1_000)
-    assert log.steps == ["checkpoint", "send", "acknowledged", "remember", "forget", "checkpoint"]
-    assert (mine.erased, other.erased) == ([KEY], [])
+def test_what_came_before_the_request_is_left_out_and_what_comes_after_is_a_new_life() -> None:
+    worker = Worker()
+    left = worker.honour(Record(4, KEY), Record(5, b"acme|y"), request(6), Record(7, KEY))
+    assert left == [5, 7]
+    assert worker.mine.erased == {KEY}
+    worker.cache.remove.assert_called_once_with([KEY])
+    recorded = Erasure(partition=MINE, before_offset=7, requested_at=1_000, erased_at=5_000)
+    assert worker.sent == [(KEY, recorded)]
 
 
-def test_a_later_request_is_another_erasure() -> None:
-    log = Log()
-    eraser, mine = log.eraser(), partition(MINE)
-    for requested_at in (1_000, 2_000):
-        eraser.request(KEY, requested_at)
-        eraser.honour({mine.number: mine}, log.checkpoint)
-    assert log.steps.count("send") == 2
-    assert log.by_key[KEY].requested_at == 2_000
+def test_every_owner_finds_the_same_border_however_the_log_is_cut_and_from_wherever_it_is_read() -> None:
+    records = [Record(0, KEY), Record(1, b"acme|y"), request(2), Record(3, KEY), request(4, at=2_000)]
+    records += [Record(5, KEY), Record(6, b"acme|y")]
+    expected = {KEY: Erasure(partition=MINE, before_offset=5, requested_at=2_000, erased_at=5_000)}
+    for start, cut in itertools.product(range(4), range(1, 7)):
+        worker, left = Worker(), []
+        for batch in (records[start:cut], records[cut:]):
+            left += worker.honour(*batch)
+        assert dict(worker.sent) == expected  # the last word on the topic
+        assert {5, 6} <= set(left)
+        last = max(request.offset() for request in records if request.value() is None)
+        assert not [at for at in left if at > last and records[at].key() == KEY and at < 5]
 
 
-def test_who_lost_the_partition_erases_nothing_and_keeps_the_request() -> None:
-    log = Log()
-    eraser, mine = log.eraser(), partition(MINE)
-    eraser.request(KEY, 1_000)
+def test_many_requests_of_a_buyer_in_a_batch_are_one() -> None:
+    worker = Worker()
+    worker.honour(*[request(offset, at=offset) for offset in range(500)])
+    assert [erasure.before_offset for _, erasure in worker.sent] == [500]
+    assert worker.cache.remove.call_count == 1
 
-    def fenced() -> None:
-        raise FencedError("another owner wrote")
 
-    with pytest.raises(FencedError):
-        eraser.honour({mine.number: mine}, fenced)
-    assert log.steps == []
-    assert mine.erased == []
-    eraser.honour({mine.number: mine}, log.checkpoint)
-    assert mine.erased == [KEY]
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(0, KEY, None),
+        Record(0, KEY, None, [("other", b"1")]),
+        Record(0, KEY, None, [("simpersona-erase", b"no JSON")]),
+        request(0, key=b"", partition=MINE),
+        Record(0, KEY, None, ErasureRequest(requested_at=1).headers(), OTHER),
+    ],
+    ids=["no header", "another's header", "a broken header", "no key", "another partition"],
+)
+def test_what_only_looks_like_a_request_erases_nobody_and_is_refused_by_the_tagger(record: Record) -> None:
+    worker = Worker()
+    messages: Any = [record]
+    owned = {MINE: worker.mine, OTHER: partition(OTHER)}
+    assert worker.eraser.honour(owned, messages) == [record]
+    assert (worker.sent, worker.mine.erased) == ([], set())
+
+
+def test_a_request_ahead_is_obeyed_as_soon_as_its_topic_tells() -> None:
+    """Worker behind, request at offset 99: rows go now, and the backlog on the way to it is left out."""
+    worker = Worker(folded={MINE: 10})
+    worker.pending.refresh()
+    worker.topic.write(KEY, before_offset=100)
+    worker.eraser.catch_up({MINE: worker.mine})
+    assert worker.mine.erased == {KEY}
+    assert worker.honour(Record(10, KEY), Record(11, b"acme|y"), Record(99, b"acme|y"), Record(100, KEY)) == [
+        11,
+        99,
+        100,
+    ]
+
+
+def test_an_erasure_that_the_checkpoint_passed_is_forgotten() -> None:
+    worker = Worker()
+    worker.honour(request(6))
+    worker.mine.next_offset, worker.mine.written = 7, Progress(7, 1)
+    worker.eraser.settle({MINE: worker.mine})
+    assert dict(worker.pending.of(MINE)) == {KEY: worker.sent[0][1]}  # equal: its rows may be there still
+    worker.mine.written = Progress(8, 1)
+    worker.eraser.settle({MINE: worker.mine})
+    assert dict(worker.pending.of(MINE)) == {}
+
+
+def test_a_takeover_knows_the_few_that_are_pending_and_reads_the_rest_once() -> None:
+    worker = Worker(folded=dict.fromkeys(range(PARTITIONS), 50))
+    for number in range(1_000):
+        worker.topic.write(b"acme|%d" % number, before_offset=number % 50, partition=number % PARTITIONS)
+    worker.topic.write(KEY, before_offset=51)
+    worker.pending.refresh()
+    assert {number: set(worker.pending.of(number)) for number in range(PARTITIONS)} == {
+        number: {KEY} if number == MINE else set() for number in range(PARTITIONS)
+    }
+    worker.pending.refresh()
+    assert worker.topic.restarts == 0
+
+
+def test_a_store_that_went_back_finds_the_erasures_that_it_had_passed() -> None:
+    worker = Worker(folded={MINE: 50})
+    worker.topic.write(KEY, before_offset=20)
+    worker.pending.refresh()
+    assert not worker.pending.of(MINE)
+    worker.folded = {MINE: 5}  # a restored backup
+    worker.pending.refresh()
+    assert worker.pending.void_before(MINE, KEY) == 20
+
+
+def test_what_a_refresh_reads_of_a_partition_that_is_ours_already_is_obeyed_too() -> None:
+    worker = Worker()
+    worker.pending.refresh()
+    worker.topic.write(KEY, before_offset=100)
+    worker.pending.refresh()  # another partition is taken over
+    worker.eraser.catch_up({MINE: worker.mine})
+    assert worker.mine.erased == {KEY}
+
+
+def test_erasures_of_other_workers_partitions_do_not_pile_up() -> None:
+    worker = Worker()
+    worker.pending.refresh()
+    for number in range(5_000):
+        worker.topic.write(b"acme|%d" % number, before_offset=number, partition=OTHER)
+        if number % 500 == 499:
+            worker.folded = {OTHER: number + 1}
+            worker.eraser.catch_up({MINE: worker.mine})
+    assert len(worker.pending.of(OTHER)) <= 1_500
+
+
+def test_a_record_says_when_it_was_obeyed_and_none_says_it_waits() -> None:
+    early = Erasure(partition=1, before_offset=3, requested_at=5)
+    assert early.erased_at is None
+    old_release = b'{"partition":1,"before_offset":3,"requested_at":5,"erased_at":6}'
+    assert decode_erasure(old_release) == msgspec.structs.replace(early, erased_at=6)
+    assert msgspec.structs.replace(early, erased_at=6).rank > early.rank

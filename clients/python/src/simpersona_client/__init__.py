@@ -10,6 +10,7 @@ from simpersona_client._answers import (
     Persona,
     Receipt,
     Refusal,
+    Remaining,
     Sample,
     TypeShare,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "RefusedError",
+    "Remaining",
     "Retries",
     "Sample",
     "SessionShape",

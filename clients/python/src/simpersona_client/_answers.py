@@ -96,12 +96,24 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[str, ...]
 
 
+class Remaining(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is left of an erased buyer. until: ms UTC; None: no time can be told, see note."""
+
+    what: str
+    until: int | None
+    note: str
+
+
 class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an erasure is. Times are ms UTC."""
+    """How far an erasure is. Times are ms UTC. What came before `before_offset` in the buyer's partition is
+    void; it is done when workers have folded up to it."""
 
     state: Literal["requested", "done", "none"]
     request_id: str | None
     requested_at: int | None
     erased_at: int | None
+    before_offset: int | None = None
+    folded: int | None = None
     remains: str
+    remaining: tuple[Remaining, ...] = ()
     status_url: str

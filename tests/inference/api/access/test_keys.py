@@ -99,10 +99,10 @@ def test_whoever_guesses_at_a_key_does_not_use_up_its_rate(api: Api) -> None:
     key = api.new_key("acme", "personas:read", rate=0.01, burst=2)
     wrong = key[:-1] + ("A" if key[-1] != "A" else "B")
     with api.client(wrong) as forger, api.client(key) as owner:
-        assert [forger.get("/v1/personas").status_code for _ in range(5)] == [401] * 5
-        assert [owner.get("/v1/personas").status_code for _ in range(3)] == [200, 200, 429]
+        assert [forger.get("/v1/personas/1").status_code for _ in range(5)] == [401] * 5
+        assert [owner.get("/v1/personas/1").status_code for _ in range(3)] == [200, 200, 429]
         api.keys("revoke", key.split("_")[1])
-        assert owner.get("/v1/personas").status_code == 401
+        assert owner.get("/v1/personas/1").status_code == 401
 
 
 def test_pages_of_a_named_origin_may_call_and_others_may_not(live: Rig) -> None:

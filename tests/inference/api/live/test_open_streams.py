@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 def ends(api: Api, reason: str) -> float:
-    said = httpx.get(f"{api.url}/metrics", timeout=30).text
+    said = api.metrics()
     found = re.search(rf'simpersona_api_stream_ends_total{{reason="{reason}"}} (\S+)', said)
     assert found is not None
     return float(found[1])
@@ -59,7 +59,7 @@ def test_a_reader_that_falls_behind_is_told_so_and_misses_nothing(live: Rig) -> 
             hello = next(iter(events))
             thread = threading.Thread(target=follow)
             thread.start()
-            live.wait_for(lambda: "simpersona_api_streams 2.0" in client.get("/metrics").text, "both")
+            live.wait_for(lambda: "simpersona_api_streams 2.0" in api.metrics(), "both")
             say(live, buyer, 300)
             slow = events.until("slow")
         assert slow["id"] != hello["id"]
