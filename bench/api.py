@@ -37,7 +37,7 @@ from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError
 from feature_store.log.topics import end_offsets
-from feature_store.online.reads import open_store
+from feature_store.online.client import open_store
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import ALL_STORES, KeyStore, Scope
 from ops.demo.api import DemoApi

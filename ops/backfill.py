@@ -12,7 +12,8 @@ from feature_store.fold.behavior import ALLOWED_LATENESS_MS, COUNTER
 from feature_store.history.archive import write_base
 from feature_store.history.offline_fold import fold_history
 from feature_store.online.encoding import Progress, RowHeader, pack_row
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows
 
 _NOTHING_SAID = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 

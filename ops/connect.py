@@ -12,7 +12,6 @@ from typing import Any
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
-from feature_store.online.feast.repo import online_rows
 from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.bundles.bundle import load_bundle
@@ -95,7 +94,7 @@ def connect(
     config = librdkafka_config(kafka or KafkaSettings())
     check_connection(config)
     home = HomeSettings().home
-    rows = online_rows(settings.store_url, settings.topic, home)
+    rows = OnlineRows(settings.store_url, settings.topic)
     erasures = ErasureLog(config, settings.erasures_topic)
     try:
         yield Connection(settings, config, rows, erasures, home)

@@ -7,8 +7,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVING = ("streams.app", "inference.encoders.settings", "feature_store.online.feast.repo")
+SERVING = (
+    "streams.app",
+    "inference.encoders.settings",
+    "inference.api.app",
+    "feature_store.online.feast.repo",
+)
 BLOCKED = ("torch", "transformers", "mlflow")
+WITHOUT_FEAST = ("streams.app", "streams.sinks.runner", "inference.api.app", "ops.connect", "ops.store_mix")
+"""What opens the store by its address: Feast is loaded by whoever reads through Feast."""
 
 _IMPORT_WITHOUT = """
 import importlib, sys
@@ -42,3 +49,12 @@ def test_serving_imports_without_the_training_packages() -> None:
     # Feast is imported when a feature store is opened, not before: import it the same way.
     then = "import feature_store.online.feast.light_import"
     run(_IMPORT_WITHOUT.format(blocked=BLOCKED, modules=SERVING, then=then))
+
+
+def test_who_opens_the_store_by_its_address_does_not_load_feast() -> None:
+    then = "from feature_store.online.rows import OnlineRows; OnlineRows('redis://127.0.0.1:1/0', 'clicks')"
+    code = _IMPORT_WITHOUT.format(blocked=("feast",), modules=WITHOUT_FEAST, then=then)
+    assert run(code + "print('feast' in sys.modules, 'typeguard' in sys.modules)").split() == [
+        "False",
+        "False",
+    ]

@@ -18,6 +18,8 @@ from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, DEDUP_WINDOW, N_C
 from feature_store.fold.kernel import kernel
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
+FOLD_VERSION: Final = 1
+"""Changes when the same events fold into another state; a stored row names the one that began its state."""
 _EVENTS: Final = COUNTER["events"]
 _POOLED: Final = COUNTER["viewed"]
 _N_SETS: Final = len(PRODUCT_SETS)

@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from feature_store.errors import OnlineStoreError
+from feature_store.online.client import AsyncStore
 from feature_store.online.intake import Items, add_items
-from feature_store.online.reads import AsyncStore
 from inference.counts.windows import OTHERS, WindowSettings
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,8 @@ from fastapi import Request
 
 from feature_store.contract.erasure import Erasures
 from feature_store.contract.identity import BuyerHasher, load_id_key
-from feature_store.online.reads import AsyncStore, BuyerReader, open_store
+from feature_store.online.client import AsyncStore, open_store
+from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
 from inference.api.bounds.in_flight import InFlight

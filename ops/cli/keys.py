@@ -13,7 +13,7 @@ from typing import TypeVar
 import click
 
 from feature_store.contract.names import NAME_RULE, is_name
-from feature_store.online.reads import open_store
+from feature_store.online.client import open_store
 from feature_store.settings import HomeSettings
 from inference.api.access.audit import AuditLine, read_audit, write_audit
 from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope

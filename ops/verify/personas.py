@@ -10,9 +10,8 @@ import numpy as np
 
 from feature_store.contract.events import record_key
 from feature_store.fold.behavior import COUNTER
-from feature_store.online.assignment import Assignment, decode_assignment, token
+from feature_store.online.assignment import OFFSET_DIGITS, Assignment, decode_assignment, token
 from feature_store.online.mending import Fix
-from feature_store.online.persona_rows import OFFSET_DIGITS
 from ops.verify.assigned import Assigned, Last, Word
 from ops.verify.findings import Findings
 from ops.verify.fold import PartitionFold

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, COUNTERS, empty_states
 from feature_store.fold.state import pack_states, unpack_states
-from feature_store.online.encoding import RowHeader, pack_row, unpack_row
+from feature_store.online.encoding import RowHeader, is_of_an_earlier_release, pack_row, unpack_row
 from feature_store.online.mending import Fix
 from ops.verify.findings import Findings
 from ops.verify.fold import PartitionFold
@@ -63,6 +63,7 @@ class States:
         except RowVersionError:
             self._note("different", "state.row_version", key, slot, row, wanted)
             return
+        self._found.report.earlier_rows += is_of_an_earlier_release(row)
         self.versions[slot] = header.version
         if state != wanted and _events(state) > _events(wanted):
             where = f"offset {self._fold.last[slot]}"

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.state import pack_states, unpack_states
+from feature_store.fold.state import FOLD_VERSION, pack_states, unpack_states
 from feature_store.fold.table import BYTES_PER_STATE, StateTable
 from feature_store.online.encoding import RowHeader, pack_row, unpack_row
 
@@ -33,6 +33,7 @@ class Meta(NamedTuple):
     band: NDArray[np.uint8]
     version: NDArray[np.uint32]
     counted: NDArray[np.bool_]
+    fold: NDArray[np.uint8]
     distance: NDArray[np.float32]
     margin: NDArray[np.float32]
     confidence: NDArray[np.float32]
@@ -50,6 +51,7 @@ def _meta(n: int) -> Meta:
         band=np.zeros(n, dtype=np.uint8),
         version=np.zeros(n, dtype=np.uint32),
         counted=np.ones(n, dtype=np.bool_),
+        fold=np.full(n, FOLD_VERSION, dtype=np.uint8),
         distance=np.full(n, np.nan, dtype=np.float32),
         margin=np.full(n, np.nan, dtype=np.float32),
         confidence=np.full(n, np.nan, dtype=np.float32),
@@ -97,13 +99,13 @@ class BuyerCache:
         m.since_offset[slot], m.last_offset[slot] = -1, -1
         m.code[slot], m.type[slot], m.band[slot], m.version[slot] = _NOTHING_SAID
         m.distance[slot], m.counted[slot] = np.nan, True
-        m.dirty[slot] = False
+        m.dirty[slot], m.fold[slot] = False, FOLD_VERSION
 
     def fill(self, slots: Sequence[int], rows: Sequence[bytes]) -> None:
         """Write stored rows into empty slots.
 
         Raises:
-            RowVersionError: a row is of another schema version or damaged.
+            RowVersionError: a row is of a version that this release does not read, or damaged.
         """
         m = self.meta
         states = []
@@ -112,6 +114,7 @@ class BuyerCache:
             m.since_offset[slot], m.last_offset[slot] = header.since_offset, header.last_offset
             m.code[slot], m.type[slot] = header.code, header.type
             m.band[slot], m.version[slot], m.counted[slot] = header.band, header.version, header.counted
+            m.fold[slot] = header.fold
             states.append(state)
         unpack_states(self.table.states, np.asarray(slots, dtype=np.int64), states)
 
@@ -126,6 +129,7 @@ class BuyerCache:
             m.band[slots].tolist(),
             m.version[slots].tolist(),
             m.counted[slots].tolist(),
+            m.fold[slots].tolist(),
             strict=True,
         )
         packed = pack_states(self.table.states, slots)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS
 from feature_store.log.producer import Output
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from feature_store.fold.behavior import COUNTER
 from feature_store.fold.vectors import vectors
-from feature_store.online.assignment import Reason, confidence_bands
+from feature_store.online.assignment import Reason, codebook_version_of, confidence_bands
 from feature_store.online.encoding import unpack_row
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoding
@@ -33,13 +32,6 @@ log = structlog.get_logger(__name__)
 
 _EVENTS: Final = COUNTER["events"]
 _LAST_TIME: Final = COUNTER["last_time"]
-
-
-class _SaidUnder(msgspec.Struct):
-    codebook_version: str
-
-
-_said_under = msgspec.json.Decoder(_SaidUnder).decode
 
 
 class Restater:
@@ -151,7 +143,7 @@ class Restater:
         return stale
 
     def _is_mine(self, persona: bytes | None) -> bool:
-        return persona is not None and _said_under(persona).codebook_version == self._champion.name
+        return persona is not None and codebook_version_of(persona) == self._champion.name
 
     # ---- both
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from feature_store.fold.behavior import StateArrays
 from feature_store.fold.vectors import Steps
+from feature_store.online.fence import Windows as WindowRows
 from feature_store.online.rows import OnlineRows
-from feature_store.online.rows import Windows as WindowRows
 from inference.counts.counting import (
     Arrivals,
     Before,

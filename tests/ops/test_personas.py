@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from feature_store.errors import SimpersonaError
 from feature_store.online.encoding import Progress
-from feature_store.online.rows import Checkpoint, OnlineRows, Windows
+from feature_store.online.fence import Checkpoint, Windows
+from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import Bundle
 from inference.bundles.catalogue import Catalogue, encode_catalogue
 from inference.bundles.publish import seal_bundle

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.intake import IntakeCounts, Items
-from feature_store.online.reads import AsyncStore, open_store
 from inference.api import intake
 from inference.api.intake import IntakeTally
 from inference.counts.windows import OTHERS, WindowSettings
