@@ -44,7 +44,7 @@ def test_churn_of_three_workers_loses_nothing(rig: Rig, membership: str, rate: i
 
 def test_two_fresh_workers_with_static_ids_under_a_trickle(rig: Rig) -> None:
     with rig.trickle(rate=300):
-        for turn in range(3):
+        for turn in range(2):
             pair = [rig.worker(instance_id=f"fresh-{turn}-{n}") for n in range(2)]
             for worker in pair:
                 worker.wait_assigned()
