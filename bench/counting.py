@@ -27,7 +27,7 @@ from inference.counts.counting import Arrivals
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
-from ops.replay import first_events
+from ops.replay.events import first_events
 from ops.traffic import TrafficConfig, generate
 from streams.live.cache import BuyerCache
 from streams.live.partition import Partition

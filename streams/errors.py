@@ -1,4 +1,4 @@
-"""Exceptions of the live path.
+"""Exceptions of the live path. The root and the other branches: feature_store/errors.py.
 
 StreamsError
 +-- ConsumerError          the consumer is fatally broken (fenced static member, say): exit and restart

@@ -14,7 +14,13 @@ SERVING = (
     "feature_store.online.feast.repo",
 )
 BLOCKED = ("torch", "transformers", "mlflow")
-WITHOUT_FEAST = ("streams.app", "streams.sinks.runner", "inference.api.app", "ops.connect", "ops.store_mix")
+WITHOUT_FEAST = (
+    "streams.app",
+    "streams.sinks.runner",
+    "inference.api.app",
+    "ops.connection",
+    "ops.store_mix",
+)
 """What opens the store by its address: Feast is loaded by whoever reads through Feast."""
 
 _IMPORT_WITHOUT = """

@@ -31,7 +31,7 @@ from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
 SESSION_GAP_MS: Final = 30 * 60 * 1000
 ALLOWED_LATENESS_MS: Final = 30 * 60 * 1000
-DEDUP_WINDOW: Final = 64
+REMEMBERED_IDS: Final = 64
 NO_LIMIT: Final = 2**62
 
 COUNTERS: Final = (
@@ -103,7 +103,7 @@ def empty_states(n: int) -> StateArrays:
     return StateArrays(
         counters=np.zeros((n, N_COUNTERS), dtype=np.int64),
         bitmaps=np.zeros((n, BITMAP_WORDS), dtype=np.uint64),
-        ring=np.zeros((n, DEDUP_WINDOW), dtype=np.uint64),
+        ring=np.zeros((n, REMEMBERED_IDS), dtype=np.uint64),
         sums=np.zeros((n, len(PRODUCT_SETS), EMBEDDING_SIZE), dtype=np.int32),
     )
 
@@ -176,7 +176,7 @@ def fold_event(
         return False
     if _is_duplicate(states.ring[slot], counters[_EVENTS], batch.event_id[i]):
         return False
-    states.ring[slot, counters[_EVENTS] % DEDUP_WINDOW] = batch.event_id[i]
+    states.ring[slot, counters[_EVENTS] % REMEMBERED_IDS] = batch.event_id[i]
     _fold_time(counters, batch.time[i], allowed_lateness_ms)
     counters[batch.type[i]] += 1
     counters[_EVENTS] += 1
@@ -187,7 +187,7 @@ def fold_event(
 
 @kernel
 def _is_duplicate(ring: NDArray[np.uint64], events: int, event_id: int) -> bool:
-    for j in range(min(events, DEDUP_WINDOW)):  # noqa: SIM110  (numba compiles no generator here)
+    for j in range(min(events, REMEMBERED_IDS)):  # noqa: SIM110  (numba compiles no generator here)
         if ring[j] == event_id:
             return True
     return False

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
-from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, DEDUP_WINDOW, N_COUNTERS, StateArrays
+from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, N_COUNTERS, REMEMBERED_IDS, StateArrays
 from feature_store.fold.kernel import kernel
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
@@ -25,7 +25,7 @@ _POOLED: Final = COUNTER["viewed"]
 _N_SETS: Final = len(PRODUCT_SETS)
 _FIXED: Final = 8 * (N_COUNTERS + BITMAP_WORDS)
 _SET_BYTES: Final = 4 * EMBEDDING_SIZE
-MAX_STATE_BYTES: Final = _FIXED + 8 * DEDUP_WINDOW + _N_SETS * _SET_BYTES
+MAX_STATE_BYTES: Final = _FIXED + 8 * REMEMBERED_IDS + _N_SETS * _SET_BYTES
 
 
 @kernel
@@ -33,7 +33,7 @@ def _row_sizes(states: StateArrays, slots: NDArray[np.int64], ends: NDArray[np.i
     end = 0
     for i in range(len(slots)):
         counters = states.counters[slots[i]]
-        end += _FIXED + 8 * min(counters[_EVENTS], DEDUP_WINDOW)
+        end += _FIXED + 8 * min(counters[_EVENTS], REMEMBERED_IDS)
         for which in range(_N_SETS):
             if counters[_POOLED + which] > 0:
                 end += _SET_BYTES
@@ -46,7 +46,7 @@ def _pack(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.uint8])
     for i in range(len(slots)):
         slot = slots[i]
         counters = states.counters[slot]
-        kept = min(counters[_EVENTS], DEDUP_WINDOW)
+        kept = min(counters[_EVENTS], REMEMBERED_IDS)
         words = out[at : at + _FIXED + 8 * kept].view(np.int64)
         words[:N_COUNTERS] = counters
         words[N_COUNTERS : N_COUNTERS + BITMAP_WORDS] = states.bitmaps[slot].view(np.int64)
@@ -80,7 +80,7 @@ def unpack_states(states: StateArrays, slots: NDArray[np.int64], rows: Sequence[
             raise RowVersionError(f"a state row has {len(row)} bytes, at least {_FIXED} were expected")
         words = np.frombuffer(row, dtype="<i8", count=_FIXED // 8)
         counters = words[:N_COUNTERS]
-        kept = min(int(counters[_EVENTS]), DEDUP_WINDOW)
+        kept = min(int(counters[_EVENTS]), REMEMBERED_IDS)
         pooled = np.flatnonzero(counters[_POOLED : _POOLED + _N_SETS])
         if kept < 0 or len(row) != _FIXED + 8 * kept + _SET_BYTES * len(pooled):
             raise RowVersionError(f"a state row of {len(row)} bytes does not fit its own counters")

@@ -63,7 +63,7 @@ _CATEGORIES_OF: Final = _linear_counting(CATEGORY_BITS)
 def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
     """The raw float32 [n, 403] vectors of the rows `slots` (int64 [n])."""
     out = np.zeros((len(slots), VECTOR_SIZE), dtype=np.float32)
-    _describe_all(states, slots, out)
+    _write_vectors(states, slots, out)
     return out
 
 
@@ -125,12 +125,12 @@ def _fold_each(
             steps.places[count] = i
             steps.events[count] = states.counters[slots[i], _EVENTS]
             steps.last_time[count] = states.counters[slots[i], _LAST]
-            _describe(states, slots[i], steps.vectors[count])
+            _write_vector(states, slots[i], steps.vectors[count])
             count += 1
     return count
 
 
-class Course(NamedTuple):
+class EventNumbers(NamedTuple):
     """How far each event of a batch of m brought its buyer: events and sessions so far, int64 [m] each.
 
     events is 0 where an event changed nothing.
@@ -140,27 +140,27 @@ class Course(NamedTuple):
     sessions: NDArray[np.int64]
 
 
-def fold_course(
+def fold_numbered(
     states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
-) -> Course:
+) -> EventNumbers:
     """Fold a batch in place, as behavior.fold does, and say how far each event went."""
-    course = Course(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
-    _fold_course(states, slots, batch, products.arrays, course)
-    return course
+    numbers = EventNumbers(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
+    _fold_numbered(states, slots, batch, products.arrays, numbers)
+    return numbers
 
 
 @kernel
-def _fold_course(
+def _fold_numbered(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
     products: ProductArrays,
-    course: Course,
+    numbers: EventNumbers,
 ) -> None:
     for i in range(len(slots)):
         if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT):
-            course.events[i] = states.counters[slots[i], _EVENTS]
-            course.sessions[i] = states.counters[slots[i], _SESSIONS]
+            numbers.events[i] = states.counters[slots[i], _EVENTS]
+            numbers.sessions[i] = states.counters[slots[i], _SESSIONS]
 
 
 def fold_to(
@@ -189,14 +189,14 @@ def _fold_to(
     for i in range(len(slots)):
         fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT)
         if count < len(places) and places[count] == i:
-            _describe(states, slots[i], out[count])
+            _write_vector(states, slots[i], out[count])
             count += 1
 
 
 @kernel
-def _describe_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+def _write_vectors(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
     for i in range(len(slots)):
-        _describe(states, slots[i], out[i])
+        _write_vector(states, slots[i], out[i])
 
 
 @kernel
@@ -231,7 +231,7 @@ def _scalars(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
 
 
 @kernel
-def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+def _write_vector(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
     c = states.counters[slot]
     _scalars(states, slot, out)
     for which in range(_N_SETS):

@@ -47,7 +47,7 @@ _EVENT_SCHEMA: Final = pa.schema(
 ARCHIVE_SCHEMA: Final = pa.schema(
     [*_EVENT_SCHEMA, ("partition", pa.int32()), ("offset", pa.int64()), ("created", pa.int64())]
 )
-_ROWS_A_BATCH: Final = 20_000
+_BATCH_ROWS: Final = 20_000
 _BASE: Final = "base.parquet"
 
 
@@ -167,7 +167,7 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:  # see files.read_rows
-            for batch in file.iter_batches(batch_size=_ROWS_A_BATCH):
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield _archived(batch)
     except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error

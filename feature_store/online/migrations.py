@@ -1,4 +1,4 @@
-"""State rows of earlier releases, brought to the present version when they are read (docs/adr/0038).
+"""State rows of earlier releases, brought to the present version when they are read (docs/adr/0039).
 
 Each step takes a whole row of one version to the next. A row begins with its version in one byte; of a row
 that is cut off after the counters, which is all that the API reads, a step takes what is there.

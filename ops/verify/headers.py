@@ -111,7 +111,8 @@ class Headers:
         return found[0] != last.words[-1].code and has_tied_code(answer)
 
     def _counted(self, key: bytes, slot: int, version: str, last: Last) -> set[bool]:
-        """What `counted` may read: False after a walk (see streams.live.reannounce), True after an event."""
+        """What `counted` may read: False after a new announcement (streams.live.swap.reannounce), True after
+        an event."""
         at = int(self._fold.last[slot])
         in_force = self._assigned.in_force(at)
         if at < self._assigned.judged_from or not in_force:

@@ -19,7 +19,7 @@ from feature_store.contract.events import Event
 from feature_store.fold.behavior import COUNTER, EventColumns
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import Steps
-from inference.counts.counting import Arrivals, Before, ProfileTable, Windows, before, count
+from inference.counts.counting import Arrivals, BuyersBefore, ProfileTable, WindowRule, buyers_before, count
 from inference.counts.profile import LATENT_EDGES, TALLY, Counts
 from inference.counts.windows import OTHERS
 from inference.encoders.encoder import Encoding
@@ -65,7 +65,7 @@ class Votes(NamedTuple):
 class Piece(NamedTuple):
     """Events that are counted under one version, noted before they are folded."""
 
-    was: Before
+    was: BuyersBefore
     arrivals: Arrivals
     watermark: NDArray[np.int64]
     version: str | None
@@ -79,7 +79,7 @@ class Recount:
     ) -> None:
         """erased_before: below this offset somebody was erased. table: the states that the fold changes."""
         self._windows, self._erased_before, self._states = (
-            Windows(length_ms, lateness_ms),
+            WindowRule(length_ms, lateness_ms),
             erased_before,
             table,
         )
@@ -143,7 +143,7 @@ class Recount:
         missing = len(self._states.states.counters) - len(self._voted)
         if missing > 0:
             self._voted = np.concatenate([self._voted, np.full((missing, 4), -1, dtype=np.int64)])
-        was = before(
+        was = buyers_before(
             self._states.states,
             slots,
             lambda at: (self._voted[at, 0] == segment, *self._voted[at, 1:].T),

@@ -30,12 +30,12 @@ from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.live.announce import Announcer, Said
 from streams.live.buyers import Buyers
 from streams.live.cache import BuyerCache, Meta
-from streams.live.champion import Champion
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
-from streams.live.reannounce import Restater
-from streams.live.shadow import Shadow
+from streams.live.swap.champion import Champion
+from streams.live.swap.reannounce import Restater
+from streams.live.swap.shadow import Shadow
 from streams.live.window_counts import Counting, WindowCounts
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings

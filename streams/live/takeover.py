@@ -50,7 +50,7 @@ class Takeover:
 
         Whoever was of another codebook version is fenced by it, and finds here on taking over again that
         there is something to mend (docs/adr/0017). An older release is fenced too, and cannot take over
-        again: it does not read the new form of the progress row (docs/adr/0038).
+        again: it does not read the new form of the progress row (docs/adr/0039).
         """
         if not partition.is_claimed:
             change = Checkpoint(partition.progress, tagged=partition.tag_as)

@@ -18,11 +18,11 @@ from feature_store.online.fence import Windows as WindowRows
 from feature_store.online.rows import OnlineRows
 from inference.counts.counting import (
     Arrivals,
-    Before,
+    BuyersBefore,
     Key,
     ProfileTable,
-    Windows,
-    before,
+    WindowRule,
+    buyers_before,
     count,
     group,
     watermarks,
@@ -40,7 +40,7 @@ _REFUSED: Final = TALLY["refused"]
 class Counting(NamedTuple):
     """A batch that is to be counted: its buyers before it, its events, the watermark at each (int64 [n])."""
 
-    was: Before
+    was: BuyersBefore
     arrivals: Arrivals
     watermark: NDArray[np.int64]
 
@@ -49,7 +49,7 @@ class WindowCounts:
     """Counts of the partitions that the worker owns. `forget` a partition when its cache is dropped."""
 
     def __init__(self, settings: WindowSettings, lateness_ms: int, rows: OnlineRows, version: str) -> None:
-        self._windows = Windows(settings.length_ms, lateness_ms)
+        self._windows = WindowRule(settings.length_ms, lateness_ms)
         self._most_stores, self._rows = settings.window_stores, rows
         self._keep_s = round(settings.window_hours * 3600)
         self._table = ProfileTable()
@@ -82,7 +82,7 @@ class WindowCounts:
 
         version: what meta.version reads for buyers whose last vote was under the present one.
         """
-        was = before(
+        was = buyers_before(
             states,
             arrivals.slots,
             lambda at: (

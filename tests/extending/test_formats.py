@@ -26,7 +26,7 @@ import json, sys
 from feature_store.contract.identity import BuyerHasher
 from inference.api.bounds.costs import Meter
 from inference.api.bounds.json_text import JsonBounds
-from inference.api.payloads import Collector
+from inference.api.requests.payloads import Collector
 name, body = sys.argv[1:]
 collector = Collector(BuyerHasher(bytes(32)), 100, JsonBounds(1_000, 1_000, 64))
 taken = collector.take(body.encode(), name, "acme", Meter())
@@ -37,7 +37,7 @@ import json
 from inference.api.settings import ApiSettings
 from inference.api.app import create_app
 from ops.api import installation
-from ops.docs import adapters_page
+from ops.documents.pages import adapters_page
 document = create_app(installation(), ApiSettings()).openapi()
 (source,) = [p for p in document["paths"]["/v1/events"]["post"]["parameters"] if p["name"] == "source"]
 print(json.dumps([source["schema"]["enum"], adapters_page()]))

@@ -18,8 +18,8 @@ from feature_store.online.client import store_answers
 from inference.api.access.audit import AuditLine, write_audit
 from inference.api.access.keys import KeyRecord
 from inference.api.access.permissions import ErasesBuyers
-from inference.api.ids import Buyer, Pseudonym, Store
 from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.requests.ids import Buyer, Pseudonym, Store
 from inference.api.routes.collector import fresh_key
 from inference.api.state import State, now_ms, state_of
 
