@@ -30,9 +30,9 @@ DONE = [
     if not str(path.relative_to(ROOT)).startswith(TO_COME)
 ]
 WORDS = (
-    "event session store buyer shopper state row vector code token type persona assignment fact forecast bundle "
-    "catalogue champion candidate swap shadow run repaired emptied checkpoint progress fence takeover watermark "
-    "erasure window profile histogram share"
+    "event session store buyer shopper state row vector code token type persona assignment fact forecast "
+    "bundle catalogue champion candidate swap shadow run repaired emptied checkpoint progress fence takeover "
+    "watermark erasure window profile histogram share"
 )
 NOT_A_NAME = {"said", "told", "says", "tells"}
 PARTS = re.compile(r"[A-Z]?[a-z]+")
