@@ -24,4 +24,4 @@ class MetricsPortError(StreamsError):
 
 
 class SinkError(StreamsError):
-    """A sink cannot begin: its settings do not suffice, or two have one name."""
+    """A sink cannot begin or go on: its settings do not suffice or do not fit, or two have one name."""

@@ -117,7 +117,7 @@ def _channels() -> tuple[_Channel, ...]:
             (Erasure(partition=3, before_offset=1843, requested_at=1763900000123, erased_at=1763900000456),),
             "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "
             "ends it.",
-            "Workers, archive, API and sinks leave erased buyers out.",
+            "Workers, archive, API and sinks leave erased buyers out; sinks tell their receivers.",
         ),
         _Channel(
             live.control_topic,

@@ -98,6 +98,11 @@ def what_remains(lives: Lives, erasures_topic: str, at: int) -> list[Remainder]:
             "snapshots of retrains are lists and hold no buyer, traces of the persona LLM hold no pseudonym, "
             "and both leave the buyer out when read or made anew; exports of your own are yours to delete",
         ),
-        Remainder("receivers", None, "what a webhook's URL or a reader of the topics has already is theirs"),
+        Remainder(
+            "receivers",
+            None,
+            "what a webhook's URL or a reader of the topics has already is theirs to delete; the webhook "
+            "tells them of it, Segment's form does not",
+        ),
         Remainder("audit log", None, "the request's id and time; nothing that names the buyer"),
     ]

@@ -58,7 +58,7 @@ class Announcer:
             ProducerError, OnlineStoreError: see Tagger.tag.
         """
         now, version, types = self._clock.now_ms(), encoder.codebook_version, encoder.types
-        partitions = self._cache.meta.partition[said.slots].tolist()
+        partitions = self._cache.partitions(said.slots).tolist()
         assignments: list[tuple[bytes, bytes]] = []
         readable: dict[int, dict[bytes, Persona]] = {}
         columns_ = (said.slots, said.offsets, said.events, said.event_times, *said.encoding)

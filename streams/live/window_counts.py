@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.behavior import StateArrays
 from feature_store.fold.vectors import Steps
 from feature_store.online.fence import Windows as WindowRows
 from feature_store.online.rows import OnlineRows
@@ -30,7 +29,7 @@ from inference.counts.counting import (
 from inference.counts.profile import TALLY, pack_profile, unpack_profile
 from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.encoders.encoder import Encoding
-from streams.live.cache import Meta
+from streams.live.cache import BuyerCache
 from streams.live.partition import Partition
 
 _MOST_NUMBERS: Final = 2**16 - 1_000  # a key packs one into 16 bits; room stays for every version's OTHERS
@@ -73,24 +72,18 @@ class WindowCounts:
     def begin(
         self,
         owned: Mapping[int, Partition],
-        states: StateArrays,
-        meta: Meta,
+        cache: BuyerCache,
         version: np.uint32,
         arrivals: Arrivals,
     ) -> Counting:
         """Note a batch before it is folded and before it moves the watermarks.
 
-        version: what meta.version reads for buyers whose last vote was under the present one.
+        version: of the codebook that counts now (Champion.version).
         """
         was = buyers_before(
-            states,
+            cache.states,
             arrivals.slots,
-            lambda at: (
-                (meta.version[at] == version) & meta.counted[at],
-                meta.code[at],
-                meta.type[at],
-                meta.band[at],
-            ),
+            lambda at: (cache.is_counted(version, at), *cache.last_assigned(at).T),
         )
         return Counting(was, arrivals, self._watermarks(owned, arrivals.partition, arrivals.time))
 

@@ -11,13 +11,13 @@ import click
 import msgspec
 
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from ops.cli.options import json_option
 from streams.metrics import serve_metrics
 from streams.settings import WorkerSettings
 from streams.sinks.runner import SinkRunner
 from streams.sinks.sink import sinks
+from streams.sinks.telling import KnownErasures
 
 _once_option = click.option("--once", is_flag=True, help="Deliver what is there, then stop.")
 
@@ -31,7 +31,7 @@ def sink(name: str, once: bool, as_json: bool) -> None:
 
     NAME is a kind of sink. Settings come from the environment (SIMPERSONA_<NAME>_*, docs/settings.md);
     docs/extending.md adds a kind. A system that is away is tried until it is back, and nothing is lost
-    meanwhile. Start several to share the work; SIGTERM ends after the delivery under way.
+    meanwhile. Start several to share the work; SIGTERM ends it within seconds.
     """
     _run(name, once, as_json)
 
@@ -44,7 +44,8 @@ def webhook(once: bool, as_json: bool) -> None:
 
     Settings come from the environment (SIMPERSONA_WEBHOOK_*, docs/settings.md); docs/feeds.md shows what
     is posted and how a signature is checked. A URL that is away is tried until it is back, and nothing
-    is lost meanwhile. Start several to share the work; SIGTERM ends after the request under way.
+    is lost meanwhile. Receivers are told of erased buyers. Start several to share the work; SIGTERM ends it
+    within seconds.
     """
     _run("webhook", once, as_json)
 
@@ -60,7 +61,7 @@ def _run(name: str, once: bool, as_json: bool) -> None:
         click.echo(
             f"{delivered.assignments} assignments delivered in {delivered.requests} requests "
             f"({delivered.failed_requests} failed), {delivered.dead_letters} dead letters, "
-            f"{delivered.skipped} skipped"
+            f"{delivered.skipped} skipped, {delivered.erasures} erasures told"
         )
 
 
@@ -77,7 +78,7 @@ def _runner(name: str) -> Iterator[SinkRunner]:
     settings, live, kafka = kind.settings(), WorkerSettings(), librdkafka_config(KafkaSettings())
     with closing(kind.open(settings)) as opened:
         check_connection(kafka)
-        with closing(ErasureLog(kafka, live.erasures_topic)) as erasures:
+        with closing(KnownErasures(kafka, live.erasures_topic)) as erasures:
             output = Output(kafka, live.flush_timeout_s)
             runner = SinkRunner(kafka, live.assignments_topic, name, settings, opened, erasures, output)
             if settings.metrics_port is not None:

@@ -8,13 +8,11 @@ the rows themselves (the version in a state row, and in a persona row), so any o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from feature_store.fold.behavior import COUNTER
 from feature_store.fold.vectors import vectors
 from feature_store.online.assignment import Reason, codebook_version_of, confidence_bands
 from feature_store.online.encoding import unpack_row
@@ -29,9 +27,6 @@ from streams.live.swap.duty_cycle import Share
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
-
-_EVENTS: Final = COUNTER["events"]
-_LAST_TIME: Final = COUNTER["last_time"]
 
 
 class Restater:
@@ -60,20 +55,14 @@ class Restater:
             OnlineStoreError, EncoderUnavailableError, ProducerError: see Tagger.tag.
         """
         slots = self._buyers.of(partition.number, keys)
-        slots = slots[self._buyers.cache.table.states.counters[slots, _EVENTS] > 0]
+        slots = slots[self._buyers.cache.events(slots) > 0]
         self._say(partition, slots, self._last_words(slots), "session_end")
 
     def _last_words(self, slots: NDArray[np.int64]) -> Encoding:
         """What the encoder says of these states; asked only where it was not since they last changed."""
-        meta = self._buyers.cache.meta
-        said = Encoding(
-            meta.code[slots].astype(np.int64),
-            meta.distance[slots],
-            meta.margin[slots],
-            meta.type[slots].astype(np.int64),
-            meta.confidence[slots],
-        )
-        unasked = np.isnan(said.distance) | (meta.version[slots] != self._champion.version)
+        cache = self._buyers.cache
+        said = cache.last_encoding(slots)
+        unasked = np.isnan(said.distance) | ~cache.is_of(self._champion.version, slots)
         if unasked.any():
             fresh = self._encode(slots[unasked])
             said.code[unasked], said.type[unasked] = fresh.code, fresh.type
@@ -106,18 +95,15 @@ class Restater:
     def _retag(self, partition: Partition, rows: Sequence[tuple[bytes, bytes]]) -> None:
         stale = self._stale(partition.number, rows)
         cache = self._buyers.cache
-        self._buyers.take(partition.number, [pair for pair in stale if pair[0] not in cache.table.slots])
-        slots = np.array([cache.table.slots[key] for key, _ in stale], np.int64)
-        slots = slots[cache.meta.code[slots] >= 0]  # who was read and found erased has none
+        self._buyers.take(partition.number, [pair for pair in stale if pair[0] not in cache.slots])
+        slots = cache.slots_of([key for key, _ in stale])
+        slots = slots[cache.is_assigned(slots)]  # who was read and found erased has none
         if not len(slots):
             return
-        fresh, meta = self._encode(slots), cache.meta
+        fresh = self._encode(slots)
         self._say(partition, slots, fresh, "swap")
-        meta.code[slots], meta.type[slots] = fresh.code, fresh.type
-        meta.band[slots] = confidence_bands(fresh.confidence)
-        meta.distance[slots], meta.margin[slots] = fresh.distance, fresh.margin
-        meta.confidence[slots], meta.version[slots] = fresh.confidence, self._champion.version
-        meta.counted[slots], meta.dirty[slots] = False, True
+        bands = confidence_bands(fresh.confidence)
+        cache.mark_assigned(slots, fresh, bands, self._champion.version, counted=False)
         partition.retagged = True
         self._metrics.reencoded.inc(len(slots))
 
@@ -131,14 +117,14 @@ class Restater:
         personas = self._rows.read_personas({number: [key for key, _ in rows]}).get(number, [])
         stale = []
         for (key, row), persona in zip(rows, personas, strict=True):
-            slot = cache.table.slots.get(key)
-            if slot is None:
-                header = unpack_row(row)[0]
-                code, said_under = header.code, header.version
+            if key in cache.slots:
+                slot = cache.slots_of([key])
+                is_assigned, is_mine = bool(cache.is_assigned(slot)[0]), bool(cache.is_of(version, slot)[0])
             else:
-                code, said_under = cache.meta.code[slot], cache.meta.version[slot]
-            # Of who was never tagged, from a backfill, there is nothing to say.
-            if code >= 0 and (said_under != version or not self._is_mine(persona)):
+                header = unpack_row(row)[0]
+                is_assigned, is_mine = header.code >= 0, header.version == version
+            # Who was never tagged, from a backfill, has nothing to be announced.
+            if is_assigned and not (is_mine and self._is_mine(persona)):
                 stale.append((key, row))
         return stale
 
@@ -148,18 +134,12 @@ class Restater:
     # ---- both
 
     def _encode(self, slots: NDArray[np.int64]) -> Encoding:
-        return self._champion.encoder.encode(vectors(self._buyers.cache.table.states, slots))
+        return self._champion.encoder.encode(vectors(self._buyers.cache.states, slots))
 
     def _say(
         self, partition: Partition, slots: NDArray[np.int64], encoding: Encoding, reason: Reason
     ) -> None:
-        counters = self._buyers.cache.table.states.counters
-        said = Said(
-            slots,
-            self._buyers.cache.meta.last_offset[slots],
-            counters[slots, _EVENTS],
-            counters[slots, _LAST_TIME],
-            encoding,
-        )
+        cache = self._buyers.cache
+        said = Said(slots, cache.last_offsets(slots), cache.events(slots), cache.last_times(slots), encoding)
         owned = {partition.number: partition}
         self._announcer.say(self._champion.encoder, owned, said, [reason] * len(slots))
