@@ -21,13 +21,8 @@ SimpersonaError                     the root; the command line shows one as a li
         +-- TopicError              a topic is missing or cannot be used
 
 Each other room draws its own branch below SimpersonaError: inference/errors.py, streams/errors.py,
-<<<<<<< HEAD
-training/errors.py, ops/errors.py with ops/traffic/errors.py, and bench/comparison/errors.py. The API's client
-has a root of its own: clients/python/src/simpersona_client/_errors.py.
-=======
 training/errors.py, ops/errors.py with ops/traffic/errors.py, and bench/comparison/errors.py. The API's
 client has a root of its own: clients/python/src/simpersona_client/_errors.py.
->>>>>>> main
 """
 
 from __future__ import annotations
