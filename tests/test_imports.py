@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,13 @@ def test_the_rooms_import_in_one_direction() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_folder_holds_about_a_dozen_files() -> None:
+    rooms = ("feature_store", "inference", "streams", "training", "ops", "studies", "bench")
+    folders = Counter(path.parent for room in rooms for path in (ROOT / room).rglob("*.py"))
+    wide = {str(folder.relative_to(ROOT)): files for folder, files in folders.items() if files > 15}
+    assert not wide, f"docs/adr/0041-sub-rooms.md: divide {wide}"
 
 
 def test_serving_imports_without_the_training_packages() -> None:

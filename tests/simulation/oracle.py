@@ -10,7 +10,7 @@ from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
-from ops.verify.log import Record, Rules
+from ops.verify.expected.log import Record, Rules
 from ops.verify.report import VerifyReport
 from tests.simulation import kafka
 from tests.simulation.store import Client

@@ -13,9 +13,9 @@ from feature_store.fold.behavior import COUNTER, COUNTERS, empty_states
 from feature_store.fold.state import pack_states, unpack_states
 from feature_store.online.encoding import RowHeader, is_of_an_earlier_release, pack_row, unpack_row
 from feature_store.online.mending import Fix
+from ops.verify.expected.fold import PartitionFold
 from ops.verify.findings import Findings
-from ops.verify.fold import PartitionFold
-from ops.verify.headers import Headers
+from ops.verify.rows.headers import Headers
 
 _ROWS_A_PIECE = 2_000
 

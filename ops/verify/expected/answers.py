@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from feature_store.online.assignment import confidence_bands
 from inference.encoders.encoder import Encoder, Encoding
-from ops.verify.recount import Votes
-from ops.verify.ties import Answer, near_band, near_code, near_type
+from ops.verify.expected.counts import Votes
+from ops.verify.expected.ties import Answer, near_band, near_code, near_type
 
 T = TypeVar("T", bound=np.generic)
 

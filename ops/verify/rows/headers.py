@@ -6,9 +6,9 @@ import xxhash
 
 from feature_store.online.assignment import confidence_band
 from feature_store.online.encoding import RowHeader
-from ops.verify.assigned import Assigned, Last, Word
-from ops.verify.fold import PartitionFold
-from ops.verify.ties import Answer, has_tied_code, is_tie
+from ops.verify.expected.assigned import Assigned, Last, Word
+from ops.verify.expected.fold import PartitionFold
+from ops.verify.expected.ties import Answer, has_tied_code, is_tie
 
 NOTHING_ASSIGNED = RowHeader(since_offset=-1, last_offset=-1, code=-1, type=-1, band=0, version=0)
 """Of a buyer from a backfill who has done nothing since."""

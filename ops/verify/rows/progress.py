@@ -7,7 +7,7 @@ import contextlib
 from feature_store.errors import RowVersionError
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.mending import Fix
-from ops.verify.assigned import Assigned
+from ops.verify.expected.assigned import Assigned
 from ops.verify.findings import Findings
 
 

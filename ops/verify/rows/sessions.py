@@ -8,9 +8,9 @@ import numpy as np
 
 from feature_store.fold.behavior import SESSION_GAP_MS
 from feature_store.online.mending import Fix
-from ops.verify.assigned import Assigned
+from ops.verify.expected.assigned import Assigned
+from ops.verify.expected.fold import PartitionFold
 from ops.verify.findings import Findings
-from ops.verify.fold import PartitionFold
 
 _OPEN = b"open"
 

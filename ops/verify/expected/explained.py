@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 from feature_store.fold.vectors import Steps
 from feature_store.online.assignment import confidence_band
 from inference.encoders.encoder import Encoding
-from ops.verify.answers import NOTHING, Answers, is_known, may_stay, previous, spread, triples_of, votes_of
-from ops.verify.assigned import Assigned, Word
-from ops.verify.log import Rules
-from ops.verify.recount import Votes
+from ops.verify.expected.answers import (
+    NOTHING,
+    Answers,
+    is_known,
+    may_stay,
+    previous,
+    spread,
+    triples_of,
+    votes_of,
+)
+from ops.verify.expected.assigned import Assigned, Word
+from ops.verify.expected.counts import Votes
+from ops.verify.expected.log import Rules
+from ops.verify.expected.ties import Answer, is_tie, near
 from ops.verify.report import VerifyReport
-from ops.verify.ties import Answer, is_tie, near
 
 
 class Place(NamedTuple):

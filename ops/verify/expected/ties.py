@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from feature_store.online.assignment import BANDS
 from inference.encoders.encoder import Encoding
-from ops.verify.assigned import Word
+from ops.verify.expected.assigned import Word
 
 TIE: Final = 1e-4
 """Two codes tie where the second nearest is no farther than this share of the distance (and 1): the same

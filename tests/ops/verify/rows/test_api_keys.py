@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from inference.api.access.keys import KeyRecord, Scope
-from ops.verify.api_keys import compare_api_keys
 from ops.verify.report import VerifyReport
+from ops.verify.rows.api_keys import compare_api_keys
 
 NOW: Final = 1_763_900_000_000
 KEY: Final = KeyRecord(

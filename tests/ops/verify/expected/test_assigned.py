@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.online.assignment import Assignment
-from ops.verify.assigned import Assigned
+from ops.verify.expected.assigned import Assigned
 
 WORD = Assignment(
     store="acme",

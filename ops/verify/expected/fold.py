@@ -18,10 +18,10 @@ from feature_store.fold.behavior import COUNTER, columns
 from feature_store.fold.products import ProductTable
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import fold_each
-from ops.verify.assigned import Assigned
-from ops.verify.judge import Judge, Place
-from ops.verify.log import Batch, Rules
-from ops.verify.recount import Recount
+from ops.verify.expected.assigned import Assigned
+from ops.verify.expected.counts import Recount
+from ops.verify.expected.explained import Judge, Place
+from ops.verify.expected.log import Batch, Rules
 from ops.verify.report import VerifyReport
 
 _LAST_TIME: Final = COUNTER["last_time"]

@@ -12,12 +12,12 @@ from feature_store.contract.events import record_key
 from feature_store.fold.behavior import COUNTER
 from feature_store.online.assignment import OFFSET_DIGITS, Assignment, decode_assignment, token
 from feature_store.online.mending import Fix
-from ops.verify.assigned import Assigned, Last, Word
+from ops.verify.expected.assigned import Assigned, Last, Word
+from ops.verify.expected.fold import PartitionFold
+from ops.verify.expected.ties import is_tie
 from ops.verify.findings import Findings
-from ops.verify.fold import PartitionFold
-from ops.verify.headers import Headers, version_hash
-from ops.verify.states import States
-from ops.verify.ties import is_tie
+from ops.verify.rows.headers import Headers, version_hash
+from ops.verify.rows.states import States
 
 _EVENTS: Final = COUNTER["events"]
 

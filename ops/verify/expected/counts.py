@@ -1,8 +1,8 @@
 """Window counts of one partition anew, from the log, by the counting of the live path.
 
 Counts are kept under a codebook version. Where one version followed another is not always known to the offset
-(see ops.verify.assigned), and an event before an erasure may have been counted or not. What such events touch
-is marked: there the votes are not judged, the counts of events are.
+(see ops.verify.expected.assigned), and an event before an erasure may have been counted or not. What such
+events touch is marked: there the votes are not judged, the counts of events are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inference.counts.counting import Arrivals, BuyersBefore, ProfileTable, Wind
 from inference.counts.profile import LATENT_EDGES, TALLY, Counts
 from inference.counts.windows import OTHERS
 from inference.encoders.encoder import Encoding
-from ops.verify.ties import TIE
+from ops.verify.expected.ties import TIE
 
 UNKNOWN: Final = None
 """Stands for the codebook version where more than one may have counted."""

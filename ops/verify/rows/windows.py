@@ -21,8 +21,8 @@ from inference.counts.profile import (
 )
 from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.errors import ProfileError
+from ops.verify.expected.counts import TYING, Whose, Window
 from ops.verify.findings import Findings
-from ops.verify.recount import TYING, Whose, Window
 
 _CELLS: Final = {
     **{feature.name: feature.cells for feature in FEATURES},
