@@ -1,8 +1,7 @@
 """BuyerState rows: arrays <-> bytes in one canonical form.
 
-A packed state holds what is there and no more: the counters, the bitmaps, as many event-id hashes as
-the buyer has (at most 64) and the sums of the product sets that are not empty. Equal states have
-equal bytes, so the oracle (`simpersona verify`) compares bytes.
+A packed state holds the counters, the bitmaps, the buyer's event-id hashes (at most 64) and the sums of the
+product sets that are not empty. Equal states have equal bytes, so `simpersona verify` compares bytes.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def _pack(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.uint8])
 
 
 def pack_states(states: StateArrays, slots: NDArray[np.int64]) -> list[bytes]:
-    """The rows `slots` (int64 [n]) as canonical little-endian bytes, one a buyer."""
+    """The rows `slots` (int64 [n]) as canonical little-endian bytes, in their order."""
     ends = np.empty(len(slots), dtype=np.int64)
     _row_sizes(states, slots, ends)
     out = np.empty(int(ends[-1]) if len(slots) else 0, dtype=np.uint8)

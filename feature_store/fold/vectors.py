@@ -1,4 +1,4 @@
-"""States -> the 403-d vectors that an encoder sees, of whole tables or after each event of a batch.
+"""States -> the 403-d vectors that an encoder reads: for whole tables, or after each event of a batch.
 
 The layout, units and names are in feature_store.fold.vector. Money is in minor units / 100, so that
 currencies with and without a minor unit have one scale.
@@ -51,7 +51,8 @@ _POOLED: Final = COUNTER["viewed"]
 
 
 def _linear_counting(bits: int) -> NDArray[np.float64]:
-    """Estimate by bits set: -m ln(share still 0), Whang et al. 1990; full reads as one short of full."""
+    """The estimate by number of set bits: -m ln(share of bits that are 0), Whang et al. 1990. A full bitmap
+    counts as one bit short of full."""
     zeros = np.maximum(bits - np.arange(bits + 1), 1)
     return np.asarray(-bits * np.log(zeros / bits))
 
@@ -68,23 +69,23 @@ def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32
 
 
 def scalars(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The 16 scalars alone, float32 [n, 16]: the beginning of `vectors`, without the embeddings' cost."""
+    """Only the 16 scalars, float32 [n, 16]: the first columns of `vectors`, at less cost."""
     out = np.empty((len(slots), N_SCALARS), dtype=np.float32)
     _scalars_of_all(states, slots, out)
     return out
 
 
 class Steps(NamedTuple):
-    """What a batch did, one entry an event that changed its state (k of m).
-
-    places int64 [k], which events of the batch; vectors float32 [k, 403], the state after the event; events
-    and last_time int64 [k], the buyer's event count and latest event time (ms) then.
-    """
+    """The state after each of the k events of a batch that changed it, in order."""
 
     places: NDArray[np.int64]
+    """[k]: the event's index in the batch."""
     vectors: NDArray[np.float32]
+    """[k, 403]: the vector of the state."""
     events: NDArray[np.int64]
+    """[k]: the buyer's events so far."""
     last_time: NDArray[np.int64]
+    """[k]: the buyer's latest event time, ms."""
 
 
 def fold_each(
@@ -95,9 +96,9 @@ def fold_each(
     *,
     allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
 ) -> Steps:
-    """Fold a batch in place, as behavior.fold does, and describe the state after every event.
+    """Fold a batch in place, as behavior.fold does, and make the vector after every event.
 
-    What is said of a buyer then depends on their events alone, not on where a batch happened to end.
+    Assignments then depend only on a buyer's events, not on where a batch ends (docs/adr/0013).
     """
     n = len(slots)
     steps = Steps(
@@ -131,9 +132,9 @@ def _fold_each(
 
 
 class EventNumbers(NamedTuple):
-    """How far each event of a batch of m brought its buyer: events and sessions so far, int64 [m] each.
+    """For each of the m events of a batch, the buyer's events and sessions so far, int64 [m] each.
 
-    events is 0 where an event changed nothing.
+    events is 0 for an event that changed nothing.
     """
 
     events: NDArray[np.int64]
@@ -143,7 +144,7 @@ class EventNumbers(NamedTuple):
 def fold_numbered(
     states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
 ) -> EventNumbers:
-    """Fold a batch in place, as behavior.fold does, and say how far each event went."""
+    """Fold a batch in place, as behavior.fold does, and number each event within its buyer."""
     numbers = EventNumbers(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
     _fold_numbered(states, slots, batch, products.arrays, numbers)
     return numbers

@@ -138,7 +138,8 @@ def jensen_shannon(p: Floats, q: Floats) -> Floats:
     m = (p + q) / 2
 
     def kl(a: Floats) -> Floats:
-        ratio = np.divide(a, m, out=np.ones_like(m), where=a > 0)
+        # Half of the smallest number there is rounds to 0: such a share counts for nothing.
+        ratio = np.divide(a, m, out=np.ones_like(m), where=(a > 0) & (m > 0))
         return np.asarray((a * np.log(ratio)).sum(axis=-1))
 
     return np.maximum((kl(p) + kl(q)) / 2, 0.0)
