@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bench.comparison.peers import OURS
-from bench.comparison.programs.buyer import BuyerEncoder, BuyerFold, Assigned, pack, unpack
+from bench.comparison.programs.buyer import Assigned, BuyerEncoder, BuyerFold, pack, unpack
 from bench.comparison.report import BEGIN, END, HEADER, Comparison, Entry, markdown, rows, write
 from bench.comparison.trial import Latency, Track, Trial, trial
 from bench.comparison.workload import fill, traffic

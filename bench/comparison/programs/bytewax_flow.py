@@ -18,10 +18,10 @@ from bytewax.run import cli_main
 from bench.comparison.programs.buyer import (
     CHECKPOINT_S,
     PRODUCER,
+    Assigned,
     BuyerEncoder,
     BuyerFold,
     Persona,
-    Assigned,
     surroundings,
 )
 from feature_store.contract.events import Event, decode_event
