@@ -41,8 +41,9 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
 	@.venv/bin/simpersona demo $(ARGS)
 
-test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones)
-	@$(PY) -m pytest $(ARGS)
+# Two processes, a file of tests each: most tests wait for servers. Torch's threads would fight over the same cores.
+test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones, "-n 0" one by one)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
 	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
@@ -72,7 +73,7 @@ bench-isolation: setup-dev ## What a good store waits while another attacks the 
 	@$(PY) -m bench.isolation $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
-	@$(PY) -m ops.docs
+	@$(PY) -m ops.documents.pages
 
 verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
 	@$(PY) -m tests.ops.verify.page
@@ -81,7 +82,7 @@ lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
 
 audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
-	@$(PY) -m ops.audit $(ARGS)
+	@$(PY) -m ops.dependency_audit $(ARGS)
 
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle

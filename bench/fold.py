@@ -29,7 +29,7 @@ from feature_store.fold.behavior import (
 )
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import fold_each
-from ops.replay import first_events
+from ops.replay.events import first_events
 from ops.traffic import TrafficConfig, generate
 
 BATCH: Final = 4_000
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 def main() -> None:
-    """Print a Markdown table of microseconds an event."""
+    """Print a Markdown table of microseconds per event."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     products = ProductTable()
     buyers: dict[tuple[str, str], int] = {}

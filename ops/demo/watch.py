@@ -13,9 +13,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from feature_store.log.records import LogReader
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.rows import OnlineRows
-from ops.demo.board import Board, Key
+from ops.demo.display.shown_shoppers import Board, Key
+from ops.demo.display.view import ROWS, Snapshot
 from ops.demo.scrapes import Scrapes
-from ops.demo.view import ROWS, Snapshot
 from ops.demo.worker import DemoWorker
 from streams.dead_letters import decode_dead_letter
 from streams.settings import WorkerSettings
@@ -64,7 +64,7 @@ class Watcher:
 
     @property
     def buyers(self) -> int:
-        """Different buyers of whom a persona was said."""
+        """Different buyers that were assigned a persona."""
         return len(self._buyers)
 
     def look(self, wait_s: float) -> Snapshot:

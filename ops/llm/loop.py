@@ -19,9 +19,9 @@ from feature_store.log.producer import Output
 from feature_store.log.topics import end_offsets, partition_count
 from feature_store.online.assignment import decode_assignment
 from inference.bundles.bundle import Bundle
-from ops.connect import Connection
+from ops.connection import Connection
 from ops.errors import LoopError
-from ops.replay import AsFastAsPossible, replay_events
+from ops.replay.events import AsFastAsPossible, replay_events
 from training.persona_llm.agents.loop import codes_of
 from training.persona_llm.traces.traces import NO_CODE
 
@@ -99,11 +99,11 @@ class LivePath:
             for (i, _), row in zip(keys, rows[number], strict=True):
                 if row is None:
                     continue
-                said = decode_assignment(row)
-                if said.codebook_version != bundle.codebook_version:
+                assignment = decode_assignment(row)
+                if assignment.codebook_version != bundle.codebook_version:
                     raise LoopError(
-                        f"workers answer with the codebook {said.codebook_version}, the sessions are of "
+                        f"workers assign codes of {assignment.codebook_version}, the sessions are of "
                         f"{bundle.codebook_version}: name the bundle that answers"
                     )
-                codes[i] = said.code
+                codes[i] = assignment.code
         return codes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ops.errors import TopicError
+from ops.errors import StackTopicError
 
 DEFAULT_PARTITIONS: Final = 8
 ERASURE_PARTITIONS: Final = 8
@@ -41,7 +41,7 @@ def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITION
     config: connection settings of a confluent-kafka client.
 
     Raises:
-        TopicError: Kafka refused, or a topic exists with another partition count.
+        StackTopicError: Kafka refused, or a topic exists with another partition count.
     """
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic
@@ -50,12 +50,12 @@ def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITION
     try:
         existing = admin.list_topics(timeout=15).topics
     except KafkaException as error:
-        raise TopicError(f"Kafka at {config['bootstrap.servers']} does not answer: {error}") from error
+        raise StackTopicError(f"Kafka at {config['bootstrap.servers']} does not answer: {error}") from error
     wanted = topics(partitions)
     for name, (count, _) in wanted.items():
         found = len(existing[name].partitions) if name in existing else count
         if found != count:
-            raise TopicError(
+            raise StackTopicError(
                 f"topic {name} has {found} partitions, not {count}: buyers would move between partitions; "
                 "keep the old count, or start with a new data folder"
             )
@@ -69,5 +69,5 @@ def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITION
             try:
                 created.result()
             except KafkaException as error:
-                raise TopicError(f"Kafka refused to create topic {name}: {error}") from error
+                raise StackTopicError(f"Kafka refused to create topic {name}: {error}") from error
     return [topic.topic for topic in missing]

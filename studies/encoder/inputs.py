@@ -17,9 +17,9 @@ from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.oracle import posterior, true_types
 from studies.encoder.cache import load_points, save_points
-from studies.encoder.generated import Truth
-from studies.encoder.hidden import hidden_funnel
-from studies.encoder.parts import PARTS
+from studies.encoder.generated_traffic import Truth
+from studies.encoder.hidden_funnel import hidden_funnel
+from studies.encoder.part_names import PARTS
 from studies.encoder.plan import Plan
 from studies.encoder.study import Inputs
 from studies.engine import Tell
@@ -62,8 +62,8 @@ def generated_inputs(buyers: int, work: Path, tell: Tell) -> tuple[Points, Truth
     would say of them."""
     config = TrafficConfig(buyers=buyers, hours=14 * 24)
     key = hashlib.sha256(json.dumps([asdict(config), _SEED]).encode()).hexdigest()[:24]
-    rows, told = work / f"generated-{key}.npz", work / f"generated-{key}.json"
-    if not told.exists():
+    rows, columns_file = work / f"generated-{key}.npz", work / f"generated-{key}.json"
+    if not columns_file.exists():
         tell("generating traffic with known types")
         batches = list(generate(config, _SEED))
         data = training_rows(iter(batches), TrainConfig().prefixes)
@@ -74,8 +74,8 @@ def generated_inputs(buyers: int, work: Path, tell: Tell) -> tuple[Points, Truth
         save_points(rows, points)
         columns = {str(events): [known.get(key, -1) for key in keys] for events, known in best.items()}
         columns["latent"] = [latent[key] for key in keys]
-        write_whole(told, json.dumps(columns).encode())
-    columns = json.loads(told.read_text())
+        write_whole(columns_file, json.dumps(columns).encode())
+    columns = json.loads(columns_file.read_text())
     truth = Truth(
         names=TYPE_NAMES,
         latent=np.array(columns["latent"], dtype=np.int64),

@@ -7,14 +7,14 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from studies.choice import Choice
-from studies.encoder.parts import PARTS, Part
+from studies.encoder.part_names import PARTS, Part
 from studies.encoder.runs import PLAIN, Kind, Run, Runs
 from studies.engine import Tell
+from studies.sealed_test import Choice
 from training.encoder.config import TrainConfig
 from training.evaluation import measures as m
-from training.evaluation.panel import AXES, Judged, panel
 from training.evaluation.points import TRAIN, VALIDATION, Points
+from training.evaluation.run_measures import AXES, Judged, panel
 
 BRIEF: Final[dict[str, Any]] = {
     "epochs": 16,
@@ -190,7 +190,7 @@ def choose(plan: Plan, choice: Choice, runs: Runs, tell: Tell) -> Runners:
 
 
 def _hidden(plan: Plan, purchase_weight: float) -> dict[str, Any]:
-    # Only whole histories exist without the funnel, a few thousand of them: fewer rows an epoch. Varied rows
+    # Only whole histories exist without the funnel, a few thousand of them: fewer rows per epoch. Varied rows
     # would show the funnel again: `events` would be scaled, and what is taken from it would not.
     differs = {
         "epoch_rows": 2 * plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 3,

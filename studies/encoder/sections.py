@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from studies.encoder.baselines import gradient_boosting
-from studies.encoder.generated import Truth, judge_generated
-from studies.encoder.hidden import hidden_columns
-from studies.encoder.landmarks import judge_landmark
-from studies.encoder.parts import Part
+from studies.encoder.generated_traffic import Truth, judge_generated
+from studies.encoder.hidden_funnel import hidden_columns
+from studies.encoder.landmark_scores import judge_landmark
+from studies.encoder.part_names import Part
 from studies.encoder.plan import SIMVQ, WITHOUT, Runners
 from studies.encoder.runs import Run, Runs
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import calibration
-from training.evaluation.panel import AXES, Compared, Judged, Panel, panel, reference, store_divergence
 from training.evaluation.points import LANDMARKS, TEST, TRAIN, VALIDATION, Points
+from training.evaluation.run_measures import AXES, Compared, Judged, Panel, panel, reference, store_divergence
 
 Figures = dict[str, Any]
 INCOHERENCE: Final = [f"incoherence_{axis}" for axis in AXES]
@@ -301,11 +301,11 @@ def _references(judged: Judged, *, hidden: bool) -> dict[str, Panel]:
         hidden_columns if hidden else lambda vectors: vectors.astype(np.float64)
     )
     boosting = gradient_boosting(rows(learned), strata(learned), seed=0)
-    said = np.asarray(boosting.predict(rows(test)), dtype=np.int64)
-    known = {"everyone is D": everyone_looks(test), "gradient boosting": said}
+    predicted = np.asarray(boosting.predict(rows(test)), dtype=np.int64)
+    known = {"everyone is D": everyone_looks(test), "gradient boosting": predicted}
     if not hidden:
         known["mask rule"] = mask_rule(test)
-    return {who: reference(judged, said) for who, said in known.items()}
+    return {who: reference(judged, predicted) for who, predicted in known.items()}
 
 
 def _pooled(judged: Judged) -> Panel:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from feature_store.fold.funnel import STRATA, strata
-from studies.choice import Choice
-from studies.encoder.generated import Truth
+from studies.encoder.generated_traffic import Truth
 from studies.encoder.plan import Plan, choose
 from studies.encoder.runs import Runs
 from studies.encoder.sections import Study
 from studies.engine import Tell, require_stores
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 from training.evaluation import bootstrap, measures
 from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points, select
@@ -21,7 +21,7 @@ from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points, s
 
 class Inputs(NamedTuple):
     """What a study reads. full: histories; hidden: the same buyers with the funnel folded away (see
-    hidden.hidden_funnel); generated: traffic with known latent types, or None; sources: one line a file;
+    hidden.hidden_funnel); generated: traffic with known latent types, or None; sources: one line per file;
     split_seed: what drew the sides."""
 
     full: Points

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from studies.inputs import Histories
-from studies.persona_llm.material import Material
-from studies.persona_llm.parts import PARTS
+from studies.persona_llm.judged_sessions import Material
+from studies.persona_llm.part_names import PARTS
 from studies.persona_llm.plan import Plan
 
 _SEED: Final = 0
@@ -18,7 +18,7 @@ _LEAST_IN_FUNNEL: Final = 50
 
 
 def material_of(paths: Sequence[Path], most: int | None) -> tuple[Material, list[str]]:
-    """The sessions of the files, and one line a file.
+    """The sessions of the files, and one line per file.
 
     Raises:
         EventSourceError: a file cannot be read.

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from studies.encoder.plan import BRIEF
-from studies.persona_llm.parts import PARTS, Part
+from studies.persona_llm.part_names import PARTS, Part
 from training.persona_llm.model.config import Schedule
 from training.persona_llm.model.prompts import GoalKind
 from training.persona_llm.traces.traces import Split
@@ -43,7 +43,7 @@ class Fit(BaseModel):
 
 
 class Play(BaseModel):
-    """One simulation of each judged session: side, token, goal; draws: simulations a session; held: whether
+    """One simulation of each judged session: side, token, goal; draws: simulations per session; held: whether
     agents are kept to their plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

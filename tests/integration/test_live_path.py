@@ -12,7 +12,7 @@ import pytest
 
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.triton_repository import build_repository
-from ops.backfill import backfill
+from ops.history.backfill import backfill
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
 from tests.rig import PARTITIONS, Rig
@@ -118,7 +118,7 @@ def _claim(rig: Rig, topic: str, number: int, progress: bytes) -> None:
     client.close()
 
 
-def test_bad_settings_are_one_line(rig: Rig) -> None:
+def test_bad_settings_are_one_line() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "ops.cli.main", "worker"],
         env={"SIMPERSONA_BATCH_EVENTS": "many", "PATH": "/usr/bin"},

@@ -16,7 +16,7 @@ from feature_store.contract.events import Event
 from feature_store.fold.behavior import empty_states
 from feature_store.fold.products import Products
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
-from feature_store.fold.vectors import fold_course, fold_to
+from feature_store.fold.vectors import fold_numbered, fold_to
 from feature_store.history.offline_fold import BuyerKey
 from feature_store.history.shards import Group, groups, shard_events
 
@@ -44,7 +44,7 @@ class BuyerVectors(NamedTuple):
     session_end: NDArray[np.int64]
 
     def landmark(self, events: int) -> NDArray[np.int64]:
-        """Rows int64 [m], one a buyer who came so far, as they looked after exactly so many events.
+        """Rows int64 [m], one per buyer who came so far, as they looked after exactly so many events.
 
         Complete only for counts that were among the prefixes. Unlike `~whole`, it holds buyers whose
         history is just that long, so it is an unbiased sample of what live traffic shows.
@@ -74,7 +74,7 @@ def training_rows(
     events, so that the early states which live traffic is full of are in distribution) and one for the
     end of each session in which such a prefix lies.
 
-    With `work`, an empty folder, only the buyers' names and three numbers a row stay in memory: events are
+    With `work`, an empty folder, only the buyers' names and three numbers per row stay in memory: events are
     split in that folder (feature_store.history.shards), and the vectors are a file there, mapped into
     memory. The folder must stay as long as the result is used. Without it, everything is held in memory.
 
@@ -99,9 +99,9 @@ class _Chosen(NamedTuple):
 
 
 def _choose(group: Group, products: Products, prefixes: NDArray[np.int64]) -> _Chosen:
-    course = fold_course(empty_states(len(group.buyers)), group.slots, group.events, products)
-    counted = np.flatnonzero(course.events)  # duplicates count for nothing
-    events, session, slot = course.events[counted], course.sessions[counted], group.slots[counted]
+    numbers = fold_numbered(empty_states(len(group.buyers)), group.slots, group.events, products)
+    counted = np.flatnonzero(numbers.events)  # duplicates count for nothing
+    events, session, slot = numbers.events[counted], numbers.sessions[counted], group.slots[counted]
     last = np.append(slot[1:] != slot[:-1], True)
     over = last | np.append(session[1:] != session[:-1], True)
     visit = np.cumsum(over) - over  # sessions of all buyers, numbered through

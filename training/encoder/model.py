@@ -20,12 +20,12 @@ from feature_store.fold.funnel import STRATA
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
 from inference.encoders.graph import CODES, LATENT_SIZE
 from training.encoder.axes import Axes
-from training.encoder.codebook import nearest_code
 from training.encoder.config import TrainConfig
 from training.encoder.levels import LevelCoordinates
-from training.encoder.quantizer import EmaQuantizer
+from training.encoder.quantizers.codebook import nearest_code
+from training.encoder.quantizers.moving_averages import EmaQuantizer
+from training.encoder.quantizers.simvq import SimQuantizer
 from training.encoder.scaling import Scaling
-from training.encoder.simvq import SimQuantizer
 
 WIDTHS: Final = (VECTOR_SIZE, 256, 128, LATENT_SIZE)
 HEADS: Final = {"engagement": 3, "exploration": 3, "purchase": len(STRATA)}
@@ -103,12 +103,13 @@ class VQVAE(nn.Module):
         """The loss terms; without the quantiser (warm-up) the latents go on as they are."""
         scaled = self.scaling(batch.vectors)
         latents = self._place(batch.vectors, scaled)
-        told, commitment = latents, latents.new_zeros(())
+        decoded_from, commitment = latents, latents.new_zeros(())
         if quantize:
-            told, _, commitment = self.quantizer(latents)
-        scalars, embeddings, masks = _rebuilding(scaled, self.decoder(told))
+            decoded_from, _, commitment = self.quantizer(latents)
+        scalars, embeddings, masks = _rebuilding(scaled, self.decoder(decoded_from))
         engagement, exploration, purchase = (
-            F.cross_entropy(head(told), batch.levels[:, i]) for i, head in enumerate(self.heads.values())
+            F.cross_entropy(head(decoded_from), batch.levels[:, i])
+            for i, head in enumerate(self.heads.values())
         )
         contrastive = self._contrast(latents, batch) if self.contrasts else latents.new_zeros(())
         return Losses(scalars, embeddings, masks, commitment, engagement, exploration, purchase, contrastive)

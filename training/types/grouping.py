@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from feature_store.fold.vector import N_SCALARS, SCALARS
-from inference.bundles.catalogue import ProfileScale
+from inference.bundles.catalogue import ScalarScale
 from inference.encoders.graph import CODES
 from training.types.measures import (
     Floats,
@@ -60,20 +60,20 @@ _MONEY: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "econom
 # 1. Points
 
 
-def fit_scale(vectors: NDArray[np.float32]) -> ProfileScale:
+def fit_scale(vectors: NDArray[np.float32]) -> ScalarScale:
     """Mean and deviation of the transformed scalars of raw vectors [n, 403]; 1 for a constant scalar."""
     scalars = _transformed(vectors)
     deviation = scalars.std(axis=0)
     deviation[deviation < 1e-6] = 1.0
-    return ProfileScale(
+    return ScalarScale(
         mean=tuple(scalars.mean(axis=0).round(6).tolist()), deviation=tuple(deviation.round(6).tolist())
     )
 
 
-def profile_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ProfileScale) -> Floats:
+def type_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ScalarScale) -> Floats:
     """Each buyer as a point float64 [n, 20] of the space in which codes are grouped.
 
-    Money is told against the buyers of the same store that have any, and is 0 for those that have none:
+    Money is relative to the buyers of the same store that have any, and is 0 for those that have none:
     currencies differ, and whether views name a price is the pixel's doing, not the buyer's.
     """
     scalars = _transformed(vectors)
@@ -85,13 +85,13 @@ def profile_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: Pr
 
 
 def _against_store(values: Floats, stores: NDArray[Any]) -> Floats:
-    told = np.flatnonzero(values > 0)
-    _, store = np.unique(stores[told], return_inverse=True)
+    with_value = np.flatnonzero(values > 0)
+    _, store = np.unique(stores[with_value], return_inverse=True)
     counts = np.maximum(np.bincount(store), 1)
-    off = values[told] - (np.bincount(store, values[told]) / counts)[store]
+    off = values[with_value] - (np.bincount(store, values[with_value]) / counts)[store]
     spread = np.sqrt(np.bincount(store, off**2) / counts)
     against = np.zeros(len(values))
-    against[told] = off / np.where(spread < 1e-6, 1.0, spread)[store]
+    against[with_value] = off / np.where(spread < 1e-6, 1.0, spread)[store]
     return against
 
 

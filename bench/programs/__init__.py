@@ -1,1 +1,0 @@
-"""The programs that are compared: one script a framework, each alone in its process."""
