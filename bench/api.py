@@ -1,4 +1,4 @@
-"""Persona reads a second, with one client and with many, beside a worker under load.
+"""Persona reads per second, with one client and with many, beside a worker under load.
 
     .venv/bin/python -m bench.api [--seconds N] [--seed N]
 
@@ -74,7 +74,7 @@ HEADER: Final = (
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """A load, and the CPU time of the API's process a request (its reading of assignments included)."""
+    """A load, and the CPU time of the API's process per request (its reading of assignments included)."""
 
     load: Load
     cpu_ms: float

@@ -1,4 +1,4 @@
-"""one trial: a peer alone on the machine, from start to clean stop."""
+"""One trial: a peer alone on the machine, from start to clean stop."""
 
 from __future__ import annotations
 
