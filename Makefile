@@ -58,7 +58,7 @@ interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each lo
 	@SIMPERSONA_TEST_MOMENTS=50 $(PY) -m pytest tests/faults/test_interrupts.py $(ARGS)
 
 simulate: setup-dev ## Live through histories of the live loop (ARGS="--histories 100000 --seed 1")
-	@$(PY) -m tests.simulation $(ARGS)
+	@PYTHONHASHSEED=0 $(PY) -m tests.simulation $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.live_path $(ARGS)

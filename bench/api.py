@@ -250,7 +250,7 @@ def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: 
             for rate in rates:
                 for cell in bench.cells(rate, clients, seconds):
                     cells.append(cell)
-                    click.echo(f"== {_said(cell)}", err=True)
+                    click.echo(f"== {_as_line(cell)}", err=True)
             share = others.share()
             bench.close()
         finally:
@@ -267,7 +267,7 @@ def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: 
     )
 
 
-def _said(cell: Cell) -> str:
+def _as_line(cell: Cell) -> str:
     return ", ".join(f"{name} {value}" for name, value in zip(HEADER, _row(cell), strict=True))
 
 
