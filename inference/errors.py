@@ -2,7 +2,7 @@
 
 InferenceError
 +-- BundleError               a bundle is missing, changed or does not fit this code: refused at start
-+-- InvalidVectorError        a row holds NaN or inf, or the shape is not [n, 403]
++-- InvalidVectorError        a row holds NaN or inf, or the shape is not [n, W]
 +-- ProfileError              a profile has another layout, is damaged, or is missing in the bundle
 +-- CatalogueError            the bundle has no such type, or no card of a code
 +-- SamplingError             there is nothing to draw a population from

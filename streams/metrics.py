@@ -26,7 +26,7 @@ class WorkerMetrics:
         self.registry = r = CollectorRegistry()
         self.stages = BatchHistogram(
             "simpersona_stage_seconds",
-            "Time of an event in a stage; event_to_tag is from CreateTime to the persona said.",
+            "Time of an event in a stage; event_to_tag is from CreateTime to the assigned persona.",
             "stage",
             STAGES + STAGES_AFTER,
             r,

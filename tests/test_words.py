@@ -12,10 +12,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("feature_store", "inference", "streams", "training", "ops", "bench", "studies", "clients")
 TO_COME = (
-    "feature_store/log",
-    "feature_store/online",
-    "inference/api",
-    "streams",
     "clients",
     "training/persona_llm/agents/chat_agent.py",  # a prompt that published figures were measured with
 )

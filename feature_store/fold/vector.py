@@ -1,4 +1,4 @@
-"""BuyerState -> the 403 numbers that an encoder sees: names, units and transforms.
+"""BuyerState -> the vector that an encoder sees, W numbers: names, units and transforms.
 
 The layout follows SimPersona (paper.md, Representation): 16 behavioural scalars on the five axes of
 SimGym (engagement, exploration, search, funnel, economic value), three 128-d product embeddings and
@@ -52,4 +52,5 @@ EMBEDDINGS: Final = slice(N_SCALARS, N_SCALARS + len(PRODUCT_SETS) * EMBEDDING_S
 MASKS: Final = slice(EMBEDDINGS.stop, EMBEDDINGS.stop + len(PRODUCT_SETS))
 """A mask is 1.0 where the product set holds something, 0.0 where it is empty (its embedding is then 0)."""
 VECTOR_SIZE: Final = MASKS.stop
-"""403 = 16 scalars + 3 x 128 embeddings (each of unit length) + 3 masks."""
+"""W: the scalars, then an embedding of unit length and a mask per product set. Another width is another
+FEATURE_VERSION."""

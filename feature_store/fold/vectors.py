@@ -1,4 +1,4 @@
-"""States -> the 403-d vectors that an encoder reads: for whole tables, or after each event of a batch.
+"""States -> the vectors that an encoder reads: for whole tables, or after each event of a batch.
 
 The layout, units and names are in feature_store.fold.vector. Money is in minor units / 100, so that
 currencies with and without a minor unit have one scale.
@@ -62,7 +62,7 @@ _CATEGORIES_OF: Final = _linear_counting(CATEGORY_BITS)
 
 
 def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The raw float32 [n, 403] vectors of the rows `slots` (int64 [n])."""
+    """The raw float32 [n, W] vectors of the rows `slots` (int64 [n])."""
     out = np.zeros((len(slots), VECTOR_SIZE), dtype=np.float32)
     _write_vectors(states, slots, out)
     return out
@@ -81,7 +81,7 @@ class Steps(NamedTuple):
     places: NDArray[np.int64]
     """[k]: the event's index in the batch."""
     vectors: NDArray[np.float32]
-    """[k, 403]: the vector of the state."""
+    """[k, W]: the vector of the state."""
     events: NDArray[np.int64]
     """[k]: the buyer's events so far."""
     last_time: NDArray[np.int64]
@@ -171,7 +171,7 @@ def fold_to(
     products: Products,
     places: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Fold a batch in place; the vectors float32 [k, 403] after its events `places`, int64 [k], ascending."""
+    """Fold a batch in place; the vectors float32 [k, W] after its events `places`, int64 [k], ascending."""
     out = np.zeros((len(places), VECTOR_SIZE), dtype=np.float32)
     _fold_to(states, slots, batch, products.arrays, places, out)
     return out

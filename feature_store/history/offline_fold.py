@@ -62,7 +62,7 @@ class History:
         return list(self.table.slots)
 
     def vectors(self) -> NDArray[np.float32]:
-        """Raw vectors float32 [n, 403] of `buyers`."""
+        """Raw vectors float32 [n, W] of `buyers`."""
         return vectors(self.table.states, self.table.rows())
 
     def states(self) -> dict[BuyerKey, bytes]:

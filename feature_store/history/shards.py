@@ -96,7 +96,7 @@ class Folded(NamedTuple):
     states: StateArrays
 
     def vectors(self) -> NDArray[np.float32]:
-        """Raw vectors float32 [n, 403]."""
+        """Raw vectors float32 [n, W]."""
         return vectors(self.states, np.arange(len(self.buyers)))
 
 

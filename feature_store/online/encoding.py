@@ -52,10 +52,10 @@ class Progress(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """Under which codebook version a partition's personas are said.
+    """Under which codebook version a partition's personas are.
 
     all_of_them: nobody's persona is left of another version. A worker of another version writes this
-    row, behind the fence, before it says anything (docs/adr/0017).
+    row, behind the fence, before it assigns anything (docs/adr/0017).
     """
 
     version: str
@@ -76,8 +76,8 @@ class RowHeader(NamedTuple):
     """What a state row says beside the state.
 
     since_offset and last_offset are those of the first and last event folded in; code, type and band
-    are what was last said of the buyer (-1 and 0 for nothing yet), version the hash of the codebook
-    version it was said under; counted is False where that was without an event (after a swap), so that
+    are what was last assigned to the buyer (-1 and 0 for nothing yet), version the hash of the codebook
+    version it was assigned under; counted is False where that was without an event (after a swap), so that
     no window has counted it. fold is the version of the fold that began the state: what a later one adds, it
     adds from a later event on.
     """

@@ -66,7 +66,7 @@ def too_large(limit: int) -> ProblemError:
 def invalid_request(found: Iterable[tuple[Sequence[str | int], str]]) -> ProblemError:
     """The request does not fit: (where, what) of the first of its errors, without what was sent there: it
     may be a buyer's id, and it is the sender's own anyway."""
-    errors = [{"at": ".".join(map(str, place)), "detail": said} for place, said in found][:_MOST_ERRORS]
+    errors = [{"at": ".".join(map(str, place)), "detail": detail} for place, detail in found][:_MOST_ERRORS]
     return ProblemError(422, "invalid-request", "the request does not fit; see errors", errors=errors)
 
 

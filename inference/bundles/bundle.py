@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     codes: Literal[256] = 256
     latent_size: Literal[96] = 96
-    vector_size: Literal[403] = 403
+    vector_size: int = VECTOR_SIZE
     files: dict[str, Digest]
     sources: list[str]
     seed: int
@@ -88,7 +88,7 @@ def _probe_vectors() -> NDArray[np.float32]:
 
 
 PROBE_VECTORS: Final = _probe_vectors()
-"""float32 [8, 403]: a runtime is healthy if it gives these the codes that the bundle gives them."""
+"""float32 [8, W]: a runtime is healthy if it gives these the codes that the bundle gives them."""
 
 
 def starter_bundle_path() -> Path:
@@ -117,6 +117,10 @@ def _load(folder: Path) -> Bundle:
         raise BundleError(
             f"it was trained on feature version {manifest.feature_version}, this code makes version "
             f"{FEATURE_VERSION}; train a new bundle or install the release that fits"
+        )
+    if manifest.vector_size != VECTOR_SIZE:
+        raise BundleError(
+            f"manifest.json does not fit: vector_size is {manifest.vector_size}, here it is {VECTOR_SIZE}"
         )
     contents = {name: _read_checked(folder, name, manifest) for name in FILES}
     for name in FILES[1:]:

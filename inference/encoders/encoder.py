@@ -34,7 +34,7 @@ class Encoder(Protocol):
     """Names by type index; empty if the bundle has no types."""
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
-        """Encode float32 [n, 403] raw vectors (n may be 0).
+        """Encode float32 [n, W] raw vectors (n may be 0).
 
         Raises:
             InvalidVectorError: a row is not finite or the shape is wrong; nothing was sent.

@@ -65,7 +65,7 @@ def open_graph(model: bytes, threads: int) -> ort.InferenceSession:
 
 
 def run_graph(session: ort.InferenceSession, vectors: NDArray[np.float32]) -> Encoding:
-    """Encode float32 [n, 403] finite raw vectors, n >= 0, at most MAX_ROWS per run."""
+    """Encode float32 [n, W] finite raw vectors, n >= 0, at most MAX_ROWS per run."""
     parts = [_run(session, vectors[start : start + MAX_ROWS]) for start in range(0, len(vectors), MAX_ROWS)]
     if len(parts) == 1:
         return parts[0]

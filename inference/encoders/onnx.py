@@ -21,7 +21,7 @@ class OnnxEncoder:
         self._session = open_graph(bundle.model, threads)
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
-        """Encode float32 [n, 403] raw vectors (n may be 0); see Encoder."""
+        """Encode float32 [n, W] raw vectors (n may be 0); see Encoder."""
         check_vectors(vectors)
         try:
             return run_graph(self._session, vectors)

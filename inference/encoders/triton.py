@@ -71,7 +71,7 @@ class TritonEncoder:
         self.probe()
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
-        """Encode float32 [n, 403] raw vectors (n may be 0), at most MAX_ROWS per call; see Encoder."""
+        """Encode float32 [n, W] raw vectors (n may be 0), at most MAX_ROWS per call; see Encoder."""
         check_vectors(vectors)
         starts = range(0, len(vectors), MAX_ROWS)
         return join([self._infer(vectors[start : start + MAX_ROWS], self._timeout_s) for start in starts])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from feature_store.fold.vector import VECTOR_SIZE
 from feature_store.workspace import write_whole
 from inference.bundles.bundle import MODEL, Bundle
 
@@ -53,6 +54,7 @@ def build_repository(
     config = template.substitute(
         versions=", ".join(map(str, [*beside, version])),
         codebook_version=bundle.codebook_version,
+        vector_size=VECTOR_SIZE,
         kind="KIND_GPU" if variant == "onnxruntime-gpu" else "KIND_CPU",
     )
     write_whole(model / "config.pbtxt", config.encode())

@@ -75,7 +75,7 @@ def what_remains(lives: Lives, erasures_topic: str, at: int) -> list[Remainder]:
     patience = lives.patience_ms()
     return [
         topic(lives.events, "records from before the erasure, and the request; no reader of ours uses them"),
-        topic(lives.assignments, "what was said of the buyer; streams and webhooks leave it out"),
+        topic(lives.assignments, "assignments of the buyer; streams and webhooks leave it out"),
         topic(lives.letters, "events of the buyer that were refused; a replay leaves them out"),
         *(topic(it, "assignments of the buyer that a sink refused; no replay") for it in lives.sinks_letters),
         topic(lives.control, "the pseudonym, only where the erasure was asked for there"),

@@ -21,9 +21,9 @@ from streams.live.partition import Partition
 from streams.metrics import WorkerMetrics
 
 
-class Said(NamedTuple):
+class ToAssign(NamedTuple):
     """Assignments to send, one entry each: slot, offset of the record after which it holds, the buyer's
-    events and latest event time (ms) then (all int64), and what the encoder says."""
+    events and latest event time (ms) then (all int64), and the encoding."""
 
     slots: NDArray[np.int64]
     offsets: NDArray[np.int64]
@@ -33,7 +33,7 @@ class Said(NamedTuple):
 
 
 class Announcer:
-    """Sends what the tagger has to say of buyers in the cache."""
+    """Sends assignments of buyers in the cache."""
 
     def __init__(
         self,
@@ -47,21 +47,27 @@ class Announcer:
         self._cache, self._output, self._topic = cache, output, topic
         self._rows, self._metrics, self._clock = rows, metrics, clock
 
-    def say(
-        self, encoder: Encoder, owned: Mapping[int, Partition], said: Said, reasons: Sequence[Reason]
+    def assign(
+        self, encoder: Encoder, owned: Mapping[int, Partition], to_assign: ToAssign, reasons: Sequence[Reason]
     ) -> None:
         """Make personas of cached buyers readable, and send them.
 
-        In this order: the store's fence stops who no longer owns a partition before they say anything.
+        In this order: the store's fence stops who no longer owns a partition before they send anything.
 
         Raises:
             ProducerError, OnlineStoreError: see Tagger.tag.
         """
         now, version, types = self._clock.now_ms(), encoder.codebook_version, encoder.types
-        partitions = self._cache.partitions(said.slots).tolist()
+        partitions = self._cache.partitions(to_assign.slots).tolist()
         assignments: list[tuple[bytes, bytes]] = []
         readable: dict[int, dict[bytes, Persona]] = {}
-        columns_ = (said.slots, said.offsets, said.events, said.event_times, *said.encoding)
+        columns_ = (
+            to_assign.slots,
+            to_assign.offsets,
+            to_assign.events,
+            to_assign.event_times,
+            *to_assign.encoding,
+        )
         for number, reason, row in zip(
             partitions, reasons, zip(*(column.tolist() for column in columns_), strict=True), strict=True
         ):
@@ -88,7 +94,7 @@ class Announcer:
                 )
             )
             assignments.append((key, body))
-            if reason != "session_end":  # which says again what is readable already
+            if reason != "session_end":  # which repeats what is readable already
                 readable.setdefault(number, {})[key] = Persona(key, offset, body)
         if readable:
             writes = self._rows.write_personas(

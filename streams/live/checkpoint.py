@@ -1,4 +1,4 @@
-"""The checkpoint: after it, what was folded is in the store, what was said is in Kafka.
+"""The checkpoint: after it, what was folded is in the store and what was assigned is in Kafka.
 
 The order is the proof (live_probe rules; docs/adr/0004). A crash between any two steps loses nothing:
 up to step 3 the store still has the old progress, so the records are read again, and assignments go
@@ -46,7 +46,7 @@ class Checkpointer:
         moved = [partition for partition in partitions if partition.moved]
         # 1. Say which sessions the watermark has ended.
         changes = [(partition, self._end_sessions(partition)) for partition in moved]
-        # 2. Wait until everything said is acknowledged.
+        # 2. Wait until every assignment is acknowledged.
         self._output.flush()
         for partition, change in changes:
             # 3. One fenced transaction: rows, counts, sessions, erasures, progress.
@@ -84,7 +84,7 @@ class Checkpointer:
                 ended.add(key)
         change.closed = sorted(ended)
         if change.closed:
-            self._tagger.restater.end_sessions(partition, change.closed)
+            self._tagger.reannouncer.end_sessions(partition, change.closed)
         return change
 
     def _by_last_time(self, slots: NDArray[np.int64]) -> dict[bytes, int]:

@@ -134,7 +134,7 @@ class ConsumerLoop:
         self._output.poll()
         if self._successor is not None:
             self._hand_over(self._successor)
-        self.tagger.restater.walk(self.partitions)
+        self.tagger.reannouncer.walk(self.partitions)
         now = self._clock.monotonic()
         cache = self.tagger.cache
         if (
@@ -301,7 +301,7 @@ class ConsumerLoop:
     def swap(self, encoder: Encoder) -> None:
         """Answer with another encoder as soon as what was folded is checkpointed.
 
-        The version that answers already changes nothing: a promotion may be told twice.
+        The version that answers already changes nothing: a promotion may be ordered twice.
         """
         if self._successor is None and encoder.codebook_version == self.tagger.champion.name:
             encoder.close()
@@ -311,7 +311,7 @@ class ConsumerLoop:
         self._successor = encoder
 
     def _hand_over(self, successor: Encoder) -> None:
-        self._checkpoint()  # what was folded is in the store as it was said
+        self._checkpoint()  # what was folded is in the store as it was assigned
         self._use_successor(successor)
         for partition in self.partitions.values():
             partition.tag_as = self.tagger.champion.takes_over(partition.tagged)

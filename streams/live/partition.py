@@ -14,7 +14,7 @@ class Partition:
 
     written is what the store's progress row reads, as far as this worker knows: the fence compares
     with it. next_offset and watermark run ahead of it until the next checkpoint. So it is with tagged,
-    under which codebook version the store says that the partition is tagged, and tag_as.
+    under which codebook version the partition is tagged according to the store, and tag_as.
     """
 
     number: int

@@ -27,14 +27,14 @@ from inference.counts.counting import Arrivals
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder, Encoding
 from streams.dead_letters import dead_letter, encode_dead_letter
-from streams.live.announce import Announcer, Said
+from streams.live.announce import Announcer, ToAssign
 from streams.live.buyers import Buyers
 from streams.live.cache import BuyerCache
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.swap.champion import Champion
-from streams.live.swap.reannounce import Restater
+from streams.live.swap.reannounce import Reannouncer
 from streams.live.swap.shadow import Shadow
 from streams.live.window_counts import Counting, WindowCounts
 from streams.metrics import WorkerMetrics
@@ -92,7 +92,7 @@ class Tagger:
         self.champion, self.shadow = Champion(encoder, metrics), Shadow(metrics, settings.shadow_share)
         self._buyers = Buyers(self.cache, rows, erasures, metrics)
         self._announcer = Announcer(self.cache, output, settings.assignments_topic, rows, metrics, clock)
-        self.restater = Restater(
+        self.reannouncer = Reannouncer(
             self._buyers, rows, self.champion, self._announcer, metrics, settings.reencode_share, clock
         )
         self._products = ProductTable()
@@ -109,7 +109,7 @@ class Tagger:
         return self.champion.replace(encoder)
 
     def tag(self, partitions: dict[int, Partition], messages: Sequence[Message]) -> None:
-        """Fold records of owned partitions, in order, and say the personas that changed.
+        """Fold records of owned partitions, in order, and assign the personas that changed.
 
         Raises:
             OnlineStoreError, EncoderUnavailableError, ProducerError: nothing is lost; drop the cache,
@@ -223,31 +223,31 @@ class Tagger:
         encoding: Encoding,
         bands: NDArray[np.uint8],
     ) -> None:
-        """Say every change of code, type or confidence band, event by event.
+        """Assign at every change of code, type or confidence band, event by event.
 
-        So what is said is a function of the log: another owner that reads the same records, with other
-        batches, after a crash or as a zombie, says the same again and nothing else.
+        So assignments are a function of the log: another owner that reads the same records, with other
+        batches, after a crash or as a zombie, makes the same ones again and no others.
         """
         slots = batch.slots[steps.places]
         before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), self.cache)
-        # Under another codebook version a first event says the code anew, whatever it was.
+        # Under another codebook version a first event assigns the code anew, whatever it was.
         swapped = (
             ~self.cache.is_of(self.champion.version, slots) & (before[:, 0] >= 0) & _first_of_each(slots)
         )
         code_changed = before[:, 0] != encoding.code
         type_changed = before[:, 1] != encoding.type
         changed = np.flatnonzero(swapped | code_changed | type_changed | (before[:, 2] != bands))
-        said = Said(
+        to_assign = ToAssign(
             slots[changed],
             batch.offsets[steps.places[changed]],
             steps.events[changed],
             steps.last_time[changed],
             Encoding._make(column[changed] for column in encoding),
         )
-        self._announcer.say(
+        self._announcer.assign(
             self.champion.encoder,
             partitions,
-            said,
+            to_assign,
             [
                 "swap"
                 if swapped[i]

@@ -1,4 +1,4 @@
-"""Taking a partition over: where it begins is the store's word, and the store is told who tags it now."""
+"""Taking a partition over: where it begins is the store's word, and the store learns who tags it now."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Takeover:
         """Keys of the partition whose stored rows a pending erasure has made void: the request lies ahead,
         or the store went back behind it (a restored backup) and retention has deleted the request.
 
-        A persona without a state is void too: if it is of a new life, reading on says it again.
+        A persona without a state is void too: if it is of a new life, reading on assigns it again.
         """
         keys = list(self._erasures.of(number))
         states = self._rows.read_states({number: keys}).get(number, [])

@@ -67,7 +67,7 @@ class Delivery:
         place, raw = (message.topic(), message.partition(), message.offset()), message.value() or b""
         letter = encode_dead_letter(dead_letter(reason, detail, *place, raw, message.timestamp()[1]))
         self._put_aside(message.key(), letter)
-        log.warning("assignment_refused", reason=reason, partition=place[1], offset=place[2], said=detail)
+        log.warning("assignment_refused", reason=reason, partition=place[1], offset=place[2], detail=detail)
 
     def bury_erased(self, erased: Erased, detail: str) -> None:
         """Make an erasure that was refused a dead letter."""
@@ -76,7 +76,7 @@ class Delivery:
         self._put_aside(
             erased.key, encode_dead_letter(dead_letter(reason, detail, *erased.place, raw, asked_at))
         )
-        log.warning("erasure_refused", partition=erased.place[1], offset=erased.place[2], said=detail)
+        log.warning("erasure_refused", partition=erased.place[1], offset=erased.place[2], detail=detail)
 
     def _put_aside(self, key: bytes | None, letter: bytes) -> None:
         self._output.send(self._dead_letters_topic, key, letter)

@@ -12,7 +12,7 @@ ANSWERS: Final = ("taken", "refused", "busy")
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of what was read. skipped: of other stores, or said before their buyer was erased.
+    """What became of what was read. skipped: of other stores, or assigned before their buyer was erased.
 
     erasures: erased buyers that the receiver was told of.
     """
@@ -50,7 +50,7 @@ class SinkMetrics:
         )
         self.delay = Gauge(
             f"{self._prefix}_delay_seconds",
-            "From being said to being taken, of the assignment taken last.",
+            "From being assigned to being taken, of the assignment taken last.",
             registry=r,
         )
         for answer in ANSWERS:

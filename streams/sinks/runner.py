@@ -26,7 +26,7 @@ from streams.sinks.delivery import Delivery
 from streams.sinks.metrics import Delivered
 from streams.sinks.settings import SinkSettings
 from streams.sinks.sink import Answer, Busy, Item, Refused, Sink, Taken
-from streams.sinks.telling import Erased, KnownErasures, Telling, decode_told
+from streams.sinks.telling import Erased, KnownErasures, Telling, decode_notified
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +75,7 @@ class SinkRunner:
         self._erasures, self._output = erasures, output
         self._delivery = Delivery(name, sink, output, settings.dead_letters_topic)
         self._assigning = _Errand(self._is_due, self._delivery.assign, self._bury)
-        self._erasing = _Errand(self._is_to_be_told, self._delivery.tell, self._delivery.bury_erased)
+        self._erasing = _Errand(self._is_to_be_notified, self._delivery.tell, self._delivery.bury_erased)
         self._stores = frozenset(settings.stores)
         self._owned: set[int] = set()
         self._next: dict[int, int] = {}
@@ -200,14 +200,16 @@ class SinkRunner:
         """What to deliver of a record; None for one of another store, of somebody erased, or not of ours."""
         key: bytes = message.key() or b""
         try:
-            said = decode_assignment(message.value() or b"")
+            assignment = decode_assignment(message.value() or b"")
         except msgspec.MsgspecError as error:
             self._delivery.bury(message, "no_assignment", str(error))
             return None
-        if (self._stores and said.store not in self._stores) or said.offset < self._erasures.void_before(key):
+        if (
+            self._stores and assignment.store not in self._stores
+        ) or assignment.offset < self._erasures.void_before(key):
             self.metrics.skipped.inc()
             return None
-        return Item(f"{message.partition()}-{message.offset()}-{said.assigned_at}", message, said)
+        return Item(f"{message.partition()}-{message.offset()}-{assignment.assigned_at}", message, assignment)
 
     def _is_due(self, item: Item) -> bool:
         """False for what another member has now, and of buyers who were erased while it waited."""
@@ -215,13 +217,13 @@ class SinkRunner:
         erased = item.assignment.offset < self._erasures.void_before(message.key() or b"")
         return message.partition() in self._owned and not erased
 
-    def _is_to_be_told(self, erased: Erased) -> bool:
+    def _is_to_be_notified(self, erased: Erased) -> bool:
         return erased.partition in self._owned
 
     def _wait(self, consumer: Consumer, tried: int, answer: Busy) -> None:
         """Pause, and stay a member of the group meanwhile."""
         pause_s = self._backoff_s(tried, min(answer.wait_s or 0.0, _PATIENCE_S))
-        log.warning(f"{self._name}_away", said=answer.why, tried=tried, pause_s=round(pause_s, 1))
+        log.warning(f"{self._name}_away", reason=answer.why, tried=tried, pause_s=round(pause_s, 1))
         self._waiting = True
         consumer.pause(consumer.assignment())
         until = time.monotonic() + pause_s
@@ -267,7 +269,7 @@ class SinkRunner:
     def _begin(self, consumer: Consumer, numbers: Sequence[int]) -> None:
         """Learn how far partitions that are ours now were delivered, and their erasures told."""
         places = [TopicPartition(self._topic, number) for number in numbers]
-        told = {}
+        notified = {}
         for place in consumer.committed(places, timeout=_ASK_S) if places else ():
             if place.error is not None:
                 raise KafkaException(place.error)
@@ -276,8 +278,8 @@ class SinkRunner:
                 self._next[place.partition] = begin
             else:
                 self._next[place.partition] = place.offset
-            told[place.partition] = decode_told(place.metadata)
-        self._telling.begin(told)
+            notified[place.partition] = decode_notified(place.metadata)
+        self._telling.begin(notified)
 
     def _insist(self, trouble: str, ask: Callable[[], None]) -> None:
         """Ask Kafka until it answers or this process is to end."""

@@ -1,7 +1,7 @@
-"""Which erasures a sink has told of, per partition of the assignments.
+"""Which erasures a sink has notified of, per partition of the assignments.
 
 The member that delivers a partition tells of the erasures of its buyers, so nothing of a buyer that was sent
-before can come after. How far it has told is the metadata of the partition's committed offset: one commit
+before can come after. How far it has notified is the metadata of the partition's committed offset: one commit
 says both, and the next owner goes on from there.
 """
 
@@ -23,7 +23,7 @@ Places = Mapping[int, int]
 class Erased(NamedTuple):
     """One erasure to tell of, and its record.
 
-    id: the same whenever it is told again. partition: of the assignments. place: topic, partition, offset.
+    id: the same each time. partition: of the assignments. place: topic, partition, offset.
     """
 
     id: str
@@ -35,21 +35,21 @@ class Erased(NamedTuple):
     place: tuple[str, int, int]
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Place(msgspec.Struct, frozen=True):
     """The metadata of a committed offset."""
 
     erasures: dict[int, int] = {}
 
 
-def encode_told(places: Places) -> str:
-    """How far erasures were told, as metadata of a committed offset."""
-    return msgspec.json.encode(_Told(dict(places))).decode()
+def encode_notified(places: Places) -> str:
+    """How far erasures were notified, as metadata of a committed offset."""
+    return msgspec.json.encode(_Place(dict(places))).decode()
 
 
-def decode_told(metadata: str | None) -> dict[int, int]:
-    """The same back; nothing was told where there is none, or one of an earlier release."""
+def decode_notified(metadata: str | None) -> dict[int, int]:
+    """The same back; nothing was notified where there is none, or one of an earlier release."""
     try:
-        return msgspec.json.decode((metadata or "").encode(), type=_Told).erasures
+        return msgspec.json.decode((metadata or "").encode(), type=_Place).erasures
     except msgspec.MsgspecError:
         return {}
 
@@ -90,52 +90,52 @@ class KnownErasures(ErasureLog):
         """Topic, partition and offset of the erasure of a key."""
         return (self._name, *self._places[key])
 
-    def since(self, told: Places, keys: Iterable[bytes]) -> list[bytes]:
-        """Those of the keys whose erasure is written at or after `told`."""
+    def since(self, notified: Places, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of the keys whose erasure is written at or after `notified`."""
         found = []
         for key in keys:
             place = self._places.get(key)
-            if place is not None and place[1] >= told.get(place[0], 0):
+            if place is not None and place[1] >= notified.get(place[0], 0):
                 found.append(key)
         return found
 
 
 class Telling:
-    """What this member has still to tell of, and how far it has told."""
+    """What this member has still to tell of, and how far it has notified."""
 
     def __init__(self, erasures: KnownErasures, partitions: int, stores: frozenset[str]) -> None:
         """partitions: how many the topic of assignments has. stores: whose buyers; none: all."""
         self._erasures, self._partitions, self._stores = erasures, partitions, stores
-        self._told: dict[int, dict[int, int]] = {}
+        self._notified: dict[int, dict[int, int]] = {}
         self._reach: dict[int, int] = {}
-        self._untold: dict[int, dict[bytes, None]] = {}
+        self._unnotified: dict[int, dict[bytes, None]] = {}
 
-    def begin(self, told: Mapping[int, Places]) -> None:
-        """These partitions are ours now, and of their erasures so much was told."""
-        if not told:
+    def begin(self, notified: Mapping[int, Places]) -> None:
+        """These partitions are ours now, and of their erasures so much was notified."""
+        if not notified:
             return
-        self._told |= {number: dict(places) for number, places in told.items()}
-        self._untold |= {number: {} for number in told}
-        # Most were told to all of them long ago; hashing their keys would take seconds.
-        first = {at: min(places.get(at, 0) for places in told.values()) for at in self._erasures.read}
-        self._add(self._erasures.since(first, self._erasures.by_key), told)
+        self._notified |= {number: dict(places) for number, places in notified.items()}
+        self._unnotified |= {number: {} for number in notified}
+        # Most were notified to all of them long ago; hashing their keys would take seconds.
+        first = {at: min(places.get(at, 0) for places in notified.values()) for at in self._erasures.read}
+        self._add(self._erasures.since(first, self._erasures.by_key), notified)
 
     def knows(self, partition: int) -> bool:
-        """Whether it is ours and how far was told is known."""
-        return partition in self._told
+        """Whether it is ours and how far was notified is known."""
+        return partition in self._notified
 
     def end(self, partitions: Iterable[int]) -> None:
         """These are another member's now."""
         for number in partitions:
-            self._told.pop(number, None)
-            self._untold.pop(number, None)
+            self._notified.pop(number, None)
+            self._unnotified.pop(number, None)
 
     def waiting(self) -> list[Erased]:
-        """What is to be told, of our partitions and stores."""
+        """What is to be notified, of our partitions and stores."""
         self._sort_in()
         self._reach = dict(self._erasures.read)
         found = []
-        for number, keys in self._untold.items():
+        for number, keys in self._unnotified.items():
             for key in keys:
                 erasure, (store, _, buyer) = self._erasures.by_key.get(key), key.decode().partition("|")
                 if erasure is not None and (not self._stores or store in self._stores):
@@ -145,20 +145,20 @@ class Telling:
         return found
 
     def done(self) -> None:
-        """All that `waiting` gave last is told. What has come since is still news."""
-        for number in self._told:
-            self._told[number] = dict(self._reach)
-            self._untold[number] = {}
+        """All that `waiting` gave last is notified. What has come since is still news."""
+        for number in self._notified:
+            self._notified[number] = dict(self._reach)
+            self._unnotified[number] = {}
 
     def metadata(self, partition: int) -> str:
         """What to commit with an offset of one of our partitions."""
-        return encode_told(self._told[partition])
+        return encode_notified(self._notified[partition])
 
     def _sort_in(self) -> None:
-        self._add(self._erasures.news(), self._told)
+        self._add(self._erasures.news(), self._notified)
 
-    def _add(self, keys: Iterable[bytes], told: Mapping[int, Places]) -> None:
+    def _add(self, keys: Iterable[bytes], notified: Mapping[int, Places]) -> None:
         for key in keys:
             number = partition_of(key, self._partitions)
-            if number in told and self._erasures.since(told[number], [key]):
-                self._untold[number][key] = None
+            if number in notified and self._erasures.since(notified[number], [key]):
+                self._unnotified[number][key] = None

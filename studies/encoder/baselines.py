@@ -1,6 +1,6 @@
 """What an encoder is held against in the study, beside k-means (training.evaluation.baselines).
 
-Every coder is fitted on raw vectors float32 [n, 403] of training buyers and gives codes int64 [n] in
+Every coder is fitted on raw vectors float32 [n, W] of training buyers and gives codes int64 [n] in
 [0, CODES).
 """
 

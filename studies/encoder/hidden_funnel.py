@@ -53,7 +53,7 @@ def hidden_funnel(points: Points, batches: Iterable[Sequence[Event]]) -> Points:
 
 
 def hidden_columns(vectors: Vectors) -> NDArray[np.float64]:
-    """Vectors with nothing of the funnel, raw float64 [n, 403]: what may be seen of rows of hidden_funnel."""
+    """Vectors with nothing of the funnel, raw float64 [n, W]: what may be seen of rows of hidden_funnel."""
     out = vectors.astype(np.float64)
     out[:, EVENTS] -= vectors[:, list(FUNNEL_COLUMNS)].sum(axis=1)
     out[:, _OF_FUNNEL] = 0.0

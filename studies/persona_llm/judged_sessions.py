@@ -33,7 +33,7 @@ MIN_EVENTS: Final = 3
 
 
 class Vectors(NamedTuple):
-    """What was known of the buyers when: rows int64 [k] of the traces, vectors float32 [k, 403]."""
+    """What was known of the buyers when: rows int64 [k] of the traces, vectors float32 [k, W]."""
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]

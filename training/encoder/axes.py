@@ -105,7 +105,7 @@ class Axes(NamedTuple):
 
     @classmethod
     def fit(cls, vectors: NDArray[np.float32]) -> Self:
-        """Learn scales and terciles from training buyers' raw vectors float32 [n, 403], whole histories."""
+        """Learn scales and terciles from training buyers' raw vectors float32 [n, W], whole histories."""
         judged = vectors[vectors[:, EVENTS] >= MIN_EVENTS]
         logs = _logs(judged if len(judged) else vectors)
         engagement = logs[:, list(ENGAGEMENT)]
@@ -129,7 +129,7 @@ class Axes(NamedTuple):
         return self._engagement(logs), self._exploration(logs)
 
     def levels(self, vectors: NDArray[np.float32]) -> Levels:
-        """The levels of raw vectors float32 [n, 403]."""
+        """The levels of raw vectors float32 [n, W]."""
         engagement, exploration = self.scores(vectors)
         return Levels(
             np.searchsorted(self.engagement_cuts, engagement).astype(np.int64),

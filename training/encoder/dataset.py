@@ -28,7 +28,7 @@ SESSIONS_COLUMN = _NAMES.index("sessions")
 class BuyerVectors(NamedTuple):
     """Training rows of buyers; no two rows are of one buyer after the same number of events.
 
-    vectors float32 [n, 403], raw; column EVENTS_COLUMN: the number of events before the row was taken.
+    vectors float32 [n, W], raw; column EVENTS_COLUMN: the number of events before the row was taken.
     buyer int64 [n]: a row's index into buyers.
     whole bool [n]: True for the row of a buyer's whole history. These rows come first and in the order of
     buyers, so `vectors[buyer]` is, row by row, how its history ended: what "later" means for a prefix.

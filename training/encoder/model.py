@@ -1,4 +1,4 @@
-"""The behaviour-aware VQ-VAE: raw 403-d buyer vector -> scaled vector -> latent -> code -> rebuilt vector.
+"""The behaviour-aware VQ-VAE: raw buyer vector -> scaled vector -> latent -> code -> rebuilt vector.
 
 Shapes follow SimPersona (paper.md, Behaviour-aware VQ-VAE): encoder 403-256-128-96, 256 codes of 96
 dimensions, mirrored decoder, auxiliary heads on the quantised vector, a contrastive term. The paper
@@ -35,8 +35,8 @@ _ROWS: Final = 8192
 
 
 class Batch(NamedTuple):
-    """What a step sees of n rows: vectors float32 [n, 403] raw; levels int64 [n, 3] in the order of HEADS;
-    end float32 [n, 403], the same buyers at the end of the session; ended bool [n], True where it is over."""
+    """What a step sees of n rows: vectors float32 [n, W] raw; levels int64 [n, 3] in the order of HEADS;
+    end float32 [n, W], the same buyers at the end of the session; ended bool [n], True where it is over."""
 
     vectors: Tensor
     levels: Tensor
@@ -84,7 +84,7 @@ class VQVAE(nn.Module):
         self.forecast: Forecast | None = None
 
     def latents(self, vectors: Tensor) -> Tensor:
-        """Raw vectors float32 [n, 403] -> latents float32 [n, 96]."""
+        """Raw vectors float32 [n, W] -> latents float32 [n, 96]."""
         return self._place(vectors, self.scaling(vectors))
 
     def _place(self, vectors: Tensor, scaled: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def codes(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Codes int64 [n] of raw vectors float32 [n, 403]; any n."""
+        """Codes int64 [n] of raw vectors float32 [n, W]; any n."""
         codebook = self.quantizer.codebook
         parts = torch.split(torch.from_numpy(vectors), _ROWS)
         codes = [nearest_code(self.latents(part.to(codebook.device)), codebook).cpu() for part in parts]
@@ -128,7 +128,7 @@ class VQVAE(nn.Module):
 
 
 class Forecast(nn.Module):
-    """The forecast head: scaled vectors float32 [n, 403] -> calibrated log odds float32 [n, types].
+    """The forecast head: scaled vectors float32 [n, W] -> calibrated log odds float32 [n, types].
 
     training/types/forecast.py trains it once there are types.
     """

@@ -21,7 +21,7 @@ _CARTED_AND_BOUGHT: Final = slice(EMBEDDINGS.start + EMBEDDING_SIZE, EMBEDDINGS.
 
 
 class Scaling(nn.Module):
-    """Raw vectors float32 [n, 403] -> scaled float32 [n, 403], always finite.
+    """Raw vectors float32 [n, W] -> scaled float32 [n, W], always finite.
 
     Scalars: their transform (feature_store.fold.vector.SCALARS), then zero mean and unit variance on the
     training rows. With `relative`, all but events are first set against the mean and the deviation among
@@ -63,7 +63,7 @@ class Scaling(nn.Module):
         relative: bool = False,
         hide_funnel: bool = False,
     ) -> Self:
-        """Take the scales of training rows float32 [n, 403]. A constant scalar stays unscaled."""
+        """Take the scales of training rows float32 [n, W]. A constant scalar stays unscaled."""
         rows = torch.from_numpy(vectors)
         none = ByEvents(np.zeros((len(KNOTS), N_SCALARS)), np.ones((len(KNOTS), N_SCALARS)))
         zero, one = torch.zeros(N_SCALARS), torch.ones(N_SCALARS)

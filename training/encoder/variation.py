@@ -38,7 +38,7 @@ def in_other_stores(
 ) -> tuple[Vectors, Vectors, NDArray[np.int64]]:
     """Move a share of the rows to other stores; returns both columns and which rows were moved, int64 [m].
 
-    vectors and ends float32 [n, 403], raw: a row and the same buyer at the end of the session, who are moved
+    vectors and ends float32 [n, W], raw: a row and the same buyer at the end of the session, who are moved
     to the same store.
     """
     vectors, ends = vectors.copy(), ends.copy()

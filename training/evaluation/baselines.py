@@ -1,6 +1,6 @@
 """What a bundle is held against: k-means on its vectors, and rules that name a stratum without any code.
 
-Every coder is fitted on raw vectors float32 [n, 403] of training buyers and gives codes int64 [n] in
+Every coder is fitted on raw vectors float32 [n, W] of training buyers and gives codes int64 [n] in
 [0, CODES). Spaces: `standard` is the paper's own setting (its k-means saw all 403 columns standard-scaled);
 `balanced` is training.encoder.scaling.Scaling, in which the three embeddings together vary half as much
 as the 16 scalars together.
@@ -37,12 +37,12 @@ class Coder(Protocol):
     """Gives buyers codes."""
 
     def codes(self, vectors: Vectors) -> Ints:
-        """Codes int64 [n] of raw vectors float32 [n, 403]."""
+        """Codes int64 [n] of raw vectors float32 [n, W]."""
         ...
 
 
 def logs(vectors: Vectors) -> Floats:
-    """Vectors with their scalars' transform (log1p), float64 [n, 403]."""
+    """Vectors with their scalars' transform (log1p), float64 [n, W]."""
     out = vectors.astype(np.float64)
     out[:, :N_SCALARS] = np.log1p(np.maximum(out[:, :N_SCALARS], 0.0))
     return out
@@ -84,7 +84,7 @@ def lloyd_kmeans(space: Space, vectors: Vectors, seed: int) -> Clusters:
 
 
 def fit_kmeans(space: Space, vectors: Vectors, kmeans: KMeans | MiniBatchKMeans) -> Clusters:
-    """Fit k-means on raw vectors float32 [n, 403], as a space shows them."""
+    """Fit k-means on raw vectors float32 [n, W], as a space shows them."""
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # buyers who are alike: fewer centres in use
         kmeans.fit(space(vectors))

@@ -59,7 +59,7 @@ class Points(NamedTuple):
         return np.flatnonzero((self.side == side) & of)
 
     def whole(self, buyers: Ints) -> Vectors:
-        """Whole histories float32 [m, 403] of buyers int64 [m]: row i of the data is buyer i's."""
+        """Whole histories float32 [m, W] of buyers int64 [m]: row i of the data is buyer i's."""
         return self.data.vectors[buyers]
 
     def landmark(self, events: int) -> Ints:

@@ -41,7 +41,7 @@ class Figures(NamedTuple):
 
 
 class GateRows(NamedTuple):
-    """Whole histories of the buyers that gates look at: vectors float32 [n, 403], raw; store int64 [n];
+    """Whole histories of the buyers that gates look at: vectors float32 [n, W], raw; store int64 [n];
     held_out bool [n], True for buyers that the candidate was not trained on; engagement and exploration
     int64 [n], levels by the terciles of the others."""
 

@@ -41,7 +41,7 @@ def make_catalogue(
 ) -> Catalogue:
     """The catalogue of a codebook, from its training buyers' whole histories.
 
-    buyers [n] with vectors float32 [n, 403] raw, codes int64 [n] and distance float32 [n] to the code's
+    buyers [n] with vectors float32 [n, W] raw, codes int64 [n] and distance float32 [n] to the code's
     centre; codebook float32 [256, 96]. groups: their types, if the bundle has any. events: the same
     history once more, in batches; without it, cards have no sessions.
     """

@@ -30,7 +30,7 @@ _BATCH_SIZE_ROWS: Final = 4096
 
 
 class ServingGraph(nn.Module):
-    """Raw vectors float32 [n, 403] -> the six outputs of a bundle's model.onnx (design: Interfaces).
+    """Raw vectors float32 [n, W] -> the six outputs of a bundle's model.onnx (design: Interfaces).
 
     Two candidates come from the expanded square (one matrix product); which of them is nearer, and how
     far, is decided on the plain difference, where nothing cancels. So the code depends least on the
@@ -183,7 +183,7 @@ def _changed_by_batch_size(
 
 
 def parity_rows(vectors: NDArray[np.float32], seed: int, rows: int) -> NDArray[np.float32]:
-    """So many rows float32 [rows, 403] to compare on, shuffled: extremes, training rows (at most half), and
+    """So many rows float32 [rows, W] to compare on, shuffled: extremes, training rows (at most half), and
     the rest training rows with noise on the scalars."""
     random = np.random.default_rng(seed)
     extremes = np.zeros((8, VECTOR_SIZE), dtype=np.float32)

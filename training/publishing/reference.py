@@ -163,7 +163,7 @@ class _Spread:
 def make_reference(batches: Iterable[Sequence[Event]], encode: Encode) -> dict[str, Any]:
     """reference.json's content of a training history, given in arrival order.
 
-    encode: the exported graph, vectors float32 [n, 403] -> Encoding. It is asked after every event, as
+    encode: the exported graph, vectors float32 [n, W] -> Encoding. It is asked after every event, as
     in the live path, so this reads the history once more.
     """
     counter, events = ReferenceCounter(encode), 0

@@ -89,7 +89,7 @@ def add_forecast(
 
 
 class ForecastRows(NamedTuple):
-    """Rows to learn or calibrate on: scaled float32 [n, 403] and the type at session's end int64 [n]."""
+    """Rows to learn or calibrate on: scaled float32 [n, W] and the type at session's end int64 [n]."""
 
     scaled: Tensor
     type: Tensor

@@ -61,7 +61,7 @@ _MONEY: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "econom
 
 
 def fit_scale(vectors: NDArray[np.float32]) -> ScalarScale:
-    """Mean and deviation of the transformed scalars of raw vectors [n, 403]; 1 for a constant scalar."""
+    """Mean and deviation of the transformed scalars of raw vectors [n, W]; 1 for a constant scalar."""
     scalars = _transformed(vectors)
     deviation = scalars.std(axis=0)
     deviation[deviation < 1e-6] = 1.0

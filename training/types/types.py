@@ -59,7 +59,7 @@ def group_codes(
 ) -> TypeGroups:
     """Group the codes of training buyers into named types, in the order of falling share.
 
-    vectors float32 [n, 403] raw, whole histories; codes int64 [n]; stores [n], any labels; codebook
+    vectors float32 [n, W] raw, whole histories; codes int64 [n]; stores [n], any labels; codebook
     float32 [256, 96]. A code without buyers takes the type of the nearest code that has some. With
     `previous`, a type whose profile lies where one of that catalogue's did keeps its name.
 

@@ -136,8 +136,8 @@ class Collector:
         first = taken.items
         taken.items += len(adapted.events) + sum(adapted.skipped.values())
         for place, detail in zip(adapted.places, adapted.details, strict=True):
-            reason, _, said = detail.partition(": ")
-            taken.refuse(first + place, reason, said)
+            reason, _, rest = detail.partition(": ")
+            taken.refuse(first + place, reason, rest)
         faults = Counter(detail.partition(": ")[0] for detail in adapted.details)
         for reason, count in adapted.skipped.items():
             if kept := count - faults[reason]:

@@ -165,8 +165,8 @@ def _collected(state: State, body: bytes, source: str, store: str | None, meter:
     taken = state.collector.take(body, source, store, meter)
     errors = [{"index": i, "reason": reason, "detail": detail} for i, reason, detail in taken.refused]
     records = [(record_key(event.store, event.buyer), encode_event(event)) for event in taken.events]
-    told = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
-    return _Collected(taken, errors, records, msgspec.json.encode(told))
+    receipt = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    return _Collected(taken, errors, records, msgspec.json.encode(receipt))
 
 
 def _tally(state: State, store: str | None, taken: Taken) -> None:

@@ -181,9 +181,9 @@ async def _is_done(state: State, row: bytes, erasure: Erasure, folded: int) -> b
     if folded < erasure.before_offset:
         return False
     (read,) = await state.buyers.read([row])
-    said = read.persona is not None and read.persona.offset < erasure.before_offset
+    is_assigned = read.persona is not None and read.persona.offset < erasure.before_offset
     kept = read.state is not None and read.state.since_offset < erasure.before_offset
-    return not said and not kept
+    return not is_assigned and not kept
 
 
 def _requested_key(row: bytes) -> bytes:

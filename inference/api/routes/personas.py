@@ -161,8 +161,8 @@ async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaA
         for buyer, key, read in zip(buyers, keys, reads, strict=True)
     ]
     for answer in answers:
-        said = answer if isinstance(answer, str) else "early" if answer.early else "said"
-        state.metrics.personas.labels(said).inc()
+        outcome = answer if isinstance(answer, str) else "early" if answer.early else "said"
+        state.metrics.personas.labels(outcome).inc()
     return answers
 
 
@@ -188,12 +188,12 @@ async def _fresh(state: State, keys: Sequence[bytes]) -> set[bytes]:
 def _answer(
     state: State, store: str, buyer: str, key: bytes, read: BuyerRead, fresh: bool
 ) -> PersonaAnswer | Absence:
-    said, progressed = read
-    if said is None:
+    persona, progressed = read
+    if persona is None:
         if progressed is not None or fresh:
             return _early(state, store, buyer)
         return "erased" if key in state.erasures.by_key else "unknown"
-    last_time = said.event_time if progressed is None else max(said.event_time, progressed.last_time)
+    last_time = persona.event_time if progressed is None else max(persona.event_time, progressed.last_time)
     age = max(0, now_ms() - last_time)
     ttl = state.settings.persona_ttl_days
     if ttl is not None and age > ttl * _DAY_MS:
@@ -202,16 +202,16 @@ def _answer(
         store=store,
         buyer=buyer,
         early=False,
-        code=said.code,
-        token=said.token,
-        type=said.type,
-        confidence=said.confidence,
-        distance=said.distance,
-        margin=said.margin,
-        codebook_version=said.codebook_version,
-        events=said.events,
+        code=persona.code,
+        token=persona.token,
+        type=persona.type,
+        confidence=persona.confidence,
+        distance=persona.distance,
+        margin=persona.margin,
+        codebook_version=persona.codebook_version,
+        events=persona.events,
         event_time=last_time,
-        assigned_at=said.assigned_at,
+        assigned_at=persona.assigned_at,
         feature_age_ms=age,
         funnel_stage=None if progressed is None else _STAGES[progressed.stratum],
     )

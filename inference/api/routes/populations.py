@@ -115,14 +115,14 @@ class Catalogue(BaseModel):
 async def catalogue(request: Request, key: ReadsCatalogue) -> Response:
     """The catalogue of the codebook that answers: its types, and a card a code."""
     state = state_of(request)
-    told = await state.work.run(key.store, _catalogue, state.models.model)
-    return Response(told, media_type="application/json")
+    body = await state.work.run(key.store, _catalogue, state.models.model)
+    return Response(body, media_type="application/json")
 
 
 def _catalogue(model: ServedModel) -> bytes:
     cards = [_card(model, code) for code in range(CODES)]
-    told = {"codebook_version": model.version, "types": model.catalogue.types, "personas": cards}
-    return msgspec.json.encode(told)
+    body = {"codebook_version": model.version, "types": model.catalogue.types, "personas": cards}
+    return msgspec.json.encode(body)
 
 
 @router.get("/v1/personas/{code}", responses=documented(401, 403, 422, 429, 503))
@@ -136,8 +136,8 @@ async def card(
 def _card(model: ServedModel, code: int) -> dict[str, Any]:
     found = model.catalogue.card(code) or CodeCard(code=code, token=token(code))
     kind = model.catalogue.type_of(code)
-    said: dict[str, Any] = msgspec.to_builtins(found)
-    return {"type": kind and kind.name, "share": found.share} | said | {"codebook_version": model.version}
+    figures: dict[str, Any] = msgspec.to_builtins(found)
+    return {"type": kind and kind.name, "share": found.share} | figures | {"codebook_version": model.version}
 
 
 @router.get("/v1/stores", responses=documented(401, 403, 429, 503))
@@ -209,8 +209,8 @@ async def sample(request: Request, store: Store, key: ReadsPersonas) -> Response
     asked = await take_model(request, key, SampleAsked)
     if (cost := asked.n / SAMPLES_PER_TOKEN - REQUEST) > 0:
         await state.keys.charge(key, cost)
-    told = await state.work.run(key.store, _sample, state.models.model, store, asked)
-    return Response(told, media_type="application/json")
+    body = await state.work.run(key.store, _sample, state.models.model, store, asked)
+    return Response(body, media_type="application/json")
 
 
 def _sample(model: ServedModel, store: str, asked: SampleAsked) -> bytes:
@@ -221,11 +221,11 @@ def _sample(model: ServedModel, store: str, asked: SampleAsked) -> bytes:
             mix = only_codes(mix, [code for kind in named for code in kind.codes])
     except (SamplingError, CatalogueError) as error:
         raise ProblemError(422, "nothing-to-draw", str(error)) from None
-    told = {
+    body = {
         "store": store,
         "codebook_version": model.version,
         "seed": asked.seed,
         "note": mix.note,
         "tokens": _token_list(draw_codes(mix, asked.n, asked.seed)),
     }
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(body)

@@ -16,7 +16,7 @@ def version_hash(codebook_version: str) -> int:
 
 
 class Champion:
-    """Everybody who says a persona asks here; it changes between two batches only, never inside one."""
+    """Everything that assigns a persona asks here; it changes between two batches only, never inside one."""
 
     def __init__(self, encoder: Encoder, metrics: WorkerMetrics) -> None:
         self._metrics = metrics

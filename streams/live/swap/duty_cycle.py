@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Share:
+class DutyCycle:
     """After work that took t seconds it rests for t * (1 / share - 1): live events come first."""
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:

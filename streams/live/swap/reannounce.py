@@ -18,18 +18,18 @@ from feature_store.online.assignment import Reason, codebook_version_of, confide
 from feature_store.online.encoding import unpack_row
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoding
-from streams.live.announce import Announcer, Said
+from streams.live.announce import Announcer, ToAssign
 from streams.live.buyers import Buyers
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.swap.champion import Champion
-from streams.live.swap.duty_cycle import Share
+from streams.live.swap.duty_cycle import DutyCycle
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
 
 
-class Restater:
+class Reannouncer:
     """Says again, of the cache's buyers, what the champion thinks of their present states."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Restater:
     ) -> None:
         self._buyers, self._rows, self._champion = buyers, rows, champion
         self._announcer, self._metrics = announcer, metrics
-        self._time = Share(share, clock.monotonic)
+        self._time = DutyCycle(share, clock.monotonic)
 
     # ---- session ends
 
@@ -56,19 +56,19 @@ class Restater:
         """
         slots = self._buyers.of(partition.number, keys)
         slots = slots[self._buyers.cache.events(slots) > 0]
-        self._say(partition, slots, self._last_words(slots), "session_end")
+        self._say(partition, slots, self._last_encoding(slots), "session_end")
 
-    def _last_words(self, slots: NDArray[np.int64]) -> Encoding:
+    def _last_encoding(self, slots: NDArray[np.int64]) -> Encoding:
         """What the encoder says of these states; asked only where it was not since they last changed."""
         cache = self._buyers.cache
-        said = cache.last_encoding(slots)
-        unasked = np.isnan(said.distance) | ~cache.is_of(self._champion.version, slots)
+        known = cache.last_encoding(slots)
+        unasked = np.isnan(known.distance) | ~cache.is_of(self._champion.version, slots)
         if unasked.any():
             fresh = self._encode(slots[unasked])
-            said.code[unasked], said.type[unasked] = fresh.code, fresh.type
-            said.distance[unasked], said.margin[unasked] = fresh.distance, fresh.margin
-            said.confidence[unasked] = fresh.confidence
-        return said
+            known.code[unasked], known.type[unasked] = fresh.code, fresh.type
+            known.distance[unasked], known.margin[unasked] = fresh.distance, fresh.margin
+            known.confidence[unasked] = fresh.confidence
+        return known
 
     # ---- another codebook version
 
@@ -80,7 +80,7 @@ class Restater:
         """
         waiting = [p for p in partitions.values() if not p.tag_as.all_of_them]
         self._metrics.reencode_partitions.set(len(waiting))
-        # A version is claimed in the store before anything is said under it.
+        # A version is claimed in the store before anything is assigned under it.
         ready = next((p for p in waiting if p.tagged == p.tag_as), None)
         if ready is None or self._time.wait_s:
             return
@@ -108,9 +108,9 @@ class Restater:
         self._metrics.reencoded.inc(len(slots))
 
     def _stale(self, number: int, rows: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those of (key, state row) whose state or persona was last said under another version.
+        """Those of (key, state row) whose state or persona was last assigned under another version.
 
-        A persona row can be of another version alone: an owner in between said it and died before its
+        A persona row can be of another version alone: an owner in between assigned it and died before its
         checkpoint. Then the state row's owner would find nothing changed, and never mend it.
         """
         cache, version = self._buyers.cache, self._champion.version
@@ -140,6 +140,8 @@ class Restater:
         self, partition: Partition, slots: NDArray[np.int64], encoding: Encoding, reason: Reason
     ) -> None:
         cache = self._buyers.cache
-        said = Said(slots, cache.last_offsets(slots), cache.events(slots), cache.last_times(slots), encoding)
+        to_assign = ToAssign(
+            slots, cache.last_offsets(slots), cache.events(slots), cache.last_times(slots), encoding
+        )
         owned = {partition.number: partition}
-        self._announcer.say(self._champion.encoder, owned, said, [reason] * len(slots))
+        self._announcer.assign(self._champion.encoder, owned, to_assign, [reason] * len(slots))

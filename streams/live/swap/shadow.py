@@ -15,14 +15,14 @@ import structlog
 from numpy.typing import NDArray
 
 from inference.encoders.encoder import Encoder, Encoding
-from streams.live.swap.duty_cycle import Share
+from streams.live.swap.duty_cycle import DutyCycle
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
 
 
 class _Batch(NamedTuple):
-    """Vectors float32 [n, 403] and what the champion, with these types, said of them."""
+    """Vectors float32 [n, W] and the encoding of the champion, with its types."""
 
     vectors: NDArray[np.float32]
     encoding: Encoding
@@ -57,7 +57,7 @@ class Shadow:
 
 class _Comparison:
     def __init__(self, candidate: Encoder, metrics: WorkerMetrics, share: float) -> None:
-        self._candidate, self._metrics, self._time = candidate, metrics, Share(share)
+        self._candidate, self._metrics, self._time = candidate, metrics, DutyCycle(share)
         self._inbox: queue.Queue[_Batch] = queue.Queue(maxsize=1)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -87,10 +87,10 @@ class _Comparison:
             self._candidate.close()
 
     def _compare(self, version: str, batch: _Batch) -> None:
-        other, said = self._candidate.encode(batch.vectors), batch.encoding
-        self._metrics.shadow_compared.labels(version).inc(len(said.code))
-        self._metrics.shadow_same_code.labels(version).inc(int(np.count_nonzero(other.code == said.code)))
+        other, ours = self._candidate.encode(batch.vectors), batch.encoding
+        self._metrics.shadow_compared.labels(version).inc(len(ours.code))
+        self._metrics.shadow_same_code.labels(version).inc(int(np.count_nonzero(other.code == ours.code)))
         if batch.types and self._candidate.types:
             theirs = np.array([*self._candidate.types, ""])[other.type]
-            same = theirs == np.array([*batch.types, ""])[said.type]  # index -1, no type, is the last
+            same = theirs == np.array([*batch.types, ""])[ours.type]  # index -1, no type, is the last
             self._metrics.shadow_same_type.labels(version).inc(int(np.count_nonzero(same)))

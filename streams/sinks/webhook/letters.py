@@ -61,7 +61,7 @@ class SignedBatch:
 
         A receiver that knows assignments only finds none, and goes on.
         """
-        listed = [{"id": it.id, "erasure": _told(it)} for it in erased]
+        listed = [{"id": it.id, "erasure": _as_erasure(it)} for it in erased]
         return self._sign({"assignments": [], "erasures": listed}, [it.id for it in erased])
 
     def _sign(self, content: dict[str, Any], ids: Sequence[str]) -> Letter:
@@ -73,7 +73,7 @@ class SignedBatch:
         return Letter({**_JSON, **signed}, body)
 
 
-def _told(it: Erased) -> dict[str, Any]:
+def _as_erasure(it: Erased) -> dict[str, Any]:
     return {
         "store": it.store,
         "buyer": it.buyer,
@@ -108,19 +108,19 @@ class SegmentIdentify:
 
 
 def _identify(item: Item) -> dict[str, Any]:
-    said = item.assignment
+    assigned = item.assignment
     return {
         "type": "identify",
-        "userId": said.buyer,
+        "userId": assigned.buyer,
         "messageId": item.id,
-        "timestamp": _iso(said.assigned_at),
+        "timestamp": _iso(assigned.assigned_at),
         "traits": {
-            "persona_code": said.code,
-            "persona_token": said.token,
-            "persona_type": said.type,
-            "persona_confidence": said.confidence,
-            "persona_codebook_version": said.codebook_version,
-            "persona_store": said.store,
+            "persona_code": assigned.code,
+            "persona_token": assigned.token,
+            "persona_type": assigned.type,
+            "persona_confidence": assigned.confidence,
+            "persona_codebook_version": assigned.codebook_version,
+            "persona_store": assigned.store,
         },
     }
 

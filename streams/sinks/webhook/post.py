@@ -96,16 +96,16 @@ class Post:
             await response.aclose()
 
     def _redirected(self, response: httpx.Response) -> httpx.Request:
-        told, then = response.status_code, response.next_request
+        status, then = response.status_code, response.next_request
         if then is None:
-            raise SinkError(f"the receiver answers {told} and says nowhere to go")
-        where = f"the receiver answers {told} and redirects to {then.url.host}"
+            raise SinkError(f"the receiver answers {status} and says nowhere to go")
+        where = f"the receiver answers {status} and redirects to {then.url.host}"
         if self._redirects == "refused":
             raise SinkError(
                 f"{where}: set that address as SIMPERSONA_WEBHOOK_URL if it is right, or "
                 "SIMPERSONA_WEBHOOK_REDIRECTS=followed"
             )
-        if told not in _KEPT:
+        if status not in _KEPT:
             raise SinkError(f"{where} without the body: 307 and 308 alone can be followed")
         if self._url.scheme == "https" and then.url.scheme != "https":
             raise SinkError(f"{where} without TLS: that is not followed")

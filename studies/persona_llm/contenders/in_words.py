@@ -23,7 +23,7 @@ WORDS: Final[tuple[tuple[str, ...], ...]] = (
 def with_profiles(traces: Sequence[Trace], vectors: NDArray[np.float32]) -> list[Trace]:
     """The traces with a line of words before each goal and one and the same token, 0, for everybody.
 
-    vectors float32 [n, 403]: of everything each buyer did; levels are fitted on training sessions.
+    vectors float32 [n, W]: of everything each buyer did; levels are fitted on training sessions.
     """
     training = np.array([trace.split == "train" for trace in traces])
     levels = Axes.fit(vectors[training]).levels(vectors)

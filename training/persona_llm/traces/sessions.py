@@ -26,7 +26,7 @@ class Session(NamedTuple):
     """Consecutive events of a buyer without a pause of 30 minutes (event time).
 
     number: 1 for the buyer's first session. known_before: how many events of the buyer came earlier.
-    before: the buyer's vector float32 [403] at the session's start, None where it is the first one.
+    before: the buyer's vector float32 [W] at the session's start, None where it is the first one.
     early: the vector after the session's first three events, None where it is shorter or one of the
     three is of the funnel. after: the vector of the buyer's whole history, this session and all later ones
     included: for expressiveness alone, it knows the outcome.

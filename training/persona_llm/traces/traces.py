@@ -42,7 +42,7 @@ TRACES: Final = "traces.parquet"
 _MANIFEST: Final = "manifest.json"
 
 Encode = Callable[[NDArray[np.float32]], NDArray[np.int64]]
-"""Raw vectors float32 [n, 403] -> codes int64 [n]."""
+"""Raw vectors float32 [n, W] -> codes int64 [n]."""
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):

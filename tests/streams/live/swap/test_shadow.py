@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from feature_store.fold.vector import VECTOR_SIZE
 from inference.encoders.encoder import Encoding
 from inference.errors import EncoderUnavailableError
-from streams.live.swap.duty_cycle import Share
+from streams.live.swap.duty_cycle import DutyCycle
 from streams.live.swap.shadow import Shadow
 from streams.metrics import WorkerMetrics
 from tests.waiting import wait_until
@@ -107,7 +107,7 @@ def test_one_candidates_series_at_a_time_and_the_last_ones_stay() -> None:
 
 def test_a_share_rests_after_work_in_proportion() -> None:
     now = [100.0]
-    share = Share(0.2, clock=lambda: now[0])
+    share = DutyCycle(0.2, clock=lambda: now[0])
     assert share.wait_s == 0
     with share.spend():
         now[0] += 3.0
