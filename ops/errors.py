@@ -11,7 +11,6 @@ OpsError
     +-- DownloadError         a server's files could not be fetched or installed
     +-- ServerStartError      a server died or did not become ready; quotes its last log lines
     +-- StackInUseError       another process runs servers on this data folder
-    +-- TopicError            a topic exists with another partition count, or was refused
 """
 
 from __future__ import annotations
@@ -69,7 +68,3 @@ class ServerStartError(StackError):
 
 class StackInUseError(StackError):
     """Servers already run on this data folder, owned by another process."""
-
-
-class TopicError(StackError):
-    """A topic cannot be used as it is."""

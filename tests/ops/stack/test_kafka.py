@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from pydantic import SecretStr
 
-from feature_store.errors import KafkaConnectionError
+from feature_store.errors import KafkaConnectionError, TopicError
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
-from ops.errors import ServerStartError, TopicError
+from ops.errors import ServerStartError
 from ops.stack.kafka import Kafka, KafkaSecurity
 from ops.stack.topics import create_topics, topics
 from tests.ops.stack.clients import produce, read_all
