@@ -72,7 +72,7 @@ bench-isolation: setup-dev ## What a good store waits while another attacks the 
 	@$(PY) -m bench.isolation $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
-	@$(PY) -m ops.docs
+	@$(PY) -m ops.documents.pages
 
 verify-page: setup-dev ## Make docs/verify.md anew: what verify compares, and what it says to damage
 	@$(PY) -m tests.ops.verify.page
@@ -81,7 +81,7 @@ lock: setup-dev ## Pin requirements/*.txt anew from pyproject.toml
 	@./requirements/lock
 
 audit: setup-dev ## Bills of materials, and known vulnerabilities of what is pinned (ARGS="--database all.zip" offline)
-	@$(PY) -m ops.audit $(ARGS)
+	@$(PY) -m ops.dependency_audit $(ARGS)
 
 starter-bundle: setup-dev ## Train the committed starter bundle again
 	@./inference/make_starter_bundle

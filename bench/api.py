@@ -28,21 +28,21 @@ import click
 import msgspec
 import psutil
 
+from bench.comparison.errors import LoadError
+from bench.comparison.peers import ROOT
+from bench.comparison.workload import PARTITIONS, run, traffic
 from bench.document import machine, put, table
-from bench.errors import LoadError
 from bench.load import Client, Load, get, http, load, valkey
-from bench.peers import ROOT
-from bench.workload import PARTITIONS, run, traffic
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError
 from feature_store.log.topics import end_offsets
-from feature_store.online.reads import open_store
+from feature_store.online.client import open_store
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import ALL_STORES, KeyStore, Scope
 from ops.demo.api import DemoApi
 from ops.demo.worker import DemoWorker
-from ops.replay import AsFastAsPossible, Rate
+from ops.replay.events import AsFastAsPossible, Rate
 from ops.stack.local import LocalStack, StackInfo
 
 RESULTS: Final = ROOT / "bench" / "results" / "api.json"

@@ -27,7 +27,7 @@ from inference.counts.counting import Arrivals
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
-from ops.replay import first_events
+from ops.replay.events import first_events
 from ops.traffic import TrafficConfig, generate
 from streams.live.cache import BuyerCache
 from streams.live.partition import Partition
@@ -69,11 +69,11 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
         table = columns(chunk, products)
         clock = [time.thread_time()]
         names = counts.number_of([event.store for event in chunk])
-        partition = cache.meta.partition[slots].astype(np.int64)
+        partition = cache.partitions(slots)
         arrivals = Arrivals(slots, table.time, table.time, table.type, names, partition)
-        begun = counts.begin(owned, cache.table.states, cache.meta, _VERSION, arrivals)
+        begun = counts.begin(owned, cache, _VERSION, arrivals)
         clock.append(time.thread_time())
-        steps = fold_each(cache.table.states, slots, table, products)
+        steps = fold_each(cache.states, slots, table, products)
         clock.append(time.thread_time())
         encoding = encoder.encode(steps.vectors)
         clock.append(time.thread_time())
@@ -89,14 +89,13 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
         spent += (fold, encode, before + after)
         done += len(chunk)
         changed = slots[steps.places]
-        cache.meta.code[changed], cache.meta.version[changed] = encoding.code, _VERSION
-        cache.meta.type[changed], cache.meta.band[changed] = encoding.type, bands
+        cache.mark_assigned(changed, encoding, bands, _VERSION, counted=True)
     return Cost(*(spent / done * 1e6).tolist())
 
 
 def _slot(cache: BuyerCache, store: str, buyer: str) -> int:
     key = record_key(store, buyer)
-    slot = cache.table.slots.get(key)
+    slot = cache.slots.get(key)
     return cache.add(key, hash(key) % PARTITIONS) if slot is None else slot
 
 

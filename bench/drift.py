@@ -19,13 +19,13 @@ from typing import Any, Final, cast
 import click
 import msgspec
 
-from bench.peers import ROOT
+from bench.comparison.peers import ROOT
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
 from feature_store.online.intake import IntakeCounts, Items
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.bundles.reference import SPANS_MS
-from inference.counts.counting import Windows
-from inference.counts.history import Recount
+from inference.counts.counting import WindowRule
+from inference.counts.offline import OfflineCounts
 from inference.counts.profile import Counts, empty_profile
 from inference.counts.windows import StoreWindow, WindowReader
 from inference.encoders.onnx import OnnxEncoder
@@ -65,7 +65,7 @@ class Counted:
     def __init__(self, config: TrafficConfig, seed: int) -> None:
         self.by_window: dict[int, dict[StoreWindow, Counts]] = {}
         self.events = 0
-        recount = Recount(Windows(WINDOW_MS, ALLOWED_LATENESS_MS), _ENCODER.encode)
+        recount = OfflineCounts(WindowRule(WINDOW_MS, ALLOWED_LATENESS_MS), _ENCODER.encode)
         for batch in generate(config, seed):
             recount.add(batch)
             self.events += len(batch)
@@ -73,7 +73,7 @@ class Counted:
                 self._take(recount)
         self._take(recount)
 
-    def _take(self, recount: Recount) -> None:
+    def _take(self, recount: OfflineCounts) -> None:
         for (_, store, window), counts in recount.drain().items():
             merged = self.by_window.setdefault(window, {})
             whose = StoreWindow(_VERSION, store)

@@ -36,8 +36,8 @@ from feature_store.sources.writer import write_events
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.graph import MAX_ROWS
 from inference.encoders.onnx import OnnxEncoder
-from ops.encode import encode_buyers, write_codes
-from ops.history_files import history_batches
+from ops.history.encode import encode_buyers, write_codes
+from ops.history.files import history_batches
 from ops.traffic import TrafficConfig, generate
 
 ROOT: Final = Path(__file__).parents[1]

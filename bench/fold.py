@@ -29,7 +29,7 @@ from feature_store.fold.behavior import (
 )
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import fold_each
-from ops.replay import first_events
+from ops.replay.events import first_events
 from ops.traffic import TrafficConfig, generate
 
 BATCH: Final = 4_000

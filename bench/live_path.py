@@ -22,13 +22,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.comparison.environments import python_of
+from bench.comparison.errors import RaceError
+from bench.comparison.peers import OURS, PEERS, ROOT, Peer
+from bench.comparison.report import HEADER, Comparison, Entry, rows, write
+from bench.comparison.trial import Latency, Track, Trial, latency, trial
+from bench.comparison.workload import Workload, fill
 from bench.document import machine
-from bench.environments import python_of
-from bench.errors import RaceError
-from bench.peers import OURS, PEERS, ROOT, Peer
-from bench.report import HEADER, Comparison, Entry, rows, write
-from bench.trial import Latency, Track, Trial, latency, trial
-from bench.workload import Workload, fill
 from feature_store.errors import SimpersonaError
 from ops.stack.kafka_files import KAFKA_VERSION
 from ops.stack.local import LocalStack

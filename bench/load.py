@@ -14,7 +14,7 @@ import numpy as np
 import redis.asyncio
 from numpy.typing import NDArray
 
-from bench.errors import LoadError
+from bench.comparison.errors import LoadError
 
 Ask = Callable[[], Awaitable[None]]
 Client = AbstractAsyncContextManager[Ask]

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from feature_store.contract.events import Event
 from inference.bundles.bundle import load_bundle
-from ops.history_files import history_batches
+from ops.history.files import history_batches
 from ops.traffic import TrafficConfig, generate
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors, training_rows

@@ -1,24 +1,28 @@
-"""Exceptions of the feature store.
+"""Exceptions of the project: the root, and the branch of the feature store.
 
-SimpersonaError                 the root that the command line turns into one line on stderr
-+-- SettingError                an environment variable holds a value that is wrong
+SimpersonaError                     the root; the command line shows one as a line on stderr
++-- SettingError                    the value of an environment variable is wrong
 +-- FeatureStoreError
-    +-- InvalidEventError       one event breaks the contract; carries a DeadLetterReason
-    +-- IdentityKeyError        the key of buyer pseudonyms is missing or unusable
-    +-- AdapterError            a payload or a mapping file cannot be adapted
-    |   +-- SkippedItemError    one item of a payload is no event; carries a SkipReason
-    +-- EventSourceError        a file of events cannot be read or written
-    +-- OutputError             a result cannot be written where it was asked for
-    +-- OnlineStoreError
-        +-- EmptyStoreError     no worker has run on this topic yet
-        +-- FencedError         another worker wrote this partition: re-read and seek
-        +-- RowVersionError     a stored row is of a schema this code does not know
-        +-- PartitionCountError the store was filled with another partition count
-    +-- LogError
-        +-- KafkaConnectionError  no broker answers, or it refuses our user, password or certificate
-        +-- ProducerError         Kafka did not take what was sent: drop the cache, read again, seek
-        +-- FatalProducerError    the producer cannot go on in this process: restart it
-        +-- TopicError            a topic is missing or has another shape than the design asks for
+    +-- InvalidEventError           an event breaks the contract; carries a DeadLetterReason
+    +-- IdentityKeyError            the key of buyer pseudonyms is missing or unusable
+    +-- AdapterError                a payload or a mapping file cannot be adapted
+    |   +-- SkippedItemError        an item of a payload is no event; carries a SkipReason
+    +-- EventSourceError            a file of events cannot be read or written
+    +-- OutputError                 a result cannot be written at its place
+    +-- OnlineStoreError            the online store refused or did not answer
+    |   +-- EmptyStoreError         no worker has run on this topic yet
+    |   +-- FencedError             another worker wrote this partition: read again and seek
+    |   +-- RowVersionError         this code cannot read the schema version of a stored row
+    |   +-- PartitionCountError     the store was filled with another partition count
+    +-- LogError                    Kafka failed
+        +-- KafkaConnectionError    no broker answers, or it refuses our user, password or certificate
+        +-- ProducerError           Kafka did not acknowledge messages: drop the cache, read again, seek
+        +-- FatalProducerError      the producer cannot go on in this process: restart it
+        +-- TopicError              a topic is missing or cannot be used
+
+Each other room draws its own branch below SimpersonaError: inference/errors.py, streams/errors.py,
+training/errors.py, ops/errors.py with ops/traffic/errors.py, and bench/comparison/errors.py. The API's
+client has a root of its own: clients/python/src/simpersona_client/_errors.py.
 """
 
 from __future__ import annotations
@@ -33,11 +37,11 @@ class SettingError(SimpersonaError):
 
 
 class FeatureStoreError(SimpersonaError):
-    """Root of this package's errors."""
+    """Root of the errors of the feature store."""
 
 
 class InvalidEventError(FeatureStoreError):
-    """An event that breaks the contract: `reason` is bounded (a metric label), `detail` is for a person."""
+    """An event breaks the contract. `reason` is bounded (a metric label), `detail` is for a person."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -54,7 +58,7 @@ class AdapterError(FeatureStoreError):
 
 
 class SkippedItemError(AdapterError):
-    """An item that is no event: `reason` is bounded (a metric label), `detail` is for a person."""
+    """An item is no event. `reason` is bounded (a metric label), `detail` is for a person."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -67,7 +71,7 @@ class EventSourceError(FeatureStoreError):
 
 
 class OutputError(FeatureStoreError):
-    """A result cannot be written where it was asked for; nothing half-written is left."""
+    """A result cannot be written at its place. No partly written file is left."""
 
 
 class OnlineStoreError(FeatureStoreError):
@@ -75,11 +79,11 @@ class OnlineStoreError(FeatureStoreError):
 
 
 class EmptyStoreError(OnlineStoreError):
-    """The store answers and holds nothing of the topic: no worker has run yet."""
+    """The store answers and has no rows of the topic: no worker has run yet."""
 
 
 class FencedError(OnlineStoreError):
-    """Another worker wrote this partition since we last did: our cache is stale."""
+    """Another worker wrote this partition after us, so our cache is stale."""
 
 
 class RowVersionError(OnlineStoreError):
@@ -91,7 +95,7 @@ class PartitionCountError(OnlineStoreError):
 
 
 class LogError(FeatureStoreError):
-    """Root of what can go wrong with Kafka."""
+    """Root of the errors of Kafka."""
 
 
 class KafkaConnectionError(LogError):

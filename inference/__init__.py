@@ -1,1 +1,1 @@
-"""Which persona: encoder runtimes, the Triton model repository, bundles."""
+"""From vectors to personas: encoders, bundles, counts, populations and the API."""

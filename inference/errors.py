@@ -1,14 +1,14 @@
-"""Exceptions of inference.
+"""Exceptions of inference. The root and the other branches: feature_store/errors.py.
 
 InferenceError
 +-- BundleError               a bundle is missing, changed or does not fit this code: refused at start
 +-- InvalidVectorError        a row holds NaN or inf, or the shape is not [n, 403]
-+-- ProfileError              counts of buyers are of another layout, damaged, or not in this bundle
-+-- CatalogueError            a bundle has no such type, or no card of a code
++-- ProfileError              a profile has another layout, is damaged, or is missing in the bundle
++-- CatalogueError            the bundle has no such type, or no card of a code
 +-- SamplingError             there is nothing to draw a population from
 +-- EncoderUnavailableError   the encoder (Triton) cannot be reached or fails: retry or degrade
 +-- ApiKeyError               there is no such API key
-+-- ApiStartError             the API cannot listen where it was told to, or not with that certificate
++-- ApiStartError             the API cannot listen at its address, or not with its certificate
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from feature_store.errors import SimpersonaError
 
 
 class InferenceError(SimpersonaError):
-    """Root of this package's errors."""
+    """Root of the errors of inference."""
 
 
 class BundleError(InferenceError):
@@ -25,23 +25,23 @@ class BundleError(InferenceError):
 
 
 class InvalidVectorError(InferenceError):
-    """Input rows that no encoder may see: a NaN row would come back as code 0, silently."""
+    """Rows that no encoder may get: a row with NaN would silently become code 0."""
 
 
 class ProfileError(InferenceError):
-    """Counts of buyers that cannot be read, or a bundle that has none to compare with."""
+    """A profile cannot be read, or the bundle has none to compare with."""
 
 
 class CatalogueError(InferenceError):
-    """What was asked for is not in the bundle's catalogue."""
+    """The bundle's catalogue has no such type or card."""
 
 
 class SamplingError(InferenceError):
-    """A population cannot be drawn: nobody was counted, or the filter leaves nobody."""
+    """A population cannot be drawn: no buyer was counted, or the filter leaves none."""
 
 
 class EncoderUnavailableError(InferenceError):
-    """The encoder does not answer; the input is fine and may be sent again."""
+    """The encoder does not answer. The input is fine and may be sent again."""
 
 
 class ApiKeyError(InferenceError):
@@ -49,4 +49,4 @@ class ApiKeyError(InferenceError):
 
 
 class ApiStartError(InferenceError):
-    """The API cannot listen where it was told to, or not with the certificate that it was given."""
+    """The API cannot listen at the address of its settings, or not with their certificate."""

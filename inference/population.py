@@ -1,9 +1,9 @@
 """Populations: tokens drawn from p_s(k), the share of each code among a store's buyers.
 
-SimPersona (paper.md) describes a store by its empirical distribution over the codebook and simulates it
-by drawing a token an agent. A store with few buyers has too few counts for 256 shares, so they are
-smoothed towards the mix of all stores: p_s(k) = (n_k + PRIOR_BUYERS q(k)) / (n + PRIOR_BUYERS), the mean
-of a Dirichlet posterior whose prior is worth PRIOR_BUYERS buyers of the pooled mix q.
+SimPersona (paper.md) describes a store by its empirical distribution over the codebook. To simulate the store
+it draws one token per agent. A store with few buyers has too few counts for 256 shares, so they are smoothed
+towards the mix of all stores: p_s(k) = (n_k + PRIOR_BUYERS q(k)) / (n + PRIOR_BUYERS). This is the mean of a
+Dirichlet posterior whose prior counts as much as PRIOR_BUYERS buyers of the pooled mix q.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from inference.encoders.graph import CODES
 from inference.errors import SamplingError
 
 PRIOR_BUYERS: Final = 100
-"""From so many buyers on, a store's own mix counts for more than the pooled one."""
+"""A store with more buyers than this is described more by its own mix than by the pooled one."""
 
 
 class Mix(NamedTuple):
-    """p_s(k): shares float64 [256] summing to 1; how many buyers of the store it rests on, and how much of
-    it is the pooled mix (1.0: all of it, the store is not known)."""
+    """p_s(k).
+
+    shares: float64 [256], sum 1. buyers: the store's buyers that were counted. pooled_share: how much of it
+    is the pooled mix; 1.0 for a store that is not known.
+    """
 
     shares: NDArray[np.float64]
     buyers: int
@@ -33,7 +36,7 @@ class Mix(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What a reader of the sample must know of where it comes from."""
+        """A sentence for the reader of a sample: what the mix is based on."""
         if self.buyers == 0:
             return "no buyer of this store was counted: this is the mix of all stores"
         return (
@@ -42,10 +45,10 @@ class Mix(NamedTuple):
 
 
 def store_mix(store: NDArray[np.int64], pooled: NDArray[np.int64]) -> Mix:
-    """The mix of a store from counts of codes int64 [256]: its own, and those of all stores.
+    """The mix of a store, from counts of codes int64 [256] of the store and of all stores.
 
     Raises:
-        SamplingError: nobody was counted at all.
+        SamplingError: no buyer was counted in any store.
     """
     buyers, everyone = int(store.sum()), int(pooled.sum())
     if buyers + everyone == 0:
@@ -67,10 +70,10 @@ def profiles_mix(stores: Mapping[str, Counts], pooled: Counts, store: str) -> Mi
 
 
 def only_codes(mix: Mix, codes: Collection[int]) -> Mix:
-    """The mix among some codes alone.
+    """The mix restricted to some codes.
 
     Raises:
-        SamplingError: no buyer has any of them.
+        SamplingError: no buyer has one of them.
     """
     kept = np.zeros(CODES, dtype=np.bool_)
     kept[list(codes)] = True
@@ -81,8 +84,8 @@ def only_codes(mix: Mix, codes: Collection[int]) -> Mix:
 
 
 def draw_codes(mix: Mix, n: int, seed: int) -> NDArray[np.int64]:
-    """n codes int64 [n], independent draws. The same mix and seed give the same codes; the first m of n
-    are those that m alone would be."""
+    """n codes int64 [n], drawn independently. The same mix and seed give the same codes, and a smaller n
+    gives the first of them."""
     cumulative = np.cumsum(mix.shares)
     places = np.random.default_rng(seed).random(n) * cumulative[-1]
     return np.asarray(np.searchsorted(cumulative, places, side="right"), dtype=np.int64)

@@ -10,7 +10,7 @@ import msgspec
 from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.settings import HomeSettings
 from inference.api.installation import Installation
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.counts.windows import WindowSettings
 from ops.dashboards.drift import drift_router
 from ops.dashboards.operation import operation_router
@@ -18,7 +18,7 @@ from ops.dashboards.page import page_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from streams.control import Swap, decode_command
-from streams.remains import Lives, what_remains
+from streams.erasures.remains import Lives, what_remains
 from streams.settings import WorkerSettings
 
 
@@ -35,7 +35,7 @@ def installation() -> Installation:
         erasures_topic=settings.erasures_topic,
         control_topic=settings.control_topic,
         home=HomeSettings().home,
-        bundle=answering_bundle(),
+        bundle=active_bundle(),
         remains=lambda at: what_remains(lives, settings.erasures_topic, at),
         swapped_to=_swapped_to,
         routers=(

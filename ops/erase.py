@@ -6,7 +6,7 @@ import time
 
 from feature_store.contract.erasure import Erasure, ErasureRequest
 from feature_store.contract.events import record_key
-from ops.connect import Connection
+from ops.connection import Connection
 from ops.errors import ErasureError
 
 _POLL_S = 0.2

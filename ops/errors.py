@@ -1,4 +1,4 @@
-"""Exceptions of operations.
+"""Exceptions of operations. The root and the other branches: feature_store/errors.py.
 
 OpsError
 +-- VerificationError         the online store and the log disagree
@@ -6,6 +6,8 @@ OpsError
 +-- DemoError                 the demo lost something, or could not do what it shows
 +-- ModelsError               a version cannot be put live, or taken back
 |   +-- ChampionChangedError  the champion is not the one any more that the version was compared with
++-- LoopError                 workers did not tag simulated sessions in time, or with another codebook
++-- DriftError                drift cannot be measured as things are
 +-- StudiesError              a study of this repository is asked for where no checkout is
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
@@ -19,7 +21,7 @@ from feature_store.errors import SimpersonaError
 
 
 class OpsError(SimpersonaError):
-    """Root of this package's errors."""
+    """Root of the errors of operations."""
 
 
 class VerificationError(OpsError):
@@ -47,11 +49,11 @@ class StudiesError(OpsError):
 
 
 class LoopError(OpsError):
-    """Workers did not tag simulated sessions in time, or by another codebook."""
+    """Workers did not tag simulated sessions in time, or tagged them with another codebook."""
 
 
 class DriftError(OpsError):
-    """Drift cannot be looked at as things are."""
+    """Drift cannot be measured as things are."""
 
 
 class StackError(OpsError):

@@ -19,7 +19,7 @@ import structlog
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
 from feature_store.log.producer import Output
 from feature_store.settings import HomeSettings
-from inference.bundles.active import answering_bundle, note_promoted
+from inference.bundles.active import active_bundle, note_promoted
 from inference.bundles.bundle import Bundle, load_bundle
 from inference.encoders.settings import EncoderSettings
 from inference.encoders.triton_live import put_live
@@ -59,7 +59,7 @@ class Models:
         holder = self.registry.holder("champion")
         if holder is not None:
             return holder
-        bundle = load_bundle(answering_bundle())
+        bundle = load_bundle(active_bundle())
         version = self.registry.register(
             bundle, extras={}, figures={}, tags={"origin": "what workers began with"}
         )

@@ -29,13 +29,12 @@ def mix_of(bundle: Bundle, store: str, source: Source) -> Mix:
 
 
 def _live(version: str) -> dict[str, Counts]:
-    from feature_store.online.feast.repo import online_rows
-    from feature_store.settings import HomeSettings
+    from feature_store.online.rows import OnlineRows
     from inference.counts.windows import WindowReader, WindowSettings
     from streams.settings import WorkerSettings
 
     settings, worker = WindowSettings(), WorkerSettings()
-    rows = online_rows(worker.store_url, worker.topic, HomeSettings().home)
+    rows = OnlineRows(worker.store_url, worker.topic)
     try:
         return WindowReader(rows, settings).recent(round(settings.window_hours * HOUR_MS), version)
     finally:

@@ -29,17 +29,17 @@ from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.topics import end_offsets, partition_count
 from feature_store.log.whole_topic import WholeTopic
-from feature_store.online.feast.repo import online_rows
+from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
-from inference.counts.history import warm_up
+from inference.counts.offline import warm_up
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
-from streams.forwarding import Forwarder
+from streams.erasures.forwarding import Forwarder
 from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
 from streams.live.pending import PendingErasures
@@ -165,10 +165,11 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
         )
 
     home = HomeSettings().home
+    home.mkdir(parents=True, exist_ok=True)
     standing = read_standing(config, settings.control_topic)
-    first = str(answering_bundle())
+    first = str(active_bundle())
     encoder = first_that_loads([*standing.swaps, first], load, metrics)
-    rows = online_rows(settings.store_url, settings.topic, home)
+    rows = OnlineRows(settings.store_url, settings.topic)
     partitions = partition_count(config, settings.topic)
     rows.claim_partition_count(partitions)
     warm_up()

@@ -24,7 +24,7 @@ from feature_store.log.erasures import ErasureLog
 from feature_store.log.reader import LogReader, arrived, is_end
 from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
-from streams.trimming import Trimmer
+from streams.erasures.ending import Trimmer
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Exceptions of the live path.
+"""Exceptions of the live path. The root and the other branches: feature_store/errors.py.
 
 StreamsError
 +-- ConsumerError          the consumer is fatally broken (fenced static member, say): exit and restart
@@ -24,4 +24,4 @@ class MetricsPortError(StreamsError):
 
 
 class SinkError(StreamsError):
-    """A sink cannot begin: its settings do not suffice, or two have one name."""
+    """A sink cannot begin or go on: its settings do not suffice or do not fit, or two have one name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from feature_store.contract.events import Event
-from ops.history_files import history_batches
+from ops.history.files import history_batches
 from training.encoder.dataset import describe_source
 
 

@@ -25,7 +25,7 @@ from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.counts.windows import WindowSettings
 from inference.encoders.onnx import OnnxEncoder
-from ops.connect import swapped_encoders
+from ops.connection import swapped_encoders
 from ops.stack.kafka import Kafka
 from ops.stack.valkey import Valkey
 from ops.verify.installation import Verifier

@@ -12,14 +12,15 @@ import pytest
 
 from inference.api.metrics import ApiMetrics
 from ops.cli.main import simpersona
-from ops.docs import DOCS, PAGES
+from ops.documents.pages import DOCS, PAGES
 from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
 from streams.sinks.metrics import SinkMetrics
 
 ROOT = DOCS.parent
 WRITTEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-ADRS = sorted((DOCS / "adr").glob("*.md"))
+ADRS = sorted((DOCS / "adr").glob("0*.md"))
+ADR_INDEX = DOCS / "adr" / "README.md"
 # In pieces, since this file is searched as well.
 REGISTRY_HOSTS = re.compile(
     "|".join(
@@ -132,8 +133,17 @@ def test_a_decision_has_its_parts(adr: Path) -> None:
         assert f"\n## {heading}\n" in text
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    assert [int(adr.name[:4]) for adr in ADRS] == list(range(1, len(ADRS) + 1))
+def test_a_number_names_one_decision() -> None:
+    numbers = [adr.name[:4] for adr in ADRS]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_the_index_has_each_decision_once_by_its_title() -> None:
+    listed = re.findall(r"(?m)^\| \[(\d+)\]\(([^)]+)\) \| (.+) \|$", ADR_INDEX.read_text())
+    titles = {adr.name: adr.read_text().splitlines()[0].removeprefix("# ") for adr in ADRS}
+    assert sorted(target for _, target, _ in listed) == sorted(titles)
+    for number, target, title in listed:
+        assert titles[target] == f"{number}. {title}"
 
 
 def tracked() -> list[Path]:

@@ -1,4 +1,4 @@
-"""Exceptions of training.
+"""Exceptions of training. The root and the other branches: feature_store/errors.py.
 
 TrainingError
 +-- DatasetError      the data cannot train an encoder: empty, too few different buyers, NaN

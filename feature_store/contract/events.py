@@ -17,7 +17,7 @@ from feature_store.errors import InvalidEventError
 
 SCHEMA_VERSION: Final = 1
 MAX_EVENT_BYTES: Final = 65_536
-"""A larger record is a dead letter before it is parsed: no honest event comes near it."""
+"""A larger record is a dead letter before it is parsed. Real events are far smaller."""
 MAX_CLOCK_AHEAD_MS: Final = 5 * 60 * 1000
 """How far an event time may lie ahead of the record's Kafka CreateTime (design: Clocks)."""
 
@@ -95,7 +95,7 @@ def decode_event(raw: bytes | None) -> Event:
         InvalidEventError: with a DeadLetterReason and a sentence that names the field.
     """
     try:
-        return _decode(raw)  # type: ignore[arg-type]  # None is told apart below, off the hot path
+        return _decode(raw)  # type: ignore[arg-type]  # None is handled below, off the hot path
     except Exception as error:
         raise explain_invalid(raw, error) from None
 
@@ -106,10 +106,10 @@ def encode_event(event: Event) -> bytes:
 
 
 def explain_invalid(raw: bytes | None, error: Exception) -> InvalidEventError:
-    """Turn what the decoder raised for `raw` into a reason and a detail a person understands."""
+    """Turn the decoder's error for `raw` into a reason and a detail that a person understands."""
     if not raw:
         return InvalidEventError(
-            DeadLetterReason.EMPTY, "the record has no value; send one JSON event a record"
+            DeadLetterReason.EMPTY, "the record has no value; send one JSON event per record"
         )
     if isinstance(error, msgspec.ValidationError):
         return InvalidEventError(DeadLetterReason.INVALID_FIELD, _shorten(str(error)))

@@ -1,17 +1,8 @@
-"""The behaviour fold: events -> BuyerState. The one definition, for live traffic and for history.
+"""The behaviour fold: events -> states. The one definition, for live traffic and for history.
 
-A state is integers only, so the fold is exact: any split of a buyer's events into batches gives the
-same bytes. The kernel is a plain loop over the events in arrival order, compiled by numba; it reads
-like the definition because it is the definition (docs/adr/0002).
-
-What happens to an event, in this order:
-
-    duplicate     its event_id is among the buyer's last 64 accepted ones: ignored, state unchanged
-    first         opens session 1
-    in order      later than the buyer's last event: at most 30 minutes later it continues the session
-                  (active time grows), else it opens a new one
-    out of order  not later than the last event: counted as usual; opens no session, adds no time
-    late          out of order by more than the allowed lateness: counted late besides
+A state is integers only, so the fold is exact: any split of a buyer's events into batches gives the same
+bytes. The kernel is a plain loop over the events in arrival order, compiled by numba (docs/adr/0002). What
+happens to a duplicate, an event out of order or a late one: docs/concepts.md, "What happens to an event".
 """
 
 from __future__ import annotations
@@ -31,7 +22,7 @@ from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
 SESSION_GAP_MS: Final = 30 * 60 * 1000
 ALLOWED_LATENESS_MS: Final = 30 * 60 * 1000
-DEDUP_WINDOW: Final = 64
+REMEMBERED_IDS: Final = 64
 NO_LIMIT: Final = 2**62
 
 COUNTERS: Final = (
@@ -77,7 +68,7 @@ _CATEGORY_WORD: Final = BITMAP_WORDS - 1
 
 
 class StateArrays(NamedTuple):
-    """States of n buyers, one a row: counters int64 [n, 26], bitmaps uint64 [n, 5], ring uint64
+    """States of n buyers, one per row: counters int64 [n, 26], bitmaps uint64 [n, 5], ring uint64
     [n, 64] (hashes of the last event ids, a ring by event count), sums int32 [n, 3, 128]."""
 
     counters: NDArray[np.int64]
@@ -99,11 +90,11 @@ class EventColumns(NamedTuple):
 
 
 def empty_states(n: int) -> StateArrays:
-    """n states of buyers that did nothing yet."""
+    """n states without events."""
     return StateArrays(
         counters=np.zeros((n, N_COUNTERS), dtype=np.int64),
         bitmaps=np.zeros((n, BITMAP_WORDS), dtype=np.uint64),
-        ring=np.zeros((n, DEDUP_WINDOW), dtype=np.uint64),
+        ring=np.zeros((n, REMEMBERED_IDS), dtype=np.uint64),
         sums=np.zeros((n, len(PRODUCT_SETS), EMBEDDING_SIZE), dtype=np.int32),
     )
 
@@ -115,7 +106,7 @@ _NAN: Final = float("nan")
 
 
 def columns(events: Sequence[Event], products: ProductTable) -> EventColumns:
-    """Take the columns that the fold needs out of decoded events."""
+    """The columns that the fold needs, from decoded events."""
     n = len(events)
     return EventColumns(
         type=np.fromiter(map(TYPE_CODE.__getitem__, map(_types, events)), np.uint8, n),
@@ -138,8 +129,8 @@ def fold(
 ) -> NDArray[np.bool_]:
     """Fold a batch into states, in place; event i belongs to the state in row slots[i] (int64 [m]).
 
-    max_events stops a state after so many events: the buyer as they looked then (training, landmarks).
-    Returns bool [m]: False where the event changed nothing (a duplicate, or beyond max_events).
+    max_events: a state takes no more events than this; training uses it to get a buyer's earlier states.
+    Returns bool [m]: False if the event changed nothing (a duplicate, or beyond max_events).
     """
     accepted = np.empty(len(slots), dtype=np.bool_)
     _fold(states, slots, batch, products.arrays, allowed_lateness_ms, max_events, accepted)
@@ -170,13 +161,13 @@ def fold_event(
     allowed_lateness_ms: int,
     max_events: int,
 ) -> bool:
-    """Fold event i of a batch into one state; the kernel that everything else calls. False: no change."""
+    """Fold event i of a batch into one state. Every other fold calls this kernel. False: no change."""
     counters = states.counters[slot]
     if counters[_EVENTS] >= max_events:
         return False
     if _is_duplicate(states.ring[slot], counters[_EVENTS], batch.event_id[i]):
         return False
-    states.ring[slot, counters[_EVENTS] % DEDUP_WINDOW] = batch.event_id[i]
+    states.ring[slot, counters[_EVENTS] % REMEMBERED_IDS] = batch.event_id[i]
     _fold_time(counters, batch.time[i], allowed_lateness_ms)
     counters[batch.type[i]] += 1
     counters[_EVENTS] += 1
@@ -187,7 +178,7 @@ def fold_event(
 
 @kernel
 def _is_duplicate(ring: NDArray[np.uint64], events: int, event_id: int) -> bool:
-    for j in range(min(events, DEDUP_WINDOW)):  # noqa: SIM110  (numba compiles no generator here)
+    for j in range(min(events, REMEMBERED_IDS)):  # noqa: SIM110  (numba compiles no generator here)
         if ring[j] == event_id:
             return True
     return False

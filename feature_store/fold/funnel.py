@@ -1,4 +1,4 @@
-"""How far a buyer came in the funnel: the four strata of SimPersona (paper.md, How the codes are judged)."""
+"""How far a buyer got in the funnel: the four strata of SimPersona (paper.md, How the codes are judged)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feature_store.fold.vector import SCALARS
 
 Stratum = Literal["A", "B", "C", "D"]
 STRATA: Final[tuple[str, ...]] = get_args(Stratum)
-"""A purchased, B reached checkout, C added to cart, D only looked."""
+"""A purchased, B reached checkout, C added to cart, D did none of these."""
 
 _COLUMN: Final = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 

@@ -1,4 +1,4 @@
-"""The one way this package compiles a loop: typed, cached on disk, without the GIL."""
+"""How this package compiles its loops: with numba, cached on disk, without the GIL."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """Compile with numba in nopython mode; the cache makes later starts take milliseconds."""
+    """Compile with numba in nopython mode; with the cache, later starts take milliseconds."""
     return cast(F, numba.njit(cache=True, nogil=True)(function))

@@ -1,9 +1,9 @@
 """Products -> int8 vectors, so that a pooled embedding is an exact integer sum.
 
 Signed feature hashing (Weinberger et al. 2009, arXiv 0902.2206) in its dense form: every feature of
-a product (its id, each prefix of its category path, its brand, its price band) draws 128 signs from
-a hash, and the product is the weighted sum. Products that share a category, brand or band are near
-each other in any store, also in one never seen before, and nothing has to be fitted or stored.
+a product (its id, each prefix of its category path, its brand, its price band) gives 128 signs by its
+hash, and the product is the weighted sum. Products that share a category, brand or band are near each
+other in any store, even in a new one, and nothing has to be fitted or stored (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PRODUCT_BITS: Final = 256
 CATEGORY_BITS: Final = 64
 """Sizes of the linear-counting bitmaps that estimate distinct products and categories."""
 MAX_WORTH_MINOR: Final = 10**12
-"""One event's worth is capped here (minor units), so that a state's int64 sums cannot overflow."""
+"""The largest worth of one event (minor units), so that a state's int64 sums cannot overflow."""
 _MAX_CATEGORY_DEPTH: Final = 8
 _WEIGHTS: Final = {"id": 2, "category": 3, "brand": 2, "band": 2}
 _MAX_CACHED: Final = 200_000  # about 60 MB; the cache is emptied between batches when it is full
@@ -36,7 +36,7 @@ ProductKey = tuple[str | None, str | None, str | None, float | None, str | None]
 
 
 def currency_exponent(currency: str | None) -> int:
-    """Digits of the minor unit (ISO 4217): 2 where the currency is not given or not known."""
+    """Digits of the minor unit (ISO 4217); 2 for a missing or unknown currency."""
     if currency in _NO_MINOR_UNIT:
         return 0
     return 3 if currency in _THREE_DIGITS else 2
@@ -45,7 +45,7 @@ def currency_exponent(currency: str | None) -> int:
 def product_vector(
     product_id: str | None, category: str | None, brand: str | None, price_minor: int
 ) -> NDArray[np.int8]:
-    """The int8 [128] vector of a product; all zeros where nothing is known of it."""
+    """The int8 [128] vector of a product; all zeros if nothing is known about it."""
     vector = np.zeros(EMBEDDING_SIZE, dtype=np.int8)
     for kind, feature in _features(product_id, category, brand, price_minor):
         vector += _hashed(kind, feature)
@@ -78,9 +78,9 @@ def _features(
 class ProductArrays(NamedTuple):
     """The cached products as the fold's kernel reads them; row i is the product of index i.
 
-    vectors int8 [p, 128]; known bool [p], False where an event names no product; product_bit and
-    category_bit int16 [p], -1 for none; price_minor int64 [p], -1 where no price was given; scale
-    float64 [p], minor units in a major unit.
+    vectors int8 [p, 128]; known bool [p], False if the events name no product; product_bit and category_bit
+    int16 [p], -1 for none; price_minor int64 [p], -1 without a price; scale float64 [p], minor units per
+    major unit.
     """
 
     vectors: NDArray[np.int8]
@@ -92,7 +92,7 @@ class ProductArrays(NamedTuple):
 
 
 class Products(Protocol):
-    """Whoever holds the rows that a batch's product indices point at."""
+    """Holds the rows that the product indices of a batch refer to."""
 
     @property
     def arrays(self) -> ProductArrays:
@@ -101,7 +101,7 @@ class Products(Protocol):
 
 
 class ProductTable:
-    """A growing cache of product vectors: what an event says of a product -> its index."""
+    """A growing cache of product vectors: the product fields of an event -> an index."""
 
     def __init__(self) -> None:
         self._index: dict[ProductKey, int] = {}
@@ -122,7 +122,7 @@ class ProductTable:
         return self._add(key) if found is None else found
 
     def trim(self) -> None:
-        """Forget everything if the cache is full. Call between batches: indices become void."""
+        """Empty the cache if it is full. Call it between batches, since it makes all indices invalid."""
         if len(self._index) > _MAX_CACHED:
             self._index.clear()
             self._arrays = _empty(1024)

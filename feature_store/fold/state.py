@@ -1,8 +1,7 @@
 """BuyerState rows: arrays <-> bytes in one canonical form.
 
-A packed state holds what is there and no more: the counters, the bitmaps, as many event-id hashes as
-the buyer has (at most 64) and the sums of the product sets that are not empty. Equal states have
-equal bytes, so the oracle (`simpersona verify`) compares bytes.
+A packed state holds the counters, the bitmaps, the buyer's event-id hashes (at most 64) and the sums of the
+product sets that are not empty. Equal states have equal bytes, so `simpersona verify` compares bytes.
 """
 
 from __future__ import annotations
@@ -14,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
-from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, DEDUP_WINDOW, N_COUNTERS, StateArrays
+from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, N_COUNTERS, REMEMBERED_IDS, StateArrays
 from feature_store.fold.kernel import kernel
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
+FOLD_VERSION: Final = 1
+"""Changes when the same events fold into another state; a stored row names the one that began its state."""
 _EVENTS: Final = COUNTER["events"]
 _POOLED: Final = COUNTER["viewed"]
 _N_SETS: Final = len(PRODUCT_SETS)
 _FIXED: Final = 8 * (N_COUNTERS + BITMAP_WORDS)
 _SET_BYTES: Final = 4 * EMBEDDING_SIZE
-MAX_STATE_BYTES: Final = _FIXED + 8 * DEDUP_WINDOW + _N_SETS * _SET_BYTES
+MAX_STATE_BYTES: Final = _FIXED + 8 * REMEMBERED_IDS + _N_SETS * _SET_BYTES
 
 
 @kernel
@@ -31,7 +32,7 @@ def _row_sizes(states: StateArrays, slots: NDArray[np.int64], ends: NDArray[np.i
     end = 0
     for i in range(len(slots)):
         counters = states.counters[slots[i]]
-        end += _FIXED + 8 * min(counters[_EVENTS], DEDUP_WINDOW)
+        end += _FIXED + 8 * min(counters[_EVENTS], REMEMBERED_IDS)
         for which in range(_N_SETS):
             if counters[_POOLED + which] > 0:
                 end += _SET_BYTES
@@ -44,7 +45,7 @@ def _pack(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.uint8])
     for i in range(len(slots)):
         slot = slots[i]
         counters = states.counters[slot]
-        kept = min(counters[_EVENTS], DEDUP_WINDOW)
+        kept = min(counters[_EVENTS], REMEMBERED_IDS)
         words = out[at : at + _FIXED + 8 * kept].view(np.int64)
         words[:N_COUNTERS] = counters
         words[N_COUNTERS : N_COUNTERS + BITMAP_WORDS] = states.bitmaps[slot].view(np.int64)
@@ -57,7 +58,7 @@ def _pack(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.uint8])
 
 
 def pack_states(states: StateArrays, slots: NDArray[np.int64]) -> list[bytes]:
-    """The rows `slots` (int64 [n]) as canonical little-endian bytes, one a buyer."""
+    """The rows `slots` (int64 [n]) as canonical little-endian bytes, in their order."""
     ends = np.empty(len(slots), dtype=np.int64)
     _row_sizes(states, slots, ends)
     out = np.empty(int(ends[-1]) if len(slots) else 0, dtype=np.uint8)
@@ -78,7 +79,7 @@ def unpack_states(states: StateArrays, slots: NDArray[np.int64], rows: Sequence[
             raise RowVersionError(f"a state row has {len(row)} bytes, at least {_FIXED} were expected")
         words = np.frombuffer(row, dtype="<i8", count=_FIXED // 8)
         counters = words[:N_COUNTERS]
-        kept = min(int(counters[_EVENTS]), DEDUP_WINDOW)
+        kept = min(int(counters[_EVENTS]), REMEMBERED_IDS)
         pooled = np.flatnonzero(counters[_POOLED : _POOLED + _N_SETS])
         if kept < 0 or len(row) != _FIXED + 8 * kept + _SET_BYTES * len(pooled):
             raise RowVersionError(f"a state row of {len(row)} bytes does not fit its own counters")

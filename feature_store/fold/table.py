@@ -1,4 +1,4 @@
-"""States of many buyers in growing arrays: which row holds whom."""
+"""States of many buyers in growing arrays, and the row of each buyer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StateTable(Generic[K]):
     """Keys -> rows of StateArrays. Rows are reused after `remove`; arrays double when they are full."""
 
     def __init__(self, rows: int = _FIRST_ROWS) -> None:
-        """Room for `rows` states at first. Rows never used cost no memory: zeroed pages come when touched."""
+        """Begin with `rows` rows. A row that is never used costs no memory: its pages are not touched."""
         self.slots: dict[K, int] = {}
         self.states = empty_states(rows)
         self._free = list(range(rows - 1, -1, -1))

@@ -2,8 +2,8 @@
 
 The layout follows SimPersona (paper.md, Representation): 16 behavioural scalars on the five axes of
 SimGym (engagement, exploration, search, funnel, economic value), three 128-d product embeddings and
-three mask values. The vector holds RAW numbers; transforms and scaling live inside the exported
-graph, so that a new encoder can scale otherwise without a change here.
+three mask values. The vector holds raw numbers. Transforms and scaling are in the exported graph, so a
+new encoder can scale them in another way without a change here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 FEATURE_VERSION: Final = 1
-"""Changes when a number of the vector changes its meaning; a bundle names the one it was trained on."""
+"""Changes when a number of the vector gets another meaning. A bundle names the version of its training."""
 
 
 class Scalar(NamedTuple):

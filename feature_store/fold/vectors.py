@@ -1,4 +1,4 @@
-"""States -> the 403-d vectors that an encoder sees, of whole tables or after each event of a batch.
+"""States -> the 403-d vectors that an encoder reads: for whole tables, or after each event of a batch.
 
 The layout, units and names are in feature_store.fold.vector. Money is in minor units / 100, so that
 currencies with and without a minor unit have one scale.
@@ -51,7 +51,8 @@ _POOLED: Final = COUNTER["viewed"]
 
 
 def _linear_counting(bits: int) -> NDArray[np.float64]:
-    """Estimate by bits set: -m ln(share still 0), Whang et al. 1990; full reads as one short of full."""
+    """The estimate by number of set bits: -m ln(share of bits that are 0), Whang et al. 1990. A full bitmap
+    counts as one bit short of full."""
     zeros = np.maximum(bits - np.arange(bits + 1), 1)
     return np.asarray(-bits * np.log(zeros / bits))
 
@@ -63,28 +64,28 @@ _CATEGORIES_OF: Final = _linear_counting(CATEGORY_BITS)
 def vectors(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
     """The raw float32 [n, 403] vectors of the rows `slots` (int64 [n])."""
     out = np.zeros((len(slots), VECTOR_SIZE), dtype=np.float32)
-    _describe_all(states, slots, out)
+    _write_vectors(states, slots, out)
     return out
 
 
 def scalars(states: StateArrays, slots: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The 16 scalars alone, float32 [n, 16]: the beginning of `vectors`, without the embeddings' cost."""
+    """Only the 16 scalars, float32 [n, 16]: the first columns of `vectors`, at less cost."""
     out = np.empty((len(slots), N_SCALARS), dtype=np.float32)
     _scalars_of_all(states, slots, out)
     return out
 
 
 class Steps(NamedTuple):
-    """What a batch did, one entry an event that changed its state (k of m).
-
-    places int64 [k], which events of the batch; vectors float32 [k, 403], the state after the event; events
-    and last_time int64 [k], the buyer's event count and latest event time (ms) then.
-    """
+    """The state after each of the k events of a batch that changed it, in order."""
 
     places: NDArray[np.int64]
+    """[k]: the event's index in the batch."""
     vectors: NDArray[np.float32]
+    """[k, 403]: the vector of the state."""
     events: NDArray[np.int64]
+    """[k]: the buyer's events so far."""
     last_time: NDArray[np.int64]
+    """[k]: the buyer's latest event time, ms."""
 
 
 def fold_each(
@@ -95,9 +96,9 @@ def fold_each(
     *,
     allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
 ) -> Steps:
-    """Fold a batch in place, as behavior.fold does, and describe the state after every event.
+    """Fold a batch in place, as behavior.fold does, and make the vector after every event.
 
-    What is said of a buyer then depends on their events alone, not on where a batch happened to end.
+    Assignments then depend only on a buyer's events, not on where a batch ends (docs/adr/0013).
     """
     n = len(slots)
     steps = Steps(
@@ -125,42 +126,42 @@ def _fold_each(
             steps.places[count] = i
             steps.events[count] = states.counters[slots[i], _EVENTS]
             steps.last_time[count] = states.counters[slots[i], _LAST]
-            _describe(states, slots[i], steps.vectors[count])
+            _write_vector(states, slots[i], steps.vectors[count])
             count += 1
     return count
 
 
-class Course(NamedTuple):
-    """How far each event of a batch of m brought its buyer: events and sessions so far, int64 [m] each.
+class EventNumbers(NamedTuple):
+    """For each of the m events of a batch, the buyer's events and sessions so far, int64 [m] each.
 
-    events is 0 where an event changed nothing.
+    events is 0 for an event that changed nothing.
     """
 
     events: NDArray[np.int64]
     sessions: NDArray[np.int64]
 
 
-def fold_course(
+def fold_numbered(
     states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
-) -> Course:
-    """Fold a batch in place, as behavior.fold does, and say how far each event went."""
-    course = Course(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
-    _fold_course(states, slots, batch, products.arrays, course)
-    return course
+) -> EventNumbers:
+    """Fold a batch in place, as behavior.fold does, and number each event within its buyer."""
+    numbers = EventNumbers(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
+    _fold_numbered(states, slots, batch, products.arrays, numbers)
+    return numbers
 
 
 @kernel
-def _fold_course(
+def _fold_numbered(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
     products: ProductArrays,
-    course: Course,
+    numbers: EventNumbers,
 ) -> None:
     for i in range(len(slots)):
         if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT):
-            course.events[i] = states.counters[slots[i], _EVENTS]
-            course.sessions[i] = states.counters[slots[i], _SESSIONS]
+            numbers.events[i] = states.counters[slots[i], _EVENTS]
+            numbers.sessions[i] = states.counters[slots[i], _SESSIONS]
 
 
 def fold_to(
@@ -189,14 +190,14 @@ def _fold_to(
     for i in range(len(slots)):
         fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT)
         if count < len(places) and places[count] == i:
-            _describe(states, slots[i], out[count])
+            _write_vector(states, slots[i], out[count])
             count += 1
 
 
 @kernel
-def _describe_all(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+def _write_vectors(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.float32]) -> None:
     for i in range(len(slots)):
-        _describe(states, slots[i], out[i])
+        _write_vector(states, slots[i], out[i])
 
 
 @kernel
@@ -231,7 +232,7 @@ def _scalars(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
 
 
 @kernel
-def _describe(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
+def _write_vector(states: StateArrays, slot: int, out: NDArray[np.float32]) -> None:
     c = states.counters[slot]
     _scalars(states, slot, out)
     for which in range(_N_SETS):

@@ -4,10 +4,10 @@
 
     <home>/archive/topic=clickstream/partition=3/base.parquet
 
-A file's name says which offsets [start, end) it covers, so the files themselves tell where to go on
-after any kill, and no offset is ever held twice. Files appear whole: written beside, synced, renamed.
-base.parquet is history from before the topic (`simpersona backfill`), at offset -1.
-Columns are the event's own plus partition, offset and created (CreateTime, ms).
+A file's name gives the offsets [start, end) that it covers. So the files show where to go on after a kill,
+and no offset is stored twice (docs/adr/0007). A file is written under another name, synced and renamed, so it
+is complete or absent. base.parquet is history from before the topic (`simpersona backfill`), at offset -1.
+The columns are those of the event, and partition, offset and created (CreateTime, ms).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _EVENT_SCHEMA: Final = pa.schema(
 ARCHIVE_SCHEMA: Final = pa.schema(
     [*_EVENT_SCHEMA, ("partition", pa.int32()), ("offset", pa.int64()), ("created", pa.int64())]
 )
-_ROWS_A_BATCH: Final = 20_000
+_BATCH_ROWS: Final = 20_000
 _BASE: Final = "base.parquet"
 
 
@@ -69,7 +69,7 @@ class ArchiveFile(NamedTuple):
 
 
 def partition_folder(archive: Path, topic: str, partition: int) -> Path:
-    """Where the files of a partition lie."""
+    """The folder with the files of a partition."""
     return archive / f"topic={topic}" / f"partition={partition}"
 
 
@@ -77,7 +77,7 @@ def archive_files(archive: Path, topic: str, partition: int) -> list[ArchiveFile
     """The files of a partition in order of offsets.
 
     Raises:
-        EventSourceError: two files overlap, or a range is missing between two: the archive was tampered with.
+        EventSourceError: two files overlap, or a range is missing between them: the archive was changed.
     """
     files = []
     for path in sorted(partition_folder(archive, topic, partition).glob("*-*.parquet")):
@@ -95,7 +95,7 @@ def archive_files(archive: Path, topic: str, partition: int) -> list[ArchiveFile
 def write_archive_file(
     archive: Path, topic: str, partition: int, start: int, end: int, events: Sequence[ArchivedEvent]
 ) -> Path:
-    """Write the accepted events of offsets [start, end); refused records leave no row."""
+    """Write the accepted events of offsets [start, end). Refused records have no row."""
     path = partition_folder(archive, topic, partition) / f"{start:020d}-{end:020d}.parquet"
     _write_whole(path, _table(events))
     return path
@@ -108,7 +108,7 @@ def write_base(archive: Path, topic: str, partition: int, events: Sequence[Event
 
 
 def base_batches(archive: Path, topic: str, partition: int) -> Iterator[list[Event]]:
-    """A partition's history from before the topic, in batches; nothing where none was loaded."""
+    """A partition's history from before the topic, in batches; none if none was loaded."""
     path = partition_folder(archive, topic, partition) / _BASE
     if path.exists():
         for batch in read_archive_file(path):
@@ -116,9 +116,9 @@ def base_batches(archive: Path, topic: str, partition: int) -> Iterator[list[Eve
 
 
 def purge(archive: Path, topic: str, partition: int, void_before: Mapping[tuple[str, str], int]) -> int:
-    """Rewrite the files of a partition without what erasures made void; returns the events removed.
+    """Rewrite the files of a partition without the events that are void; returns the number of those events.
 
-    void_before: (store, buyer) -> the offset below which the buyer's events go.
+    void_before: (store, buyer) -> the offset below which the buyer's events are void.
     """
     removed = 0
     folder = partition_folder(archive, topic, partition)
@@ -167,7 +167,7 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:  # see files.read_rows
-            for batch in file.iter_batches(batch_size=_ROWS_A_BATCH):
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield _archived(batch)
     except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error

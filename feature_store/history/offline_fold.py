@@ -1,4 +1,4 @@
-"""The offline fold: history (files, archive, topic) -> states, by the same kernel as live traffic."""
+"""The offline fold: history (files, archive, topic) -> states, with the kernel of the live path."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ BuyerKey = tuple[str, str]
 
 
 class History:
-    """States of every buyer met in a history. Feed it batches in arrival order."""
+    """The states of all buyers of a history. Add batches in arrival order."""
 
     def __init__(self, *, prefix: int | None = None, allowed_lateness_ms: int = ALLOWED_LATENESS_MS) -> None:
-        """With `prefix`, each buyer is folded up to that many events and stays as they looked then."""
+        """With `prefix`, only the first so many events of each buyer are folded."""
         self.table: StateTable[BuyerKey] = StateTable()
         self._products = ProductTable()
         self._max_events = NO_LIMIT if prefix is None else prefix
         self._allowed_lateness_ms = allowed_lateness_ms
 
     def add(self, events: Sequence[Event]) -> NDArray[np.bool_]:
-        """Fold a batch; bool [m], False where an event changed nothing (see behavior.fold)."""
+        """Fold a batch; bool [m], False for an event that changed nothing (see behavior.fold)."""
         slots, table = self._place(events)
         return fold(
             self.table.states,
@@ -41,7 +41,7 @@ class History:
         )
 
     def add_each(self, events: Sequence[Event]) -> Steps:
-        """Fold a batch and describe the state after every event (see describe.fold_each); no prefix."""
+        """Fold a batch and make the vector after every event (see vectors.fold_each); ignores `prefix`."""
         slots, table = self._place(events)
         lateness = self._allowed_lateness_ms
         return fold_each(self.table.states, slots, table, self._products, allowed_lateness_ms=lateness)
@@ -58,7 +58,7 @@ class History:
 
     @property
     def buyers(self) -> list[BuyerKey]:
-        """Who was met, in the order of first arrival; rows of `vectors` and `states` follow it."""
+        """All buyers in order of first arrival. `vectors` and `states` have the same order."""
         return list(self.table.slots)
 
     def vectors(self) -> NDArray[np.float32]:
@@ -84,7 +84,7 @@ def fold_history(
 
 
 def warm_up() -> None:
-    """Load the compiled kernels now: the first batch of a worker must not wait a second for them."""
+    """Load the compiled kernels now, so that a worker's first batch does not wait a second for them."""
     event = Event(schema_version=1, event_id="warm-up", store="warm-up", buyer="0", type="login", timestamp=1)
     history = History()
     history.add([event])

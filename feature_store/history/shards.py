@@ -84,7 +84,7 @@ class Shard(NamedTuple):
     products: Products
 
 
-class _Stored(NamedTuple):
+class _StoredProducts(NamedTuple):
     """Products that an earlier pass wrote."""
 
     arrays: ProductArrays
@@ -159,7 +159,9 @@ def read_shard(path: Path) -> Shard:
     slots: dict[BuyerKey, int] = {}
     slot_of = np.fromiter((slots.setdefault(name, len(slots)) for name in names), np.int64, len(names))
     records = np.fromfile(path / "events", RECORD)
-    return _by_buyer(list(slots), slot_of[records["buyer"]], records, _Stored(_read_products(path.parent)))
+    return _by_buyer(
+        list(slots), slot_of[records["buyer"]], records, _StoredProducts(_read_products(path.parent))
+    )
 
 
 def _read_names(path: Path) -> list[BuyerKey]:

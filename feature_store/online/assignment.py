@@ -1,4 +1,9 @@
-"""An assignment: a persona said at a time. What goes on the topic and into the persona row."""
+"""An assignment: a buyer's persona at a time. On the topic as JSON, and in a persona row after its offset.
+
+    00000000000000000412{"schema_version":1,"store":...}    a persona row: offset, then the assignment
+
+This struct is the row's only declaration: API, Feast's view and workers read it, or parts made of it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from numpy.typing import NDArray
 
 Reason = Literal["code", "type", "confidence", "session_end", "swap"]
 
+OFFSET_DIGITS: Final = 20
+"""A persona row begins with its offset in so many digits, so that the fence's script compares strings."""
 BANDS: Final = 5
 """Of equal width; band 0 is for no confidence."""
 
@@ -43,6 +50,35 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 encode_assignment = msgspec.json.Encoder().encode
 decode_assignment = msgspec.json.Decoder(Assignment).decode
+_Version = msgspec.defstruct(
+    "_Version", [(f.name, f.type) for f in msgspec.structs.fields(Assignment) if f.name == "codebook_version"]
+)
+_decode_version = msgspec.json.Decoder(_Version).decode
+
+
+def codebook_version_of(body: bytes) -> str:
+    """The codebook version of an assignment as JSON, without reading the rest.
+
+    Raises:
+        msgspec.MsgspecError: it is not an assignment.
+    """
+    version: str = _decode_version(body).codebook_version  # type: ignore[attr-defined]
+    return version
+
+
+def version_mark(codebook_version: str) -> bytes:
+    """Bytes that an assignment as JSON holds if it is of this version; those of others do not."""
+    return b'"codebook_version":' + msgspec.json.encode(codebook_version)
+
+
+def pack_persona(offset: int, body: bytes) -> bytes:
+    """A persona row: the offset after which an assignment holds, and the assignment as JSON."""
+    return b"%0*d" % (OFFSET_DIGITS, offset) + body
+
+
+def persona_body(row: bytes) -> bytes:
+    """The assignment of a persona row, as JSON."""
+    return row[OFFSET_DIGITS:]
 
 
 def token(code: int) -> str:

@@ -9,9 +9,10 @@ import struct
 from typing import Final, NamedTuple
 
 from feature_store.errors import RowVersionError
+from feature_store.fold.state import FOLD_VERSION
+from feature_store.online.migrations import ROW_VERSION, check_version, to_present
 
-ROW_VERSION: Final = 1
-_HEADER: Final = struct.Struct("<HqqhbBI")
+_HEADER: Final = struct.Struct("<BBqqhbBI")
 _NOT_COUNTED: Final = 0x80  # in the byte of the band
 
 
@@ -19,30 +20,35 @@ class Progress(NamedTuple):
     """How far a partition is folded: the next offset to read, and the highest event time seen (ms).
 
     sequence counts the checkpoints, so that the fence moves with each, also with one that only erases.
+    row_version is the highest that the partition's state rows may be of: a release that does not read it is
+    refused by this row, before it reads or writes any other.
     """
 
     next_offset: int
     watermark: int
     sequence: int = 0
+    row_version: int = ROW_VERSION
 
     def to_bytes(self) -> bytes:
-        """The row as it is stored and compared by the fence."""
-        return b"%d %d %d" % self
+        """The row as it is stored and compared by the fence; release 0.1.0 wrote no row version."""
+        return b"%d %d %d" % self[:3] if self.row_version == 1 else b"%d %d %d %d" % self
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Progress:
         """Parse a stored row.
 
         Raises:
-            RowVersionError: it is not three integers.
+            RowVersionError: it is not three or four integers, or names rows that this release does not read.
         """
         try:
-            next_offset, watermark, sequence = map(int, raw.split())
+            next_offset, watermark, sequence, *rest = map(int, raw.split())
+            (row_version,) = rest or (1,)
         except ValueError:
             raise RowVersionError(
-                f"the progress row {raw[:80]!r} is not '<offset> <watermark> <sequence>'"
+                f"the progress row {raw[:80]!r} is not '<offset> <watermark> <sequence> <row version>'"
             ) from None
-        return cls(next_offset, watermark, sequence)
+        check_version(row_version, f"a partition folded up to offset {next_offset}")
+        return cls(next_offset, watermark, sequence, row_version)
 
 
 class Tagged(NamedTuple):
@@ -72,7 +78,8 @@ class RowHeader(NamedTuple):
     since_offset and last_offset are those of the first and last event folded in; code, type and band
     are what was last said of the buyer (-1 and 0 for nothing yet), version the hash of the codebook
     version it was said under; counted is False where that was without an event (after a swap), so that
-    no window has counted it.
+    no window has counted it. fold is the version of the fold that began the state: what a later one adds, it
+    adds from a later event on.
     """
 
     since_offset: int
@@ -82,28 +89,35 @@ class RowHeader(NamedTuple):
     band: int
     version: int
     counted: bool = True
+    fold: int = FOLD_VERSION
 
 
 def pack_row(header: RowHeader, state: bytes) -> bytes:
-    """A state row of the current version."""
-    since, last, code, kind, band, version, counted = header
+    """A state row of the present version."""
+    since, last, code, kind, band, version, counted, fold = header
     flagged = band if counted else band | _NOT_COUNTED
-    return _HEADER.pack(ROW_VERSION, since, last, code, kind, flagged, version) + state
+    return _HEADER.pack(ROW_VERSION, fold, since, last, code, kind, flagged, version) + state
 
 
 def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
-    """Split a state row into header and packed state.
+    """Split a state row, of the present version or one before, into header and packed state.
 
     Raises:
-        RowVersionError: another schema version, or not a row.
+        RowVersionError: of a version that this release does not read, or not a row.
     """
     if len(row) < _HEADER.size:
         raise RowVersionError(f"a state row has {len(row)} bytes, its header alone has {_HEADER.size}")
-    row_version, since, last, code, kind, band, version = _HEADER.unpack_from(row)
-    if row_version != ROW_VERSION:
+    row = to_present(row)
+    _, fold, since, last, code, kind, band, version = _HEADER.unpack_from(row)
+    if not 1 <= fold <= FOLD_VERSION:
         raise RowVersionError(
-            f"a state row has schema version {row_version}, this release reads {ROW_VERSION}: "
-            "run the release that wrote it, or empty the store and backfill"
+            f"a state row was begun by version {fold} of the fold, this release knows 1 to {FOLD_VERSION}: "
+            "run the release that wrote it"
         )
-    header = RowHeader(since, last, code, kind, band & ~_NOT_COUNTED, version, not band & _NOT_COUNTED)
+    header = RowHeader(since, last, code, kind, band & ~_NOT_COUNTED, version, not band & _NOT_COUNTED, fold)
     return header, row[_HEADER.size :]
+
+
+def is_of_an_earlier_release(row: bytes) -> bool:
+    """Whether a row that can be read waits to be written in the present version."""
+    return row[0] != ROW_VERSION

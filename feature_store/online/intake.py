@@ -1,22 +1,17 @@
 """What collectors met at the door: items that are events of ours, and items that were not understood.
 
 A collector adds to a hash for each window of the clock; nothing of it goes through Kafka, so the counts are
-what was met at the time, at most once, and not part of any checkpoint:
-
-    simpersona:clickstream:intake:300000:<start>    "known|<store>", "unknown|<store>" -> count; expires
+what was met at the time, at most once, and not part of any checkpoint. A hash has "known|<store>" and
+"unknown|<store>" -> count, and expires.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import redis
-from redis.exceptions import RedisError
-
-from feature_store.errors import OnlineStoreError
-from feature_store.online.reads import AsyncStore, store_answers
+from feature_store.online.client import AsyncStore, open_client, store_answers
+from feature_store.online.keys import Keys
 
 
 class Items(NamedTuple):
@@ -35,8 +30,7 @@ class IntakeCounts:
 
     def __init__(self, url: str, topic: str, length_ms: int) -> None:
         """length_ms: length of a window."""
-        self._redis = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
-        self._topic, self._length = topic, length_ms
+        self._redis, self._keys, self._length = open_client(url), Keys(topic), length_ms
 
     def close(self) -> None:
         """Close the connections."""
@@ -48,9 +42,9 @@ class IntakeCounts:
         Raises:
             OnlineStoreError: the store does not answer.
         """
-        with _store_errors(), self._redis.pipeline(transaction=False) as pipe:
+        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
             for number in numbers:
-                pipe.hgetall(_key(self._topic, self._length, number))
+                pipe.hgetall(self._keys.intake(self._length, number * self._length))
             answers: list[dict[bytes, bytes]] = pipe.execute()
         return {n: _items(fields) for n, fields in zip(numbers, answers, strict=True) if fields}
 
@@ -65,27 +59,16 @@ async def add_items(
     Raises:
         OnlineStoreError: the store does not answer; then some of it may have been added.
     """
+    keys = Keys(topic)
     with store_answers():
         pipe = store.pipeline(transaction=False)
         for (number, shop), items in met.items():
             for what, count in items._asdict().items():
                 if count:
-                    pipe.hincrby(_key(topic, length_ms, number), f"{what}|{shop}", count)
+                    pipe.hincrby(keys.intake(length_ms, number * length_ms), f"{what}|{shop}", count)
         for number in {number for number, _ in met}:
-            pipe.expire(_key(topic, length_ms, number), keep_s)
+            pipe.expire(keys.intake(length_ms, number * length_ms), keep_s)
         await pipe.execute()
-
-
-def _key(topic: str, length_ms: int, number: int) -> str:
-    return f"simpersona:{topic}:intake:{length_ms}:{number * length_ms}"
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise OnlineStoreError(f"the online store did not answer: {error}") from error
 
 
 def _items(fields: Mapping[bytes, Any]) -> dict[str, Items]:

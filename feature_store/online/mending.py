@@ -15,6 +15,8 @@ from redis.exceptions import WatchError
 
 from feature_store.errors import FencedError
 from feature_store.online.encoding import Progress
+from feature_store.online.keys import PROGRESS
+from feature_store.online.migrations import ROW_VERSION
 
 _FIXES_A_TRANSACTION: Final = 500
 _TRIES: Final = 20
@@ -56,18 +58,20 @@ def _mend(client: redis.Redis, prefix: bytes, fixes: Sequence[Fix]) -> int:
 
 
 def _try(pipe: Any, prefix: bytes, fixes: Sequence[Fix]) -> int:
-    fence = prefix + b"progress"
+    fence = prefix + PROGRESS
     pipe.watch(fence, *{prefix + fix.name for fix in fixes})
     progress = Progress.from_bytes(pipe.get(fence) or b"")
     still = [fix for fix in fixes if _value(pipe, prefix, fix) == fix.seen]
     pipe.multi()
     for fix in still:
-        if fix.name == b"progress":
+        if fix.name == PROGRESS:
             assert isinstance(fix.wanted, bytes)
             progress = Progress.from_bytes(fix.wanted)
         else:
             _write(pipe, prefix + fix.name, fix)
-    pipe.set(fence, progress._replace(sequence=progress.sequence + 1).to_bytes())
+    # Rows are written in the present version: an earlier release must not take the partition over again.
+    moved = progress._replace(sequence=progress.sequence + 1, row_version=ROW_VERSION)
+    pipe.set(fence, moved.to_bytes())
     pipe.execute()
     return len(still)
 

@@ -1,29 +1,26 @@
 """What the API asks of the online store: one buyer's persona and how far they came, in one round trip.
 
-The same rows as Feast's views serve (feature_store.online.rows), read without Feast: it would cost ten
+The same rows as Feast's views serve, read without Feast: it would cost ten
 times the read itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import redis.asyncio
-from redis.exceptions import RedisError
 
 from feature_store.contract.partitions import partition_of
-from feature_store.errors import OnlineStoreError, RowVersionError
+from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, N_COUNTERS
 from feature_store.fold.funnel import Stratum
+from feature_store.online.assignment import Assignment, decode_assignment, persona_body
+from feature_store.online.client import AsyncStore, store_answers
 from feature_store.online.encoding import Progress, unpack_row
+from feature_store.online.keys import PERSONA, PROGRESS, STATE, Keys
 
-_STORE_TIMEOUT_S: Final = 2
-_STORE_CONNECTIONS: Final = 64
-_OFFSET_DIGITS: Final = 20
 _ROW_START: Final = 64 + 8 * N_COUNTERS
 """Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
 _LAST_TIME: Final = COUNTER["last_time"]
@@ -32,22 +29,6 @@ _REACHED: Final[tuple[tuple[Stratum, tuple[int, ...]], ...]] = (
     ("B", (COUNTER["begin_checkout"], COUNTER["add_payment_info"])),
     ("C", (COUNTER["add_to_cart"],)),
 )
-
-
-class PersonaRow(msgspec.Struct, frozen=True):
-    """The fields of a persona row (an assignment) that the API tells; times are ms UTC."""
-
-    code: int
-    token: str
-    type: str | None
-    confidence: float | None
-    distance: float
-    margin: float
-    codebook_version: str
-    events: int
-    event_time: int
-    assigned_at: int
-    offset: int
 
 
 class Progressed(NamedTuple):
@@ -61,35 +42,8 @@ class Progressed(NamedTuple):
 class BuyerRead(NamedTuple):
     """What the store holds of a buyer; None for a row that is not there."""
 
-    persona: PersonaRow | None
+    persona: Assignment | None
     state: Progressed | None
-
-
-AsyncStore = Any
-"""redis.asyncio.Redis, whose stubs type every reply as "now or awaitable"; here it is always awaitable."""
-
-_decode_persona = msgspec.json.Decoder(PersonaRow).decode
-
-
-def open_store(url: str) -> AsyncStore:
-    """A client of the online store; a request beyond its connections waits for one."""
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
-        max_connections=_STORE_CONNECTIONS,
-        timeout=_STORE_TIMEOUT_S,
-        socket_timeout=_STORE_TIMEOUT_S,
-        socket_connect_timeout=_STORE_TIMEOUT_S,
-    )
-    return redis.asyncio.Redis.from_pool(pool)  # so that closing the client closes its connections
-
-
-@contextmanager
-def store_answers() -> Iterator[None]:
-    """Turn the client library's errors into OnlineStoreError."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise OnlineStoreError(f"the online store did not answer: {error}") from error
 
 
 class BuyerReader:
@@ -97,7 +51,7 @@ class BuyerReader:
 
     def __init__(self, redis: AsyncStore, topic: str) -> None:
         """`topic` names the clickstream topic whose rows are read."""
-        self._redis, self._topic = redis, topic
+        self._redis, self._keys = redis, Keys(topic)
         self._partitions: int | None = None
 
     async def read(self, keys: Sequence[bytes]) -> list[BuyerRead]:
@@ -113,9 +67,9 @@ class BuyerReader:
         with store_answers():
             pipe = self._redis.pipeline(transaction=False)
             for key in keys:
-                prefix = f"{{{self._topic}:{partition_of(key, partitions)}}}:".encode()
-                pipe.get(prefix + b"persona:" + key)
-                pipe.getrange(prefix + b"state:" + key, 0, _ROW_START - 1)
+                prefix = self._keys.of(partition_of(key, partitions))
+                pipe.get(prefix + PERSONA + key)
+                pipe.getrange(prefix + STATE + key, 0, _ROW_START - 1)
             rows = await pipe.execute()
         pairs = zip(rows[::2], rows[1::2], strict=True)
         return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
@@ -128,7 +82,7 @@ class BuyerReader:
             RowVersionError: the row is of another release.
         """
         with store_answers():
-            row = await self._redis.get(f"{{{self._topic}:{partition}}}:progress")
+            row = await self._redis.get(self._keys.of(partition) + PROGRESS)
         return 0 if row is None else Progress.from_bytes(row).next_offset
 
     async def ping(self) -> None:
@@ -144,16 +98,16 @@ class BuyerReader:
         """The recorded partition count; None while no worker has run."""
         if self._partitions is None:
             with store_answers():
-                known = await self._redis.get(f"simpersona:{self._topic}:partitions")
+                known = await self._redis.get(self._keys.partition_count)
             self._partitions = None if known is None else int(known)
         return self._partitions
 
 
-def _persona(row: bytes | None) -> PersonaRow | None:
+def _persona(row: bytes | None) -> Assignment | None:
     if row is None:
         return None
     try:
-        return _decode_persona(row[_OFFSET_DIGITS:])
+        return decode_assignment(persona_body(row))
     except msgspec.MsgspecError as error:
         raise RowVersionError(f"a persona row is not one of this release: {error}") from None
 

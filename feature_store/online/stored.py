@@ -6,12 +6,24 @@ Every kind of key that a partition may hold is told apart here; a key of no kind
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import redis
 
+from feature_store.online.client import reply
+from feature_store.online.keys import (
+    CODEBOOK,
+    OPEN,
+    PERSONA,
+    PERSONA_WRITES,
+    PROGRESS,
+    STATE,
+    WINDOW,
+    escape,
+)
+
 _SCAN_COUNT: Final = 5_000
-_ROWS_A_READ: Final = 2_000
+_ROWS_PER_READ: Final = 2_000
 
 Wanted = Callable[[bytes], bool]
 """Kafka key, store|buyer -> whether its rows are to be read."""
@@ -55,31 +67,32 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
     unexpected: list[bytes] = []
     for name in sorted(set(client.scan_iter(match=escape(prefix) + b"*", count=_SCAN_COUNT))):
         kind, separator, rest = name[len(prefix) :].partition(b":")
-        if kind in (b"state", b"persona") and separator:
+        kind += separator
+        if kind in (STATE, PERSONA):
             if wanted is None or wanted(rest):
-                (states if kind == b"state" else personas).append(rest)
-        elif kind == b"window" and separator and _window_of(rest) is not None:
+                (states if kind == STATE else personas).append(rest)
+        elif kind == WINDOW and _window_of(rest) is not None:
             windows.append(rest)
-        elif separator or kind not in (b"progress", b"codebook", b"open", b"persona-writes"):
+        elif kind not in (PROGRESS, CODEBOOK, OPEN, PERSONA_WRITES):
             unexpected.append(name[len(prefix) :])
-    names = (b"progress", b"codebook", b"persona-writes")
-    progress, codebook, writes = _answer(client.mget([prefix + name for name in names]))
+    names = (PROGRESS, CODEBOOK, PERSONA_WRITES)
+    progress, codebook, writes = reply(client.mget([prefix + name for name in names]))
     return StoredPartition(
         progress,
         codebook,
         writes,
-        _rows(client, prefix + b"state:", states),
-        _rows(client, prefix + b"persona:", personas),
-        _open(client, prefix + b"open", wanted),
-        _windows(client, prefix + b"window:", windows),
+        _rows(client, prefix + STATE, states),
+        _rows(client, prefix + PERSONA, personas),
+        _open(client, prefix + OPEN, wanted),
+        _windows(client, prefix + WINDOW, windows),
         unexpected,
     )
 
 
 def _rows(client: redis.Redis, prefix: bytes, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    for at in range(0, len(keys), _ROWS_A_READ):
-        some = keys[at : at + _ROWS_A_READ]
-        found = _answer(client.mget([prefix + key for key in some]))
+    for at in range(0, len(keys), _ROWS_PER_READ):
+        some = keys[at : at + _ROWS_PER_READ]
+        found = reply(client.mget([prefix + key for key in some]))
         yield from ((key, row) for key, row in zip(some, found, strict=True) if row is not None)
 
 
@@ -108,12 +121,3 @@ def _window_of(rest: bytes) -> tuple[int, int] | None:
     if not (length.isdigit() and start.isdigit()) or int(length) == 0 or int(start) % int(length):
         return None
     return int(length), int(start)
-
-
-def escape(prefix: bytes) -> bytes:
-    """A prefix as a glob that matches nothing else."""
-    return prefix.replace(b"\\", b"\\\\").replace(b"[", b"\\[").replace(b"*", b"\\*").replace(b"?", b"\\?")
-
-
-def _answer(reply: Any) -> Any:
-    return reply  # redis-py types every reply as "now or awaitable"; here it is always now

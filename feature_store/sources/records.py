@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from feature_store.errors import EventSourceError
 
 LINE_SUFFIXES: Final = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
-_ROWS_A_READ: Final = 5_000
+_ROWS_PER_READ: Final = 5_000
 _READ_AT_ONCE: Final = 1 << 16
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 
@@ -105,7 +105,9 @@ def read_rows(path: Path, columns: Sequence[str] | None) -> Iterator[list[dict[s
     try:
         # With pre_buffer, the default, arrow holds every byte of the file by the time its end is reached.
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            for batch in file.iter_batches(_ROWS_A_READ, columns=None if columns is None else list(columns)):
+            for batch in file.iter_batches(
+                _ROWS_PER_READ, columns=None if columns is None else list(columns)
+            ):
                 # Column by column is a third faster than RecordBatch.to_pylist.
                 values = (_without_nan(column).to_pylist() for column in batch.columns)
                 names = batch.schema.names

@@ -10,11 +10,11 @@ import xxhash
 
 from feature_store.contract.events import Event
 
-WINDOW: Final = 100_000
+REMEMBERED: Final = 100_000
 
 
 class RepeatCounter:
-    """Counts events with the (store, buyer, event_id) of one of the last WINDOW distinct ones."""
+    """Counts events with the (store, buyer, event_id) of one of the last REMEMBERED distinct ones."""
 
     def __init__(self) -> None:
         self.repeated = 0
@@ -28,5 +28,5 @@ class RepeatCounter:
                 self.repeated += 1
             else:
                 self._recent[key] = None
-        for key in list(islice(self._recent, max(len(self._recent) - WINDOW, 0))):
+        for key in list(islice(self._recent, max(len(self._recent) - REMEMBERED, 0))):
             del self._recent[key]

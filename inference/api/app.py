@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from inference.api import problems
 from inference.api.access.permissions import ReadsOperation
-from inference.api.gate import Gate, require_keys
 from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
 from inference.api.readiness import Readiness
+from inference.api.requests.gate import Gate, require_keys
 from inference.api.routes import collector, erasing, personas, populations, stream
 from inference.api.settings import ApiSettings
 from inference.api.state import open_state, state_of

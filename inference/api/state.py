@@ -14,14 +14,15 @@ from fastapi import Request
 
 from feature_store.contract.erasure import Erasures
 from feature_store.contract.identity import BuyerHasher, load_id_key
-from feature_store.online.reads import AsyncStore, BuyerReader, open_store
+from feature_store.online.client import AsyncStore, open_store
+from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
 from inference.api.bounds.in_flight import InFlight
 from inference.api.bounds.json_text import JsonBounds, compile_now
 from inference.api.bounds.turns import Turns
+from inference.api.collector_counts import IntakeTally
 from inference.api.installation import Installation
-from inference.api.intake import IntakeTally
 from inference.api.live.hub import Hub
 from inference.api.live.open_streams import OpenStreams
 from inference.api.live.pending import PendingErasures
@@ -29,8 +30,8 @@ from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
-from inference.api.model import ModelKeeper
-from inference.api.payloads import Collector
+from inference.api.requests.payloads import Collector
+from inference.api.served_model import ModelKeeper
 from inference.api.settings import ApiSettings
 from inference.counts.windows import WindowReader, WindowSettings
 

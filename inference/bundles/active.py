@@ -1,7 +1,7 @@
-"""Which bundle answers in this installation: the one promoted last, else the settings', else the package's.
+"""The active bundle of an installation: the last promoted, else that of the settings, else the package's.
 
-Workers hear of a promotion on the control topic. Commands that have no Kafka at hand, and workers that start
-after the topic's retention has cut the promotion, read it here.
+Workers learn of a promotion from the control topic. Commands without Kafka read it here, and so do workers
+that start after the topic's retention has deleted the promotion.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from inference.bundles.bundle import starter_bundle_path
 from inference.encoders.settings import EncoderSettings
 
 _PROMOTED: Final = Path("models") / ".promoted"
-"""Holds the name of a folder beside it."""
+"""A file with the name of the promoted bundle's folder, which lies beside it."""
 
 
-def answering_bundle() -> Path:
-    """The folder of the bundle that answers, as far as this machine's data folder tells."""
+def active_bundle() -> Path:
+    """The folder of the active bundle, according to the data folder of this machine."""
     promoted = HomeSettings().home / _PROMOTED
     try:
         return promoted.with_name(promoted.read_text().strip())
@@ -28,5 +28,5 @@ def answering_bundle() -> Path:
 
 
 def note_promoted(home: Path, bundle: Path) -> None:
-    """Take down that the bundle in `home`/models/`bundle.name` answers from now on."""
+    """Record that the bundle in `home`/models/`bundle.name` is active from now on."""
     write_whole(home / _PROMOTED, f"{bundle.name}\n".encode())

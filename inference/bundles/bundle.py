@@ -1,10 +1,10 @@
-"""A bundle: a published encoder, a folder that is checked in full before a row goes through it.
+"""A bundle: a published encoder. Its folder is checked in full before it encodes anything.
 
-manifest.json    what it is and the SHA-256 of every other file
+manifest.json    versions, origin and the SHA-256 of every other file
 model.onnx       raw vectors -> code, distance, margin, type, confidence, latent
-catalogue.json   the codes, and the types they make up
-reference.json   what its training data looked like, for drift
-evaluation.json  how good it was found to be
+catalogue.json   the codes, and the types that group them
+reference.json   the profile of its training data, for drift
+evaluation.json  its quality on held-out buyers
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle says of itself: versions, sizes, origin and the SHA-256 (hex) of each file.
+    """manifest.json: versions, sizes, origin and the SHA-256 (hex) of each file.
 
-    bundle_version is the version of this folder's layout, codebook_version names the published codes;
-    created_at is RFC 3339 UTC; command and seed are what made it from sources.
+    bundle_version is the version of the folder's layout. codebook_version names the published codes.
+    created_at is RFC 3339 UTC. command, seed and sources are what the bundle was made with.
     """
 
     bundle_version: Literal[1] = 1
@@ -54,7 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked bundle. model is the file's content; probe_codes are its codes for PROBE_VECTORS."""
+    """A checked bundle. model is the content of model.onnx; probe_codes are its codes for PROBE_VECTORS."""
 
     folder: Path
     manifest: Manifest
@@ -64,23 +64,23 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def codebook_version(self) -> str:
-        """The name of the codes that it gives."""
+        """The name of its codebook."""
         return self.manifest.codebook_version
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Names by type index; empty where it has no types."""
+        """Names by type index; empty if it has no types."""
         return tuple(kind.name for kind in self.catalogue.types)
 
-    def describe(self) -> dict[str, Any]:
-        """What a person or a program wants to know of it, ready for JSON."""
+    def summary(self) -> dict[str, Any]:
+        """Manifest, folder, size and types, ready for JSON."""
         about: dict[str, Any] = msgspec.to_builtins(self.manifest)
         del about["files"]
         return about | {"folder": str(self.folder), "model_bytes": len(self.model), "types": list(self.types)}
 
 
 def _probe_vectors() -> NDArray[np.float32]:
-    # An empty buyer and seven spread over the scales that counts and money take.
+    # An empty vector, and seven over the range of scales that counts and money have.
     random = np.random.default_rng(VECTOR_SIZE)
     rows = random.random((8, VECTOR_SIZE), dtype=np.float32)
     scales = np.array([0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0], dtype=np.float32)
@@ -88,7 +88,7 @@ def _probe_vectors() -> NDArray[np.float32]:
 
 
 PROBE_VECTORS: Final = _probe_vectors()
-"""float32 [8, 403]: what every runtime is asked to see whether it still answers as the bundle does."""
+"""float32 [8, 403]: a runtime is healthy if it gives these the codes that the bundle gives them."""
 
 
 def starter_bundle_path() -> Path:
@@ -97,11 +97,11 @@ def starter_bundle_path() -> Path:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle and check all that can be checked without data.
+    """Read a bundle and check everything that can be checked without data.
 
     Raises:
-        BundleError: a file is missing or changed, a version does not fit this code, or the graph has
-            other tensors than a bundle's or cannot run. The message names the folder and the cause.
+        BundleError: a file is missing or changed, a version does not fit this code, or the graph has the
+            wrong tensors or cannot run. The message names the folder and the cause.
     """
     try:
         return _load(folder)

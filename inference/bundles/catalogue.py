@@ -1,7 +1,7 @@
-"""catalogue.json: what a bundle says of its codes and of the types that they make up.
+"""catalogue.json: the codes of a bundle, and the types that group them.
 
-Everything but the names and codes of types is optional, so that a bundle without cards loads, and
-fields that this release does not know are passed over.
+Only the names and codes of types are required, so a bundle without cards loads. Fields that this release
+does not know are ignored.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from inference.encoders.graph import CODES
 from inference.errors import CatalogueError
 
 MIN_SHARED_BY: Final = 5
-"""A session is shown in a catalogue only in a form that so many buyers or more have in common."""
+"""A catalogue shows a session only in a form that at least this many buyers share."""
 
 Code = Annotated[int, msgspec.Meta(ge=0, lt=CODES)]
 
 
-class ProfileScale(msgspec.Struct, frozen=True, kw_only=True):
-    """Mean and deviation of the 16 transformed scalars, in whose units the profiles of types are told."""
+class ScalarScale(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean and deviation of the 16 transformed scalars: the units of a type's centre."""
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -29,9 +29,10 @@ class ProfileScale(msgspec.Struct, frozen=True, kw_only=True):
 class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A named group of codes.
 
-    name is what flags, topics and the API say; title, description and rule are for people. share and
-    buyers are of the training buyers. profile is the type's mean in the space that grouped the codes
-    (training.types.grouping.profile_points), radius how far it moves there when the buyers are drawn again.
+    name is for programs: flags, topics and the API. title, description and rule are for people. share and
+    buyers count training buyers. centre (`profile` in the file) is the type's mean in the space in which the
+    codes were grouped (training.types.grouping.type_points). radius is how far that mean moves when buyers
+    are drawn again.
     """
 
     name: str
@@ -41,7 +42,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rule: str = ""
     share: float = 0.0
     buyers: int = 0
-    profile: tuple[float, ...] = ()
+    centre: tuple[float, ...] = msgspec.field(default=(), name="profile")
     radius: float = 0.0
 
 
@@ -53,9 +54,9 @@ class Estimate(msgspec.Struct, frozen=True, array_like=True):
     high: float
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """Events of one type in a row: how many, and the pause between them, both as ranges in words; "" where
-    they are left out so that enough buyers share the form."""
+class SessionStep(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Consecutive events of one type. times (how many) and pause (between them) are ranges in words. They
+    are "" if they are left out so that enough buyers share the form."""
 
     type: str
     times: str = ""
@@ -63,21 +64,21 @@ class Step(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class SessionShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A session without ids, products and times: the steps, and how many buyers were seen with the same."""
+    """A session without ids, products and times: its steps, and how many buyers had the same steps."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[SessionStep, ...]
     buyers: int
 
     def __str__(self) -> str:
-        return " > ".join(_said(step) for step in self.steps)
+        return " > ".join(_step_text(step) for step in self.steps)
 
 
 class CodeCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a code's training buyers are like; only code and token are there for a code without buyers.
+    """A description of a code's training buyers. A code without buyers has only code and token.
 
-    funnel: share of each stratum; axes: the buyers' mean percentile among all training buyers (0 to 100);
-    prototype: the session of the buyer nearest the code's centre; typical: the form most common in
-    it; nearest: codes with buyers, nearest first. status compares with the codebook before.
+    funnel: share of each stratum. axes: the buyers' mean percentile among all training buyers, 0 to 100.
+    prototype: the session of the buyer nearest to the code's centre. typical: the most common form of
+    session. nearest: other codes with buyers, nearest first. status compares with the previous codebook.
     """
 
     code: Code
@@ -94,30 +95,30 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """catalogue.json. types are in the order of the graph's type index, codes in that of their numbers.
+    """catalogue.json. types are in the order of the graph's type index, codes in the order of their numbers.
 
-    buyers and funnel are of all training buyers.
+    buyers and funnel are those of all training buyers.
     """
 
     types: tuple[PersonaType, ...]
     codes: tuple[CodeCard, ...] = ()
     buyers: int = 0
     funnel: dict[str, Estimate] = {}
-    scale: ProfileScale | None = None
+    scale: ScalarScale | None = None
 
     def card(self, code: int) -> CodeCard | None:
-        """The card of a code, or None where the bundle has none."""
+        """The card of a code; None if the bundle has none."""
         return next((card for card in self.codes if card.code == code), None)
 
     def type_of(self, code: int) -> PersonaType | None:
-        """The type that a code belongs to, or None in a bundle without types."""
+        """The type that a code belongs to; None in a bundle without types."""
         return next((kind for kind in self.types if code in kind.codes), None)
 
     def require_card(self, code: int) -> CodeCard:
         """The card of a code.
 
         Raises:
-            CatalogueError: the bundle was made without cards, or the code is none of its codes.
+            CatalogueError: the bundle was made without cards, or has no such code.
         """
         card = self.card(code)
         if card is None:
@@ -125,10 +126,10 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return card
 
     def require_type(self, name: str) -> PersonaType:
-        """The type of this name.
+        """The type with this name.
 
         Raises:
-            CatalogueError: there is none; the message names those that are.
+            CatalogueError: there is no such type; the message names those that exist.
         """
         for kind in self.types:
             if kind.name == name:
@@ -138,7 +139,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def encode_catalogue(catalogue: Catalogue) -> bytes:
-    """catalogue.json's content: compact, with a line for each type and code, so that a diff can be read."""
+    """The content of catalogue.json: compact, with one line per type and code, so that a diff is readable."""
     about = msgspec.to_builtins(catalogue)
     lines = []
     for name, value in about.items():
@@ -150,7 +151,7 @@ def encode_catalogue(catalogue: Catalogue) -> bytes:
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
-def _said(step: Step) -> str:
+def _step_text(step: SessionStep) -> str:
     kind = step.type.replace("_", " ")
     times = f"{step.times} x " if step.times not in ("", "1") else ""
     return f"{times}{kind}" + (f" ({step.pause} apart)" if step.pause else "")

@@ -1,4 +1,4 @@
-"""Make a bundle: hash its files, write the manifest, check it as serving will, and publish it whole."""
+"""Make a bundle: hash its files, write the manifest, check it as serving does, and publish it as a whole."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ def seal_bundle(
     seed: int,
     command: str,
 ) -> Bundle:
-    """Turn a folder that holds the files of a bundle (all but the manifest) into the bundle at target.
+    """Make the bundle at `target` from the folder `staging`, which holds all its files but the manifest.
 
-    staging must lie on target's file system: it is renamed, so that a reader finds the whole bundle
-    or none, also after a power cut.
+    staging must be on target's file system. It is renamed, so a reader finds the whole bundle or none, even
+    after a power cut.
 
     Raises:
-        BundleError: a file is missing, does not fit, or target is there already; staging is left as
-            it is.
+        BundleError: a file is missing or does not fit, or target exists; staging is left as it is.
     """
     if target.exists():
         raise BundleError(f"{target} is there already; a bundle is never changed: remove it or name another")

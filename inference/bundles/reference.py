@@ -1,6 +1,6 @@
-"""The reference of a bundle: the profile of its training data, by store and pooled (reference.json).
+"""The reference of a bundle (reference.json): the profiles of its training data, by store and pooled.
 
-What live traffic is compared with (ops/drift) and where p_s(k) comes from before a store has traffic.
+Drift compares live traffic with it (ops/drift). It also gives p_s(k) before a store has traffic.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from inference.errors import ProfileError
 
 REFERENCE: Final = "reference.json"
 SPANS_MS: Final = (15 * 60_000, 6 * 3_600_000)
-"""How much event time a comparison looks at: a short span sees a shift soon, a long one sees it in small
-stores. Training measures for both how much a quiet history varies by itself."""
+"""How much event time is compared. A short span finds a shift soon, a long span finds it in small stores.
+For both, training measures how much a history without a shift varies by itself."""
 
 
 class Reference(NamedTuple):
-    """Counts of the training data under its own encoder.
+    """Profiles of the training data, encoded by the bundle itself.
 
-    dispersion: span (ms) -> feature -> how much its counts vary between the spans of one store, as a multiple
-    of what independent votes would (training/publishing/reference.py). It widens the significance test.
+    dispersion: span (ms) -> feature -> how much its counts vary between the spans of a store, as a multiple
+    of the variation of independent votes (training/publishing/reference.py). It widens the significance test.
     """
 
     pooled: Counts
@@ -32,7 +32,7 @@ class Reference(NamedTuple):
     dispersion: dict[int, dict[str, float]]
 
     def of(self, store: str | None) -> Counts:
-        """A store's counts; the pooled ones for None, and for a store that training did not see."""
+        """The profile of a store; the pooled one for None and for stores that were not in training."""
         return self.pooled if store is None else self.stores.get(store, self.pooled)
 
 
@@ -44,7 +44,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def reference_to_json(reference: Reference, about: Mapping[str, Any]) -> dict[str, Any]:
-    """reference.json's content; `about` says how it was counted."""
+    """The content of reference.json; `about` describes how it was counted."""
     return {
         "profile_version": PROFILE_VERSION,
         **about,
@@ -58,7 +58,7 @@ def load_reference(folder: Path) -> Reference:
     """Read a bundle's reference.
 
     Raises:
-        ProfileError: the bundle was made by an older release and has no counts, or they do not fit.
+        ProfileError: an older release made the bundle without counts, or they do not fit.
     """
     try:
         raw = (folder / REFERENCE).read_bytes()
@@ -68,8 +68,8 @@ def load_reference(folder: Path) -> Reference:
         file = msgspec.json.decode(raw, type=_File)
     except msgspec.MsgspecError as error:
         raise ProfileError(
-            f"{folder / REFERENCE} holds no profile to compare with ({error}): the bundle was made by an "
-            "older release; train it again"
+            f"{folder / REFERENCE} holds no profile to compare with ({error}): an older release made "
+            "the bundle; train it again"
         ) from error
     if file.profile_version != PROFILE_VERSION:
         raise ProfileError(

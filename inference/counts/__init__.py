@@ -1,1 +1,1 @@
-"""Counts of live traffic in windows of event time, for drift and populations."""
+"""Profiles: counts of live traffic per window of event time, for drift and populations."""

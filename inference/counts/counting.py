@@ -1,14 +1,12 @@
-"""Counting: batches of folded and encoded events -> profiles, exactly, whatever the batches are.
+"""Counting: batches of folded and encoded events -> profiles. The result does not depend on the batches.
 
-One buyer, one vote a window: a vote is the buyer's state after their last event in a window of their own
-event time. When a later event of the same window comes, the earlier vote is taken back and the new one
-is cast, so a profile is a function of the log alone: any split into batches, any restart, any order
-of merging gives the same integers. What a vote said before is known from the buyer's row (state, code,
-type, band); distance and margin are kept nowhere, so they are those of the buyer's first event in the
-window, also once a buyer.
+A buyer has one vote per window: their state after their last event in that window of event time. A later
+event of the same window takes the earlier vote back and casts a new one (docs/adr/0019). The earlier vote is
+known from the buyer's row (state, code, type, band). Distance and margin are stored nowhere, so they are
+counted once per buyer and window, at the first event.
 
-A window closes when the partition's watermark is past its end by the allowed lateness. Events that
-come later still are counted late in the window of the watermark and cast no vote.
+A window closes when the partition's watermark is past its end by the allowed lateness. Events that come
+after that are counted as late, in the window of the watermark, and cast no vote.
 """
 
 from __future__ import annotations
@@ -53,28 +51,31 @@ _VOTE: Final = 3 + N_SCALARS
 _NO_VOTE: Final = -1
 
 Key = tuple[int, int, int]
-"""(partition, store number, window number): what one row of counts is about."""
+"""(partition, store number, window number): the key of one row of counts."""
 
 
-class Before(NamedTuple):
-    """The buyers of a batch as they were before it, one entry a buyer.
-
-    place int64 [n], which entry is an event's; last_time int64 [b] (ms); voted bool [b], whether their
-    state was counted; code, type and band int64 [b], scalars float32 [b, 16]: what was counted.
-    """
+class BuyersBefore(NamedTuple):
+    """The b buyers of a batch of n events, as they were before it."""
 
     place: NDArray[np.int64]
+    """[n]: each event's buyer, as an index into the other fields."""
     last_time: NDArray[np.int64]
+    """[b]: time of the last event, ms."""
     voted: NDArray[np.bool_]
+    """[b]: whether the buyer's state was counted."""
     code: NDArray[np.int64]
+    """[b]: the counted code; type, band and scalars are counted with it."""
     type: NDArray[np.int64]
+    """[b]"""
     band: NDArray[np.int64]
+    """[b]"""
     scalars: NDArray[np.float32]
+    """[b, 16]"""
 
 
 class Arrivals(NamedTuple):
-    """The events of a batch in arrival order, one entry each: slot, time and created (ms), store number
-    and partition int64 [n], type uint8 [n]."""
+    """The n events of a batch in arrival order: slot, time and created (ms), store number and partition
+    int64 [n], type uint8 [n]."""
 
     slots: NDArray[np.int64]
     time: NDArray[np.int64]
@@ -84,26 +85,26 @@ class Arrivals(NamedTuple):
     partition: NDArray[np.int64]
 
 
-class Windows(NamedTuple):
-    """How event time is cut: length of a window and allowed lateness, ms."""
+class WindowRule(NamedTuple):
+    """How event time is cut into windows: the length of a window and the allowed lateness, ms."""
 
     length_ms: int
     lateness_ms: int
 
 
-def before(
+def buyers_before(
     states: StateArrays,
     slots: NDArray[np.int64],
-    said: Callable[[NDArray[np.int64]], Sequence[NDArray[Any]]],
-) -> Before:
-    """Note the buyers of a batch (slots int64 [n]) before it is folded into their states.
+    assigned: Callable[[NDArray[np.int64]], Sequence[NDArray[Any]]],
+) -> BuyersBefore:
+    """Copy what is known of a batch's buyers (slots int64 [n]) before the batch is folded into their states.
 
-    said: slots -> bool, whether something was said of the buyer under the version that counts now, and
-    the code, type and band that were.
+    assigned: slots -> whether the buyer has an assignment of the current codebook version (bool), then its
+    code, type and band.
     """
     buyers, place = group(slots)
-    known, code, kind, band = said(buyers)
-    return Before(
+    known, code, kind, band = assigned(buyers)
+    return BuyersBefore(
         place,
         states.counters[buyers, _LAST],
         known & (code >= 0),
@@ -115,9 +116,9 @@ def before(
 
 
 def group(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The different values in order of first appearance, int64 [d], and which of them each is, int64 [n].
+    """The distinct values in order of first appearance, int64 [d], and each value's index in them, int64 [n].
 
-    np.unique without its sort: that alone took as long as the counts do.
+    np.unique does the same but sorts, and its sort alone took as long as all the counting.
     """
     n = len(values)
     table = np.full(max(16, 1 << (2 * n - 1).bit_length()), -1, dtype=np.int64)
@@ -150,7 +151,10 @@ def _group(
 def watermarks(
     partition: NDArray[np.int64], time: NDArray[np.int64], start: Callable[[int], int]
 ) -> NDArray[np.int64]:
-    """Highest event time of an event's partition up to and with it, int64 [n]; `start` knows the earlier."""
+    """The watermark at each event: the highest event time of its partition so far, int64 [n], ms.
+
+    start: partition -> its watermark before the batch.
+    """
     distinct, place = group(partition)
     marks = np.array([start(number) for number in distinct.tolist()], dtype=np.int64)
     out = np.empty_like(time)
@@ -169,8 +173,8 @@ def _watermarks(
 
 def count(
     rows: Callable[[Sequence[Key]], tuple[NDArray[np.int32], NDArray[np.int64]]],
-    windows: Windows,
-    was: Before,
+    rule: WindowRule,
+    was: BuyersBefore,
     arrivals: Arrivals,
     watermark: NDArray[np.int64],
     steps: Steps,
@@ -178,11 +182,11 @@ def count(
     bands: NDArray[np.uint8],
 ) -> None:
     """Count a batch. `rows` maps keys to (matrix of counts int32 [?, CELLS], the keys' rows in it)."""
-    n, length = len(arrivals.time), windows.length_ms
-    first_open = (watermark - windows.lateness_ms) // length
+    n, length = len(arrivals.time), rule.length_ms
+    first_open = (watermark - rule.lateness_ms) // length
     window = arrivals.time // length
     late = window < first_open
-    window[late] = watermark[late] // length  # what came too late is told of now
+    window[late] = watermark[late] // length  # its own window is closed
     vote_window = steps.last_time // length
     is_open = vote_window >= first_open[steps.places]
     every = np.concatenate([window, vote_window])
@@ -222,10 +226,10 @@ def _rows(
     window: NDArray[np.int64],
     wanted: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The matrix of counts and each entry's row in it, -1 where none is wanted."""
+    """The matrix of counts and each entry's row in it; -1 for entries that want none."""
     packed = (window << 32) | (partition << 16) | store
     keys, place = group(packed[wanted])
-    # (partition, store, window), in order of arrival: who comes first gets a row where rows are bounded
+    # Keys are in order of arrival: where the number of rows is limited, the first stores get one.
     counts, found = rows([(key >> 16 & 0xFFFF, key & 0xFFFF, key >> 32) for key in keys.tolist()])
     out = np.full(len(window), -1, dtype=np.int64)
     out[wanted] = found[place]
@@ -258,7 +262,7 @@ def _vote(
     rows: NDArray[np.int64],
     windows: NDArray[np.int64],
     buyer: NDArray[np.int64],
-    was: Before,
+    was: BuyersBefore,
     was_window: NDArray[np.int64],
     steps: Steps,
     encoding: Encoding,
@@ -286,7 +290,7 @@ def _vote(
         if window != windows[i]:
             row[_DISTANCE + _bin(LATENT_EDGES, encoding.distance[i])] += 1
             row[_MARGIN + _bin(LATENT_EDGES, encoding.margin[i])] += 1
-        else:  # what was cast before is taken back
+        else:  # take the earlier vote back
             if j >= 0:
                 earlier[:] = votes[j]
             else:
@@ -315,7 +319,7 @@ def _bin(edges: NDArray[Any], value: float) -> int:
 
 
 class ProfileTable:
-    """Rows of counts by key, in one growing matrix. Rows are reused after `remove`."""
+    """Profiles by key: rows of one growing matrix. Rows are reused after `remove`."""
 
     def __init__(self) -> None:
         self.row: dict[Key, int] = {}
@@ -332,12 +336,12 @@ class ProfileTable:
         return self.row[key]
 
     def remove(self, key: Key) -> None:
-        """Forget a key and empty its row."""
+        """Remove a key and set its row to zero."""
         row = self.row.pop(key)
         self.counts[row] = 0
         self._free.append(row)
 
     def rows(self, keys: Sequence[Key]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The counts, and the rows of these keys in them; new keys get new rows."""
+        """The matrix, and the rows of these keys in it; new keys get new rows."""
         found = [self.row[key] if key in self.row else self.add(key) for key in keys]
         return self.counts, np.array(found, dtype=np.int64)

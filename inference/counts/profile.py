@@ -1,10 +1,9 @@
-"""A profile: what buyers of a store looked like in a window of event time, as integer counts in one layout.
+"""A profile: integer counts of a store's buyers and events in a window, in one fixed layout.
 
-The worker makes profiles live, training makes the reference of a bundle, drift compares the two and
-the API reads p_s(k) out of them. Counts of workers, partitions, windows and stores add up, so a merge
-is an addition. Bin edges are fixed (no bundle's quantiles), so that any two profiles can be compared.
-
-A buyer has one vote a window: their state after their last event in it (inference/counts/counting.py).
+The worker makes profiles live and training makes the reference of a bundle. Drift compares the two, and the
+API reads p_s(k) from them. Profiles are merged by addition: over partitions, windows and stores. Bin edges
+are fixed, not quantiles of a bundle, so that any two profiles can be compared. How buyers are counted:
+inference/counts/counting.py.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ AGE_EDGES_MS: Final = (1_000, 10_000, 60_000, 300_000, 900_000, 1_800_000, 3_600
 SCALAR_EDGES: Final[NDArray[np.float32]] = np.array(
     [_UNIT_EDGES.get(scalar.unit, _COUNT_EDGES) for scalar in SCALARS], dtype=np.float32
 )
-"""float32 [16, 15]: a scalar x falls into the bin numbered by how many edges are <= x."""
+"""float32 [16, 15]. The number of a scalar's bin is the number of edges that are not above it."""
 LATENT_EDGES: Final[NDArray[np.float32]] = np.array(_LATENT_EDGES, dtype=np.float32)
 BINS: Final = len(_COUNT_EDGES) + 1
 
 
 class Feature(NamedTuple):
-    """A distribution in a profile: its cells and what has a vote in it (buyers or events)."""
+    """One histogram of a profile: its cells, and what is counted in it (buyers or events)."""
 
     name: str
     cells: slice
@@ -55,7 +54,7 @@ class Feature(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many cells it has."""
+        """The number of cells."""
         return int(self.cells.stop - self.cells.start)
 
 
@@ -73,8 +72,8 @@ def _lay_out() -> tuple[Feature, ...]:
 FEATURES: Final = _lay_out()
 FEATURE: Final[dict[str, Feature]] = {feature.name: feature for feature in FEATURES}
 TALLIES: Final = ("sessions", "new_buyers", "duplicates", "late", "refused", "unknown", "known")
-"""Plain counts. unknown and known: items of payloads that the adapters of a collector met, by whether they
-are events of ours; the others are of the clickstream."""
+"""Plain counts. unknown and known count the items of payloads at the collector, by whether the adapter
+understood them. The others count the clickstream."""
 TALLY: Final[dict[str, int]] = {name: FEATURES[-1].cells.stop + i for i, name in enumerate(TALLIES)}
 CELLS: Final = FEATURES[-1].cells.stop + len(TALLIES)
 
@@ -85,12 +84,12 @@ _HEADER: Final = struct.Struct("<BH")
 
 
 def empty_profile() -> Counts:
-    """A profile of nobody: the neutral element of the merge."""
+    """A profile of no buyers. Adding it changes nothing."""
     return np.zeros(CELLS, dtype=np.int64)
 
 
 def pack_profile(counts: NDArray[np.integer[Any]]) -> bytes:
-    """A profile as bytes: the cells that are not zero. Equal profiles have equal bytes."""
+    """A profile as bytes; only cells that are not zero are stored. Equal profiles have equal bytes."""
     cells = np.flatnonzero(counts)
     return (
         _HEADER.pack(PROFILE_VERSION, len(cells))
@@ -103,7 +102,7 @@ def unpack_profile(raw: bytes) -> Counts:
     """Read a packed profile.
 
     Raises:
-        ProfileError: it is of another layout, or damaged.
+        ProfileError: it has another layout or is damaged.
     """
     if len(raw) < _HEADER.size:
         raise ProfileError(f"a stored profile has {len(raw)} bytes, its header alone has {_HEADER.size}")
@@ -125,22 +124,22 @@ def unpack_profile(raw: bytes) -> Counts:
 
 def profile_to_json(counts: Counts) -> dict[str, dict[str, int]]:
     """A profile for people and JSON files: feature -> {cell: count}, empty cells left out."""
-    said = {feature.name: _sparse(counts[feature.cells]) for feature in FEATURES}
-    return said | {"tallies": {name: int(counts[cell]) for name, cell in TALLY.items() if counts[cell]}}
+    histograms = {feature.name: _sparse(counts[feature.cells]) for feature in FEATURES}
+    return histograms | {"tallies": {name: int(counts[cell]) for name, cell in TALLY.items() if counts[cell]}}
 
 
 def _sparse(counts: Counts) -> dict[str, int]:
     return {str(cell): int(counts[cell]) for cell in np.flatnonzero(counts).tolist()}
 
 
-def profile_from_json(said: Mapping[str, Mapping[str, int]]) -> Counts:
-    """Read profile_to_json's form; features that this release does not know are left out.
+def profile_from_json(content: Mapping[str, Mapping[str, int]]) -> Counts:
+    """Read what profile_to_json made. Features that this release does not know are ignored.
 
     Raises:
-        ProfileError: a cell is outside of its feature.
+        ProfileError: a cell is outside its feature.
     """
     counts = empty_profile()
-    for name, cells in said.items():
+    for name, cells in content.items():
         if name == "tallies":
             for tally, count in cells.items():
                 if tally in TALLY:
@@ -155,11 +154,11 @@ def profile_from_json(said: Mapping[str, Mapping[str, int]]) -> Counts:
 
 
 def code_shares(counts: Counts) -> NDArray[np.float64]:
-    """p(k), float64 [256] summing to 1; all zero where nobody was counted."""
+    """p(k), float64 [256] with sum 1; all zeros if no buyer was counted."""
     codes = np.maximum(counts[FEATURE["codes"].cells], 0)
     return codes / max(int(codes.sum()), 1)
 
 
 def buyers(counts: Counts) -> int:
-    """Votes of buyers in a profile: a buyer counts once a window."""
+    """The number of buyers' votes in a profile: one per buyer and window."""
     return int(counts[FEATURE["codes"].cells].sum())

@@ -1,7 +1,7 @@
-"""Windows in the online store: where profiles of live traffic are kept, and how they are read.
+"""Profiles of live traffic in the online store, by window: how they are keyed and read.
 
-A partition's owner writes its part of every window, inside the fenced checkpoint: per (codebook
-version, store) a packed profile. What all partitions say of a window adds up.
+The owner of a partition writes its own part of each window inside the fenced checkpoint: one packed profile
+per (codebook version, store). The profile of a window is the sum over the partitions.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from feature_store.settings import Settings
 from inference.counts.profile import Counts, empty_profile, unpack_profile
 
 OTHERS: Final = ""
-"""Stands for stores beyond SIMPERSONA_WINDOW_STORES, and for refused records: these may have none."""
+"""The store of counts that belong to no store of their own: stores beyond SIMPERSONA_WINDOW_STORES, and
+refused records, which may name none."""
 
-_WINDOWS_A_READ: Final = 96
+_WINDOWS_PER_READ: Final = 96
 
 
 class WindowSettings(Settings):
@@ -36,7 +37,9 @@ class WindowSettings(Settings):
         24.0, description="how long the store keeps the counts of a window (wall clock)", gt=0
     )
     window_stores: int = Field(
-        200, description="most stores counted apart, a partition and window; the rest count together", ge=1
+        200,
+        description="most stores with counts of their own, per partition and window; the rest count together",
+        ge=1,
     )
 
     @property
@@ -46,36 +49,36 @@ class WindowSettings(Settings):
 
     @property
     def keep_s(self) -> int:
-        """How long the store keeps a window, s."""
+        """How long the online store keeps a window, s."""
         return round(self.window_hours * 3600)
 
 
 class StoreWindow(NamedTuple):
-    """Whose counts: codebook version, store (OTHERS: see there)."""
+    """The codebook version and the store (or OTHERS) of a profile."""
 
     version: str
     store: str
 
     def to_field(self) -> bytes:
-        """As the online store spells it."""
+        """The name of its field in the online store."""
         return f"{self.version}|{self.store}".encode()
 
     @classmethod
     def from_field(cls, field: bytes) -> StoreWindow:
-        """Read it back; versions hold no |."""
+        """Read it back. A version never contains |."""
         version, _, store = field.decode().partition("|")
         return cls(version, store)
 
 
 class WindowReader:
-    """Reads and merges what the workers counted. Safe to share between threads."""
+    """Reads the workers' profiles and merges them. Threads may share it."""
 
     def __init__(self, rows: OnlineRows, settings: WindowSettings) -> None:
         self._rows, self._settings = rows, settings
         self._partitions: int | None = None
 
     def newest(self) -> int | None:
-        """Number of the window that event time is in now; None before anything was folded.
+        """The number of the window that event time has reached; None if nothing was folded yet.
 
         Raises:
             OnlineStoreError: the store does not answer.
@@ -88,15 +91,15 @@ class WindowReader:
         return watermark // self._settings.length_ms or None
 
     def windows(self, first: int, end: int) -> dict[int, dict[StoreWindow, Counts]]:
-        """Counts of windows `first` to `end` (not included), partitions added up; windows of nobody lack.
+        """Profiles of windows `first` to `end` (exclusive), summed over partitions; no empty windows.
 
         Raises:
             OnlineStoreError: the store does not answer.
-            ProfileError: a row is of another release.
+            ProfileError: another release wrote a row.
         """
         found: dict[int, dict[StoreWindow, Counts]] = {}
-        for start in range(first, end, _WINDOWS_A_READ):
-            numbers = range(start, min(start + _WINDOWS_A_READ, end))
+        for start in range(first, end, _WINDOWS_PER_READ):
+            numbers = range(start, min(start + _WINDOWS_PER_READ, end))
             raw = self._rows.read_windows(self._every_partition(), self._settings.length_ms, numbers)
             for number, parts in raw.items():
                 merged = found.setdefault(number, {})
@@ -106,9 +109,9 @@ class WindowReader:
         return found
 
     def recent(self, span_ms: int, version: str) -> dict[str, Counts]:
-        """Counts by store of the newest windows that make up a span, under one codebook version.
+        """Profiles by store over the newest windows of a span, for one codebook version.
 
-        This is what p_s(k) "now" is read from: code_shares(recent(...)[store]).
+        The current p_s(k) is code_shares(recent(...)[store]).
 
         Raises:
             OnlineStoreError, ProfileError: see `windows`.
@@ -126,7 +129,7 @@ class WindowReader:
 
 
 def merge(windows: Mapping[int, Mapping[StoreWindow, Counts]], version: str) -> dict[str, Counts]:
-    """Add windows up by store, of one codebook version."""
+    """Sum windows by store, for one codebook version."""
     merged: dict[str, Counts] = defaultdict(empty_profile)
     for window in windows.values():
         for whose, counts in window.items():

@@ -1,4 +1,4 @@
-"""What every encoder runtime does: vectors in, buyer codes out, the same codes from each."""
+"""The interface of all encoder runtimes: vectors in, codes out. Every runtime gives the same codes."""
 
 from __future__ import annotations
 
@@ -12,55 +12,54 @@ from inference.errors import InvalidVectorError
 
 
 class Encoding(NamedTuple):
-    """What an encoder says of n buyers.
-
-    code int64 [n] in [0, 256); distance float32 [n], from the latent to its codebook vector; margin
-    float32 [n], how much farther the second nearest code is; type int64 [n], -1 where the bundle has
-    no types; confidence float32 [n], probability that the type is the type at the end of the
-    session, NaN where there is none.
-    """
+    """The encoder's results for n buyers, each of shape [n]."""
 
     code: NDArray[np.int64]
+    """In [0, 256)."""
     distance: NDArray[np.float32]
+    """From the latent to the code's codebook vector."""
     margin: NDArray[np.float32]
+    """How much farther the second nearest code is."""
     type: NDArray[np.int64]
+    """Type index; -1 if the bundle has no types."""
     confidence: NDArray[np.float32]
+    """Probability that `type` is the type at the end of the session; NaN if the bundle has no types."""
 
 
 class Encoder(Protocol):
-    """One interface, whatever runs the graph."""
+    """An encoder, in process or on a server."""
 
     codebook_version: str
     types: tuple[str, ...]
-    """Names by type index; empty where the bundle has no types."""
+    """Names by type index; empty if the bundle has no types."""
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
         """Encode float32 [n, 403] raw vectors (n may be 0).
 
         Raises:
-            InvalidVectorError: a row is not finite, or the shape is wrong; nothing was sent.
+            InvalidVectorError: a row is not finite or the shape is wrong; nothing was sent.
             EncoderUnavailableError: the runtime did not answer; the same call may succeed later.
         """
         ...
 
     def probe(self) -> None:
-        """Health: one real inference on a fixed vector, not a ready flag.
+        """Check health by a real inference on fixed vectors, not by a ready flag.
 
         Raises:
-            EncoderUnavailableError: the inference failed or gave another answer than at start.
+            EncoderUnavailableError: the inference failed or gave other codes than the bundle's.
         """
         ...
 
     def close(self) -> None:
-        """Free what the runtime holds."""
+        """Release the resources of the runtime."""
         ...
 
 
 def check_vectors(vectors: NDArray[np.float32]) -> None:
-    """Refuse what no graph may see.
+    """Refuse vectors that no graph may get.
 
     Raises:
-        InvalidVectorError: wrong shape or dtype, or rows with NaN or inf (the first ten are named).
+        InvalidVectorError: wrong shape or dtype, or rows with NaN or inf (the message names the first ten).
     """
     if vectors.ndim != 2 or vectors.shape[1] != VECTOR_SIZE or vectors.dtype != np.float32:
         raise InvalidVectorError(

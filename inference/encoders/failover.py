@@ -1,4 +1,4 @@
-"""What happens when the encoder goes away: answer in process, or wait; and find back."""
+"""Failover: while the primary encoder is away, encode with a fallback or wait, and return to the primary."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from inference.encoders.encoder import Encoder, Encoding
 from inference.errors import EncoderUnavailableError
 
 Mode = Literal["primary", "degraded", "waiting"]
-"""primary: as asked for; degraded: the fallback answers; waiting: nobody does, and the caller retries."""
+"""primary: as configured; degraded: the fallback encodes; waiting: neither does, and the caller retries."""
 
 log = structlog.get_logger(__name__)
 
 
 class FailoverEncoder:
-    """A primary encoder and, where one is given, a fallback of the same bundle that gives the same codes.
+    """A primary encoder and, optionally, a fallback with the same bundle and so with the same codes.
 
-    Once the primary failed it is asked again, with a real inference, every retry_s, and answers as
-    soon as that succeeds. A batch is encoded by one of the two, or refused as a whole.
+    After a failure the primary is probed with a real inference every retry_s seconds, and is used again as
+    soon as a probe succeeds. A batch is encoded by one of the two, or refused as a whole.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FailoverEncoder:
         clock: Callable[[], float] = time.monotonic,
         repair: Callable[[], None] = lambda: None,
     ) -> None:
-        """`repair` is called, and must return at once, when the primary fails again though asked anew."""
+        """repair: called when a probe of a failed primary fails too; it must return at once."""
         self.codebook_version = primary.codebook_version
         self.types = primary.types
         self.mode: Mode = "primary"
@@ -48,11 +48,11 @@ class FailoverEncoder:
         self._retry_at = 0.0
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
-        """Encode by the primary, else by the fallback; see Encoder.
+        """Encode with the primary, else with the fallback; see Encoder.
 
         Raises:
             InvalidVectorError: see Encoder.
-            EncoderUnavailableError: the primary is away and there is no fallback, or it failed too.
+            EncoderUnavailableError: the primary is away, and there is no fallback or it failed too.
         """
         if self._primary_is_back():
             try:
@@ -66,7 +66,7 @@ class FailoverEncoder:
         return self._fallback.encode(vectors)
 
     def fail(self, error: EncoderUnavailableError) -> None:
-        """Leave the primary, until a probe of it succeeds."""
+        """Stop using the primary until a probe of it succeeds."""
         self._retry_at = self._clock() + self._retry_s
         self._enter("waiting" if self._fallback is None else "degraded", str(error))
 
@@ -104,7 +104,7 @@ class FailoverEncoder:
         return True
 
     def _away(self) -> EncoderUnavailableError:
-        return EncoderUnavailableError(f"the encoder is away; it is asked again every {self._retry_s} s")
+        return EncoderUnavailableError(f"the encoder is away; it is tried again every {self._retry_s} s")
 
     def _enter(self, mode: Mode, cause: str | None) -> None:
         if mode == self.mode:

@@ -1,4 +1,4 @@
-"""The ONNX graph of a bundle: its tensors, how it is opened and how it is run on the CPU."""
+"""The ONNX graph of a bundle: its tensors, and how it is opened and run on the CPU."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ OUTPUTS: Final[dict[str, Tensor]] = {
 """Name -> ONNX Runtime type and dimensions after the batch dimension n."""
 
 MAX_ROWS: Final = 1024
-"""Most rows in one run: bounds the memory of activations whatever a caller sends. 4,000 rows took 17 ms
-in process and 50 ms over gRPC with 4096, 16 and 31 ms with 1024 (2 cores)."""
+"""Most rows per run, which bounds the memory for activations. 4,000 rows took 16 ms in process and 31 ms over
+gRPC with 1024, and 17 and 50 ms with 4096 (2 cores)."""
 
 
 def open_graph(model: bytes, threads: int) -> ort.InferenceSession:
-    """Open a graph on the CPU with so many threads.
+    """Open a graph on the CPU with `threads` threads.
 
-    From bytes, not from a path: the bytes are those whose checksum was compared, and tensors kept in
-    a file beside the graph, which no checksum covers, are refused.
+    It takes bytes, not a path, for two reasons: the checksum of these bytes was compared, and tensors in a
+    file beside the graph, which no checksum covers, are refused.
 
     Raises:
-        BundleError: ONNX Runtime refuses it, or its tensors are not those of a bundle.
+        BundleError: ONNX Runtime refuses the graph, or its tensors are not those of a bundle.
     """
-    import onnxruntime as ort  # here: the API's client and the storefront need the constants alone
+    import onnxruntime as ort  # here: the storefront needs only the constants
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what matters comes back as an exception
-    # A memory pattern is kept for every batch size that was ever seen, and live batches have them all.
+    options.log_severity_level = 4  # errors arrive as exceptions
+    # ONNX Runtime keeps a memory pattern per batch size, and live batches have every size.
     options.enable_mem_pattern = False
-    # Idle threads that spin take the core from the fold.
+    # Idle threads that spin would take the core from the fold.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -65,7 +65,7 @@ def open_graph(model: bytes, threads: int) -> ort.InferenceSession:
 
 
 def run_graph(session: ort.InferenceSession, vectors: NDArray[np.float32]) -> Encoding:
-    """Encode float32 [n, 403] finite raw vectors, n >= 0, at most MAX_ROWS a run."""
+    """Encode float32 [n, 403] finite raw vectors, n >= 0, at most MAX_ROWS per run."""
     parts = [_run(session, vectors[start : start + MAX_ROWS]) for start in range(0, len(vectors), MAX_ROWS)]
     if len(parts) == 1:
         return parts[0]
@@ -73,7 +73,7 @@ def run_graph(session: ort.InferenceSession, vectors: NDArray[np.float32]) -> En
 
 
 def join(parts: list[Encoding]) -> Encoding:
-    """Put the encodings of consecutive rows together; none gives an encoding of 0 rows."""
+    """Concatenate encodings; an empty list gives an encoding of 0 rows."""
     return Encoding(*(np.concatenate(columns) for columns in zip(_EMPTY, *parts, strict=True)))
 
 
@@ -106,5 +106,5 @@ def _check_tensors(kind: str, found: list[Any], expected: dict[str, Tensor]) -> 
 
 
 def first_line(error: Exception) -> str:
-    """What fits in one sentence of an error that explains itself over many lines."""
+    """The first line of an error's text, for messages of one line."""
     return str(error).partition("\n")[0]

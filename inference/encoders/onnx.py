@@ -12,7 +12,7 @@ from inference.errors import EncoderUnavailableError
 
 
 class OnnxEncoder:
-    """Runs a bundle's graph in process, with so many threads."""
+    """Runs a bundle's graph in process, with `threads` threads."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.codebook_version = bundle.codebook_version
@@ -33,8 +33,9 @@ class OnnxEncoder:
         codes = tuple(self.encode(PROBE_VECTORS).code.tolist())
         if codes != self._probe_codes:
             raise EncoderUnavailableError(
-                f"ONNX Runtime answers the probe with the codes {codes}, the bundle with {self._probe_codes}"
+                f"ONNX Runtime gives the probe vectors the codes {codes}, "
+                f"the bundle gives {self._probe_codes}"
             )
 
     def close(self) -> None:
-        """Nothing to free early: the session goes with its last reference."""
+        """Nothing to do: the session is freed with its last reference."""

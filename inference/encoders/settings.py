@@ -1,4 +1,4 @@
-"""Settings of the encoder, read from the environment (SIMPERSONA_ENCODER_*), and the encoder they ask for."""
+"""Settings of the encoder (SIMPERSONA_ENCODER_*), and the encoder that they describe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference.errors import EncoderUnavailableError
 
 
 class EncoderSettings(Settings):
-    """Which bundle answers, where it runs, and what to do when that is away."""
+    """Which bundle encodes, where it runs, and what to do while that is away."""
 
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_ENCODER_")
 
@@ -32,22 +32,22 @@ class EncoderSettings(Settings):
     threads: int = Field(1, description="threads of ONNX Runtime in process", ge=1)
     triton_url: str = Field("127.0.0.1:8001", description="host:port of Triton's gRPC endpoint")
     triton_model: str = Field(MODEL_NAME, description="name of the model on Triton")
-    # A call of 1024 rows takes some 10 ms: two seconds without an answer is a server that is in trouble.
+    # A call of 1024 rows takes about 10 ms: a server that needs two seconds is in trouble.
     timeout_s: float = Field(2.0, description="deadline of a call to Triton", gt=0)
     on_failure: Literal["degrade", "wait"] = Field(
         "degrade",
-        description="Triton is away: degrade to ONNX Runtime in process (same bundle, same codes), or wait",
+        description="while Triton is away: degrade to ONNX Runtime in process (same codes), or wait",
     )
-    retry_s: float = Field(5.0, description="how often a Triton that is away is asked again", gt=0)
+    retry_s: float = Field(5.0, description="seconds between two probes of a Triton that is away", gt=0)
 
 
 def make_encoder(settings: EncoderSettings, on_mode_change: Callable[[Mode], None]) -> Encoder:
     """Load the bundle and open the runtime.
 
-    A Triton server that is not there yet is no error: the encoder starts degraded, or waiting.
+    If Triton is away, that is no error: the encoder starts degraded or waiting.
 
     Raises:
-        BundleError: the bundle cannot be served, or the Triton server serves another.
+        BundleError: the bundle cannot be served, or the Triton server serves another one.
     """
     bundle = load_bundle(settings.bundle or starter_bundle_path())
     if settings.runtime == "onnx":

@@ -19,21 +19,21 @@ from inference.errors import BundleError, EncoderUnavailableError
 _CHANNEL: Final = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # gRPC backs off to 120 s by default: a server that is back would stay unused for so long.
+    # gRPC backs off up to 120 s by default: a server that is back would stay unused that long.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
 _PROBE_TIMEOUT_S: Final = 0.5
-"""A probe takes 2 ms. While a server hangs, a batch waits this long at every retry, not timeout_s."""
+"""A probe takes 2 ms. While a server hangs, each retry costs a batch this much, not timeout_s."""
 
 
 class TritonEncoder:
-    """Asks a Triton server for the codes of one bundle, by the version number of its graph.
+    """Gets the codes of one bundle from a Triton server, by the version number of the bundle's graph.
 
-    Nothing is sent on construction: `check_server` asks whether the server has the bundle. A server
-    that is away, or was restarted with another bundle, is an EncoderUnavailableError, never a wrong code.
+    The constructor sends nothing; `check_server` checks that the server has the bundle. A server that is
+    away, or was restarted with another bundle, causes an EncoderUnavailableError, never a wrong code.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class TritonEncoder:
         self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
 
     def check_server(self) -> None:
-        """Compare what the server serves with the bundle; meant for the start.
+        """Check at start that the server serves this bundle.
 
         Raises:
-            BundleError: the server is there and serves another bundle.
-            EncoderUnavailableError: the server or its model is not there, or fails the probe.
+            BundleError: the server serves another bundle.
+            EncoderUnavailableError: the server or its model is away, or fails the probe.
         """
         try:
             served = self._client.get_model_metadata(self._model, client_timeout=self._timeout_s).versions
@@ -71,18 +71,18 @@ class TritonEncoder:
         self.probe()
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
-        """Encode float32 [n, 403] raw vectors (n may be 0), at most MAX_ROWS a call; see Encoder."""
+        """Encode float32 [n, 403] raw vectors (n may be 0), at most MAX_ROWS per call; see Encoder."""
         check_vectors(vectors)
         starts = range(0, len(vectors), MAX_ROWS)
         return join([self._infer(vectors[start : start + MAX_ROWS], self._timeout_s) for start in starts])
 
     def probe(self) -> None:
-        """Let the server encode the probe vectors; see Encoder."""
+        """Encode the probe vectors on the server; see Encoder."""
         timeout_s = min(self._timeout_s, _PROBE_TIMEOUT_S)
         codes = tuple(self._infer(PROBE_VECTORS, timeout_s).code.tolist())
         if codes != self._probe_codes:
             raise EncoderUnavailableError(
-                f"Triton at {self._url} answers the probe with the codes {codes}, the bundle with "
+                f"Triton at {self._url} gives the probe vectors the codes {codes}, the bundle gives "
                 f"{self._probe_codes}"
             )
 
@@ -108,7 +108,7 @@ class TritonEncoder:
             raise EncoderUnavailableError(
                 f"Triton at {self._url} sent an answer that is not {len(rows)} rows"
             )
-        # The client's arrays are read-only: another type, for which every loop would be compiled anew.
+        # The client's arrays are read-only: another type to numba, which would compile each kernel again.
         return Encoding(*(column.reshape(-1).copy() for column in columns))
 
     def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:

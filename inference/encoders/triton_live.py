@@ -1,8 +1,8 @@
-"""A bundle onto a running Triton server, and a model whose process died back to life.
+"""Load a bundle onto a running Triton server, and revive a model whose process died.
 
-Triton loads a new version beside those it serves and answers all the while; a version that cannot be
-loaded fails the call and changes nothing. The version before stays served, for workers that have not
-heard of the swap yet and for a way back; older ones go.
+Triton keeps answering while it loads a new version beside those that it serves. A version that cannot be
+loaded fails the call and changes nothing. The previous version stays, for workers that do not know of the
+swap yet and for a rollback; older versions are removed.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ from inference.errors import EncoderUnavailableError
 log = structlog.get_logger(__name__)
 
 _LOAD_S: Final = 120.0
-"""A load runs the warm-up; on a busy machine that took 20 s."""
+"""Loading includes the warm-up, which took 20 s on a busy machine."""
 _REPAIR_EVERY_S: Final = 30.0
-"""Unload and load disturb every other client of the model for some seconds."""
+"""A repair disturbs every other client of the model for some seconds."""
 _CALL_S: Final = 2.0
 
 
 def put_live(bundle: Bundle, repository: Path, url: str, timeout_s: float = _LOAD_S) -> list[int]:
-    """Lay a bundle out in the repository of a running server, load it, and ask it; returns what is served.
+    """Put a bundle on a running server: write its repository, load and probe. Returns the served versions.
 
-    The order of a swap: first this, then the command to the workers. A rollback is the same call.
+    In a swap this comes first, and then the command to the workers. A rollback is the same call.
 
     Raises:
-        EncoderUnavailableError: the server is away or refused the version; it serves what it served,
-            and the repository says so too.
+        EncoderUnavailableError: the server is away or refused the version. The versions of before are still
+            served, and the repository's configuration is again that of before.
     """
     config_path = repository / MODEL_NAME / "config.pbtxt"
     before = config_path.read_bytes()
     config = text_format.Parse(before.decode(), model_config_pb2.ModelConfig())
     version, served = model_version(bundle), list(config.version_policy.specific.versions)
-    beside = [number for number in served if number != version][-1:]
-    build_repository(bundle, repository, _variant(config), beside)
+    kept = [number for number in served if number != version][-1:]
+    build_repository(bundle, repository, _variant(config), kept)
     try:
         with triton.InferenceServerClient(url) as server:
             server.load_model(MODEL_NAME, client_timeout=timeout_s)
-        _ask(bundle, url)
+        _probe(bundle, url)
     except (InferenceServerException, EncoderUnavailableError) as error:
         write_whole(config_path, before)
         raise EncoderUnavailableError(
-            f"Triton at {url} did not take the codebook {bundle.codebook_version!r}; it serves what it "
-            f"served before: {error}"
+            f"Triton at {url} did not load the codebook {bundle.codebook_version!r}; it still serves "
+            f"the versions of before: {error}"
         ) from error
-    _remove_others(repository / MODEL_NAME, {*beside, version})
-    return [*beside, version]
+    _remove_others(repository / MODEL_NAME, {*kept, version})
+    return [*kept, version]
 
 
-def _ask(bundle: Bundle, url: str) -> None:
+def _probe(bundle: Bundle, url: str) -> None:
     encoder = TritonEncoder(bundle, url, timeout_s=_CALL_S)
     try:
         encoder.probe()
@@ -86,10 +86,10 @@ def _remove_others(model: Path, kept: set[int]) -> None:
 
 
 class TritonRepair:
-    """Unloads and loads a model whose process died: nothing else revives it, and it still counts as ready.
+    """Unloads and loads a model whose process died: Triton still reports it as ready and does not restart it.
 
-    Call it after a failed inference. It works in a thread, because a load takes seconds in which the
-    fallback answers, and not more often than every half minute.
+    Call it after a failed inference. It works in a thread, because loading takes seconds, in which the
+    fallback encodes. It runs at most once per half minute.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class TritonRepair:
         self._thread: threading.Thread | None = None
 
     def __call__(self) -> None:
-        """Begin a repair, unless one is under way or was tried a moment ago."""
+        """Start a repair, unless one is running or was tried in the last half minute."""
         if self._clock() < self._next or (self._thread is not None and self._thread.is_alive()):
             return
         self._next = self._clock() + _REPAIR_EVERY_S
@@ -108,11 +108,11 @@ class TritonRepair:
         self._thread.start()
 
     def repair(self) -> None:
-        """Unload and load, if the server is there and says that it serves the version."""
+        """Unload and load the model, if the server reports that it serves the version."""
         try:
             with triton.InferenceServerClient(self._url) as server:
                 if not server.is_model_ready(self._model, self._version, client_timeout=_CALL_S):
-                    return  # it knows that it cannot serve this version: loading is an operator's decision
+                    return  # it reports that it does not serve this version: loading it is up to an operator
                 log.warning("triton_repair", model=self._model, version=self._version)
                 server.unload_model(self._model, client_timeout=_LOAD_S)
                 server.load_model(self._model, client_timeout=_LOAD_S)

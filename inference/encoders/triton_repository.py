@@ -1,4 +1,4 @@
-"""A bundle laid out as a Triton model repository."""
+"""A bundle as a Triton model repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feature_store.workspace import write_whole
 from inference.bundles.bundle import MODEL, Bundle
 
 Variant = Literal["python", "onnxruntime-cpu", "onnxruntime-gpu"]
-"""What runs the graph: our backend in the PyPI wheel's Triton, or ONNX Runtime's in NVIDIA's container."""
+"""The backend: ours for Triton from the PyPI wheel, or ONNX Runtime's in NVIDIA's container."""
 
 MODEL_NAME: Final = "encoder"
 _ROOMS: Final[dict[Variant, str]] = {
@@ -25,8 +25,8 @@ _ROOMS: Final[dict[Variant, str]] = {
 def model_version(bundle: Bundle) -> int:
     """The Triton version of a bundle's graph: the first 31 bits of its SHA-256.
 
-    A client that asks for this version gets this graph or an error, also from a server that was
-    restarted with another bundle in between; counting 1, 2, 3 cannot promise that.
+    A client that asks for this version gets this graph or an error, even if the server was restarted with
+    another bundle in between. Versions 1, 2, 3 could not promise that (docs/adr/0011).
     """
     digest = hashlib.sha256(bundle.model).digest()
     return max(1, int.from_bytes(digest[:4], "big") >> 1)
@@ -37,9 +37,9 @@ def build_repository(
 ) -> Path:
     """Write out_dir/encoder/{config.pbtxt, VERSION/model.onnx[, VERSION/model.py]}; returns out_dir.
 
-    The configuration, which names the version to serve, is replaced last and at once: a server that
-    loads the model meanwhile serves the bundle before or this one. Other versions stay where they are;
-    those in `beside` are served too.
+    The configuration names the version to serve and is replaced last, in one step: a server that loads the
+    model meanwhile serves the previous bundle or this one. Other versions stay on disk; those in `beside` are
+    served too.
     """
     source = Path(__file__).parents[1] / _ROOMS[variant] / MODEL_NAME
     version = model_version(bundle)

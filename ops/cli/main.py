@@ -12,29 +12,35 @@ from ops.cli.lazy import Entry, LazyGroup
 from ops.interrupts import Interrupted, interrupts
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "api": Entry("ops.cli.api:api", "Serve the persona API over HTTP."),
-    "archive": Entry("ops.cli.archive:archive", "Keep the clickstream as parquet files."),
-    "backfill": Entry("ops.cli.backfill:backfill", "Load history into the store, before a first start."),
-    "demo": Entry("ops.cli.demo:demo", "Tag live shoppers on real servers, and prove it."),
-    "drift": Entry("ops.cli.drift:drift", "Compare live traffic with what the encoder was trained on."),
-    "encode": Entry("ops.cli.encode:encode", "Write the code and token of each buyer in a history."),
-    "erase": Entry("ops.cli.erase:erase", "Erase a buyer, everywhere and from every later replay."),
-    "evaluate": Entry("ops.cli.evaluate:evaluate", "Judge a bundle's codes on files of events."),
-    "events": Entry("ops.cli.events:events", "Check, convert, generate and replay files of events."),
-    "fold": Entry("ops.cli.fold:fold", "Write the features of each buyer in a history."),
-    "keys": Entry("ops.cli.keys:keys", "Make, list and revoke keys of the persona API."),
+    "api": Entry("ops.cli.live.api:api", "Serve the persona API over HTTP."),
+    "archive": Entry("ops.cli.live.archive:archive", "Keep the clickstream as parquet files."),
+    "backfill": Entry(
+        "ops.cli.files.backfill:backfill", "Load history into the store, before a first start."
+    ),
+    "demo": Entry("ops.cli.live.demo:demo", "Tag live shoppers on real servers, and prove it."),
+    "drift": Entry("ops.cli.live.drift:drift", "Compare live traffic with what the encoder was trained on."),
+    "encode": Entry("ops.cli.files.encode:encode", "Write the code and token of each buyer in a history."),
+    "erase": Entry("ops.cli.live.erase:erase", "Erase a buyer, everywhere and from every later replay."),
+    "evaluate": Entry("ops.cli.encoder.evaluate:evaluate", "Judge a bundle's codes on files of events."),
+    "events": Entry("ops.cli.files.events:events", "Check, convert, generate and replay files of events."),
+    "fold": Entry("ops.cli.files.fold:fold", "Write the features of each buyer in a history."),
+    "keys": Entry("ops.cli.live.keys:keys", "Make, list and revoke keys of the persona API."),
     "llm": Entry("ops.cli.llm.group:llm", "Train and run shopping agents that act as real shoppers do."),
-    "models": Entry("ops.cli.models:models", "List, try, promote and roll back versions of the encoder."),
-    "personas": Entry("ops.cli.personas:personas", "Show the catalogue of types and codes."),
-    "retrain": Entry("ops.cli.retrain:retrain", "Train a successor, judge it, and put it live."),
-    "sample": Entry("ops.cli.sample:sample", "Draw persona tokens from a store's mix of buyers."),
-    "sink": Entry("ops.cli.sink:sink", "Deliver assignments to another system."),
-    "stack": Entry("ops.cli.stack:stack", "Start, stop and inspect the local servers."),
-    "study": Entry("ops.cli.studies:encoder", "Judge the method on files of events, beside baselines."),
-    "train": Entry("ops.cli.train:train", "Train an encoder and publish it as a bundle."),
-    "verify": Entry("ops.cli.verify:verify", "Compare store and assignments with an offline fold."),
-    "webhook": Entry("ops.cli.sink:webhook", "Post assignments to a URL, or to Segment."),
-    "worker": Entry("ops.cli.worker:worker", "Run one worker of the live path."),
+    "models": Entry(
+        "ops.cli.encoder.models:models", "List, try, promote and roll back versions of the encoder."
+    ),
+    "personas": Entry("ops.cli.encoder.personas:personas", "Show the catalogue of types and codes."),
+    "retrain": Entry("ops.cli.encoder.retrain:retrain", "Train a successor, judge it, and put it live."),
+    "sample": Entry("ops.cli.encoder.sample:sample", "Draw persona tokens from a store's mix of buyers."),
+    "sink": Entry("ops.cli.live.sink:sink", "Deliver assignments to another system."),
+    "stack": Entry("ops.cli.live.stack:stack", "Start, stop and inspect the local servers."),
+    "study": Entry(
+        "ops.cli.encoder.studies:encoder", "Judge the method on files of events, beside baselines."
+    ),
+    "train": Entry("ops.cli.encoder.train:train", "Train an encoder and publish it as a bundle."),
+    "verify": Entry("ops.cli.live.verify:verify", "Compare store and assignments with an offline fold."),
+    "webhook": Entry("ops.cli.live.sink:webhook", "Post assignments to a URL, or to Segment."),
+    "worker": Entry("ops.cli.live.worker:worker", "Run one worker of the live path."),
 }
 
 

@@ -17,9 +17,9 @@ from feature_store.online.intake import IntakeCounts
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
 from inference.api.access.permissions import allowed
 from inference.api.bounds.costs import DRIFT
-from inference.api.ids import Store
-from inference.api.model import ServedModel
 from inference.api.problems import documented
+from inference.api.requests.ids import Store
+from inference.api.served_model import ServedModel
 from inference.api.state import State, state_of
 from inference.bundles.reference import SPANS_MS, Reference
 from inference.counts.profile import Counts, buyers

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from feature_store.contract.identity import load_id_key
-from feature_store.online.reads import open_store
+from feature_store.online.client import open_store
 from inference.api.access.keys import ALL_STORES, KeyStore, Scope
 from inference.api.settings import ApiSettings
 from ops.demo.worker import DemoWorker

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from feature_store.errors import OnlineStoreError
-from ops.demo.board import Board
+from ops.demo.display.shown_shoppers import Board
 
 _READ_EVERY_S: Final = 0.5
 _FEATURES: Final = ("purchases", "checkouts", "carts")

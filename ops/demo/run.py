@@ -20,9 +20,9 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings
 from inference.encoders.triton_repository import build_repository
 from ops.demo.api import DemoApi, Invitation
+from ops.demo.display.screen import Show
 from ops.demo.folder import fresh_folder
 from ops.demo.funnel import FunnelReader
-from ops.demo.screen import Show
 from ops.demo.summary import Latency, Summary, Verdict, as_table, count_lost, write_summary
 from ops.demo.traffic import CountingOutput, Replay, Traffic, from_file, generated
 from ops.demo.watch import Watcher
@@ -212,7 +212,7 @@ class LiveRun:
 
     def verify(self) -> VerifyReport:
         """Ask the oracle, with an encoder of its own in this process."""
-        from ops.connect import connect  # Feast's import: the first persona need not wait for it
+        from ops.connection import connect  # Feast's import: the first persona need not wait for it
 
         with connect(self._settings, self._kafka) as live:
             live.kafka["log_level"] = 0

@@ -19,7 +19,7 @@ from feature_store.log.producer import Output
 from feature_store.sources.reader import EventSource, open_events
 from feature_store.sources.records import is_lines, read_lines
 from ops.errors import DemoError
-from ops.replay import Rate, ReplayReport, first_events, replay_events
+from ops.replay.events import Rate, ReplayReport, first_events, replay_events
 from ops.traffic import TrafficConfig, generate, live_config
 
 SEED: Final = 7

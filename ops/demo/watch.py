@@ -14,9 +14,9 @@ from feature_store.log.clients import lone_consumer
 from feature_store.log.reader import LogReader, arrived, is_end
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.rows import OnlineRows
-from ops.demo.board import Board, Key
+from ops.demo.display.shown_shoppers import Board, Key
+from ops.demo.display.view import ROWS, Snapshot
 from ops.demo.scrapes import Scrapes
-from ops.demo.view import ROWS, Snapshot
 from ops.demo.worker import DemoWorker
 from streams.dead_letters import decode_dead_letter
 from streams.settings import WorkerSettings

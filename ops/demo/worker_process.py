@@ -41,7 +41,7 @@ def _warm_up(home: Path) -> None:
     """Import what the worker needs, and load its compiled loops."""
     import streams.app  # noqa: F401
     from feature_store.online.feast.repo import open_feature_store
-    from inference.counts.history import warm_up
+    from inference.counts.offline import warm_up
     from streams.settings import WorkerSettings
 
     settings = WorkerSettings()

@@ -19,9 +19,9 @@ from feature_store.log.producer import Output
 from feature_store.log.topics import end_offsets, partition_count
 from feature_store.online.assignment import decode_assignment
 from inference.bundles.bundle import Bundle
-from ops.connect import Connection
+from ops.connection import Connection
 from ops.errors import LoopError
-from ops.replay import AsFastAsPossible, replay_events
+from ops.replay.events import AsFastAsPossible, replay_events
 from training.persona_llm.agents.loop import codes_of
 from training.persona_llm.traces.traces import NO_CODE
 

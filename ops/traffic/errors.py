@@ -1,4 +1,4 @@
-"""Exceptions of the traffic generator.
+"""Exceptions of the traffic generator. The root and the other branches: feature_store/errors.py.
 
 OpsError (ops.errors)
 +-- TrafficError     the parameters describe no traffic, or a file cannot be written as asked

@@ -20,17 +20,17 @@ import msgspec
 from feature_store.contract.events import record_key
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.stored import StoredPartition
-from ops.verify.assigned import Assigned
+from ops.verify.expected.assigned import Assigned
+from ops.verify.expected.fold import PartitionFold
+from ops.verify.expected.log import Batch, Rules
 from ops.verify.findings import Findings
-from ops.verify.fold import PartitionFold
-from ops.verify.headers import Headers
-from ops.verify.log import Batch, Rules
-from ops.verify.personas import Personas
-from ops.verify.progress import compare_progress, parse_progress, tagged_by
 from ops.verify.report import VerifyReport
-from ops.verify.sessions import compare_sessions
-from ops.verify.states import States
-from ops.verify.windows import WindowComparison
+from ops.verify.rows.headers import Headers
+from ops.verify.rows.personas import Personas
+from ops.verify.rows.progress import compare_progress, parse_progress, tagged_by
+from ops.verify.rows.sessions import compare_sessions
+from ops.verify.rows.states import States
+from ops.verify.rows.windows import WindowComparison
 
 
 class PartitionCheck:

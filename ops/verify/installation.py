@@ -26,11 +26,11 @@ from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
-from ops.verify.api_keys import INDEX, RECORDS, compare_api_keys
 from ops.verify.check import PartitionCheck
+from ops.verify.expected.log import Record, Rules
 from ops.verify.findings import Findings
-from ops.verify.log import Record, Rules
 from ops.verify.report import VerifyReport
+from ops.verify.rows.api_keys import INDEX, RECORDS, compare_api_keys
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ class VerifyReport:
     """
 
     buyers: int = _count("buyers of the offline fold")
+    earlier_rows: int = _count(
+        "state rows that an earlier release wrote: read as they are, written anew with the buyer's next event"
+    )
     different: int = _difference("state rows whose state is not the offline fold's, or that cannot be read")
     missing: int = _difference("buyers of the fold without a state row")
     extra: int = _difference("state rows of nobody, and persona rows of buyers that were never tagged")

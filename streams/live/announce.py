@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.log.producer import Output
-from feature_store.online.assignment import Assignment, Reason, encode_assignment, token
+from feature_store.online.assignment import Assignment, Reason, encode_assignment, token, version_mark
+from feature_store.online.fence import Persona
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder, Encoding
 from streams.live.cache import BuyerCache
@@ -57,9 +58,9 @@ class Announcer:
             ProducerError, OnlineStoreError: see Tagger.tag.
         """
         now, version, types = self._clock.now_ms(), encoder.codebook_version, encoder.types
-        partitions = self._cache.meta.partition[said.slots].tolist()
+        partitions = self._cache.partitions(said.slots).tolist()
         assignments: list[tuple[bytes, bytes]] = []
-        readable: dict[int, dict[bytes, tuple[bytes, int, bytes]]] = {}
+        readable: dict[int, dict[bytes, Persona]] = {}
         columns_ = (said.slots, said.offsets, said.events, said.event_times, *said.encoding)
         for number, reason, row in zip(
             partitions, reasons, zip(*(column.tolist() for column in columns_), strict=True), strict=True
@@ -88,11 +89,11 @@ class Announcer:
             )
             assignments.append((key, body))
             if reason != "session_end":  # which says again what is readable already
-                readable.setdefault(number, {})[key] = (key, offset, body)
+                readable.setdefault(number, {})[key] = Persona(key, offset, body)
         if readable:
             writes = self._rows.write_personas(
                 {number: list(rows.values()) for number, rows in readable.items()},
-                same_version=b'"codebook_version":"%s"' % version.encode(),
+                same_version=version_mark(version),
                 expected={
                     number: (owned[number].written, owned[number].persona_writes) for number in readable
                 },

@@ -28,11 +28,11 @@ class Buyers:
         Raises:
             OnlineStoreError: the store did not answer.
         """
-        absent = [key for key in keys if key not in self.cache.table.slots]
+        absent = [key for key in keys if key not in self.cache.slots]
         for key in absent:
             self.cache.add(key, number)
         self.load({number: absent} if absent else {})
-        return np.array([self.cache.table.slots[key] for key in keys], np.int64)
+        return self.cache.slots_of(keys)
 
     def load(self, missing: Mapping[int, Sequence[bytes]]) -> None:
         """Read the rows of buyers new to the cache, keys by partition.
@@ -51,15 +51,14 @@ class Buyers:
     def take(self, number: int, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Take (key, state row) of a partition, read a moment ago, in; they are the first to be evicted."""
         for key, _ in rows:
-            self.cache.meta.used[self.cache.add(key, number)] = 0
+            self.cache.add(key, number)
+        self.cache.mark_used(self.cache.slots_of([key for key, _ in rows]), 0)
         self._fill(rows)
 
     def _fill(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Fill empty slots; rows from before an erasure count as absent."""
-        slots = [self.cache.table.slots[key] for key, _ in rows]
-        self.cache.fill(slots, [row for _, row in rows])
-        meta = self.cache.meta
-        for slot in slots:
-            void_before = self._erasures.void_before(int(meta.partition[slot]), self.cache.keys[slot])
-            if meta.since_offset[slot] < void_before:
+        slots = self.cache.slots_of([key for key, _ in rows])
+        self.cache.fill(slots.tolist(), [row for _, row in rows])
+        for slot, number in zip(slots.tolist(), self.cache.partitions(slots).tolist(), strict=True):
+            if self.cache.since_offset(slot) < self._erasures.void_before(number, self.cache.keys[slot]):
                 self.cache.reset(slot)

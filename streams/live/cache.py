@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.state import pack_states, unpack_states
+from feature_store.fold.behavior import COUNTER, StateArrays
+from feature_store.fold.state import FOLD_VERSION, pack_states, unpack_states
 from feature_store.fold.table import BYTES_PER_STATE, StateTable
 from feature_store.online.encoding import RowHeader, pack_row, unpack_row
+from inference.encoders.encoder import Encoding
 
 _EVICT_SHARE: Final = 0.25  # evicting a quarter at once keeps the search for victims rare
 _KEY_BYTES: Final = 300  # a dict entry, the key and its list slot, generously
-_NOTHING_SAID: Final = (-1, -1, 0, 0)
+_NOTHING_ASSIGNED: Final = (-1, -1, 0, 0)
+_EVENTS: Final = COUNTER["events"]
+_LAST_TIME: Final = COUNTER["last_time"]
+_LATE: Final = COUNTER["late"]
 
 
-class Meta(NamedTuple):
+class _Meta(NamedTuple):
     """What is known of a slot beside its state; arrays of one length, named as in RowHeader.
 
-    counted: the windows have counted what was last said. distance, margin and confidence are the encoder's
-    last words (distance NaN: not encoded since the row was read). used is the number of the last batch
+    counted: the windows have counted the last assignment. distance, margin and confidence are what the
+    encoder gave last (distance NaN: not encoded since the row was read). used is the number of the last batch
     that touched the slot; dirty says that the store lags behind.
     """
 
@@ -33,6 +38,7 @@ class Meta(NamedTuple):
     band: NDArray[np.uint8]
     version: NDArray[np.uint32]
     counted: NDArray[np.bool_]
+    fold: NDArray[np.uint8]
     distance: NDArray[np.float32]
     margin: NDArray[np.float32]
     confidence: NDArray[np.float32]
@@ -40,8 +46,8 @@ class Meta(NamedTuple):
     dirty: NDArray[np.bool_]
 
 
-def _meta(n: int) -> Meta:
-    return Meta(
+def _meta(n: int) -> _Meta:
+    return _Meta(
         partition=np.full(n, -1, dtype=np.int32),
         since_offset=np.full(n, -1, dtype=np.int64),
         last_offset=np.full(n, -1, dtype=np.int64),
@@ -50,6 +56,7 @@ def _meta(n: int) -> Meta:
         band=np.zeros(n, dtype=np.uint8),
         version=np.zeros(n, dtype=np.uint32),
         counted=np.ones(n, dtype=np.bool_),
+        fold=np.full(n, FOLD_VERSION, dtype=np.uint8),
         distance=np.full(n, np.nan, dtype=np.float32),
         margin=np.full(n, np.nan, dtype=np.float32),
         confidence=np.full(n, np.nan, dtype=np.float32),
@@ -64,61 +71,62 @@ class BuyerCache:
     def __init__(self, max_bytes: int, slack: int) -> None:
         """slack: how many buyers may come on top before there is time to evict."""
         self.capacity = max(max_bytes // (BYTES_PER_STATE + _KEY_BYTES), 1)
-        self.table: StateTable[bytes] = StateTable(self.capacity + slack)
-        self.meta = _meta(self.capacity + slack)
+        self._table: StateTable[bytes] = StateTable(self.capacity + slack)
+        self._meta = _meta(self.capacity + slack)
         self.keys: list[bytes] = [b""] * (self.capacity + slack)
 
     @property
     def used_bytes(self) -> int:
         """Bytes of the buyers held now."""
-        return len(self.table) * (BYTES_PER_STATE + _KEY_BYTES)
+        return len(self._table) * (BYTES_PER_STATE + _KEY_BYTES)
 
     def add(self, key: bytes, partition: int) -> int:
         """Give a buyer who is not in the cache an empty slot."""
-        slot = self.table.add(key)
+        slot = self._table.add(key)
         if slot >= len(self.keys):
-            grown = len(self.table.states.counters) - len(self.keys)
-            both = zip(self.meta, _meta(grown), strict=True)
-            self.meta = Meta(*(np.concatenate([old, new]) for old, new in both))
+            grown = len(self._table.states.counters) - len(self.keys)
+            both = zip(self._meta, _meta(grown), strict=True)
+            self._meta = _Meta(*(np.concatenate([old, new]) for old, new in both))
             self.keys += [b""] * grown
         self.keys[slot] = key
-        self.meta.partition[slot] = partition
+        self._meta.partition[slot] = partition
         self._nothing_known(slot)
         return slot
 
     def reset(self, slot: int) -> None:
         """Empty a slot that stays with its key: what was read of the buyer is void."""
-        for array in self.table.states:
+        for array in self._table.states:
             array[slot] = 0
         self._nothing_known(slot)
 
     def _nothing_known(self, slot: int) -> None:
-        m = self.meta
+        m = self._meta
         m.since_offset[slot], m.last_offset[slot] = -1, -1
-        m.code[slot], m.type[slot], m.band[slot], m.version[slot] = _NOTHING_SAID
+        m.code[slot], m.type[slot], m.band[slot], m.version[slot] = _NOTHING_ASSIGNED
         m.distance[slot], m.counted[slot] = np.nan, True
-        m.dirty[slot] = False
+        m.dirty[slot], m.fold[slot] = False, FOLD_VERSION
 
     def fill(self, slots: Sequence[int], rows: Sequence[bytes]) -> None:
         """Write stored rows into empty slots.
 
         Raises:
-            RowVersionError: a row is of another schema version or damaged.
+            RowVersionError: a row is of a version that this release does not read, or damaged.
         """
-        m = self.meta
+        m = self._meta
         states = []
         for slot, row in zip(slots, rows, strict=True):
             header, state = unpack_row(row)
             m.since_offset[slot], m.last_offset[slot] = header.since_offset, header.last_offset
             m.code[slot], m.type[slot] = header.code, header.type
             m.band[slot], m.version[slot], m.counted[slot] = header.band, header.version, header.counted
+            m.fold[slot] = header.fold
             states.append(state)
-        unpack_states(self.table.states, np.asarray(slots, dtype=np.int64), states)
+        unpack_states(self._table.states, np.asarray(slots, dtype=np.int64), states)
 
     def rows(self, slots: NDArray[np.int64]) -> dict[bytes, bytes]:
         """The slots' rows as the store keeps them, by key."""
-        m = self.meta
-        said = zip(
+        m = self._meta
+        headers = zip(
             m.since_offset[slots].tolist(),
             m.last_offset[slots].tolist(),
             m.code[slots].tolist(),
@@ -126,42 +134,160 @@ class BuyerCache:
             m.band[slots].tolist(),
             m.version[slots].tolist(),
             m.counted[slots].tolist(),
+            m.fold[slots].tolist(),
             strict=True,
         )
-        packed = pack_states(self.table.states, slots)
+        packed = pack_states(self._table.states, slots)
         return {
             self.keys[slot]: pack_row(RowHeader(*header), state)
-            for slot, header, state in zip(slots.tolist(), said, packed, strict=True)
+            for slot, header, state in zip(slots.tolist(), headers, packed, strict=True)
         }
+
+    # ---- questions about slots, int64 [n]
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is over its bound: time to evict."""
+        return len(self._table) > self.capacity
+
+    @property
+    def slots(self) -> Mapping[bytes, int]:
+        """Key -> slot, of the buyers held now; only to be read."""
+        return self._table.slots
+
+    @property
+    def states(self) -> StateArrays:
+        """The states by slot, for the fold and for the vectors that encoders see."""
+        return self._table.states
+
+    def slots_of(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
+        """Slots of buyers who are here, int64 [n]."""
+        return np.array([self._table.slots[key] for key in keys], np.int64)
+
+    def keys_of(self, slots: NDArray[np.int64]) -> list[bytes]:
+        """The buyers' Kafka keys."""
+        return [self.keys[slot] for slot in slots.tolist()]
+
+    def partitions(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The buyers' partitions, int64 [n]."""
+        return self._meta.partition[slots].astype(np.int64)
+
+    def events(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many events are folded, int64 [n]."""
+        events: NDArray[np.int64] = self._table.states.counters[slots, _EVENTS]
+        return events
+
+    def late_events(self, slots: NDArray[np.int64]) -> int:
+        """How many events came too late, of these buyers together; no slot twice."""
+        return int(self._table.states.counters[slots, _LATE].sum())
+
+    def last_times(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Latest event times, ms, int64 [n]."""
+        times: NDArray[np.int64] = self._table.states.counters[slots, _LAST_TIME]
+        return times
+
+    def last_offsets(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Offsets of the last events folded, int64 [n]."""
+        return self._meta.last_offset[slots]
+
+    def since_offset(self, slot: int) -> int:
+        """Offset of the first event folded; -1 for none."""
+        return int(self._meta.since_offset[slot])
+
+    def last_assigned(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Code, type and confidence band of the last assignments, int64 [n, 3]; -1, -1, 0 for none."""
+        m = self._meta
+        return np.column_stack([m.code[slots], m.type[slots], m.band[slots]]).astype(np.int64)
+
+    def last_encoding(self, slots: NDArray[np.int64]) -> Encoding:
+        """What the encoder gave last, as copies; distance NaN where it was not asked since a row was read."""
+        m = self._meta
+        code, kind = m.code[slots].astype(np.int64), m.type[slots].astype(np.int64)
+        return Encoding(code, m.distance[slots], m.margin[slots], kind, m.confidence[slots])
+
+    def is_assigned(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether any assignment was made, bool [n]."""
+        return self._meta.code[slots] >= 0
+
+    def is_of(self, version: np.uint32, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the last assignment is of this codebook version (Champion.version), bool [n]."""
+        is_of: NDArray[np.bool_] = self._meta.version[slots] == version
+        return is_of
+
+    def is_counted(self, version: np.uint32, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether windows have counted the last assignment, and under this codebook version, bool [n]."""
+        return self.is_of(version, slots) & self._meta.counted[slots]
+
+    # ---- what happened to slots
+
+    def mark_used(self, slots: NDArray[np.int64], batch: int) -> None:
+        """A batch touched these buyers: the longest untouched are evicted first."""
+        self._meta.used[slots] = batch
+
+    def mark_folded(self, slots: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
+        """Events at these offsets, ascending, are folded; a slot may come several times."""
+        m = self._meta
+        m.last_offset[slots] = offsets  # of repeated slots the last one stays
+        fresh = m.since_offset[slots] < 0
+        m.since_offset[slots[fresh][::-1]] = offsets[fresh][::-1]
+        m.dirty[slots] = True
+
+    def mark_assigned(
+        self,
+        slots: NDArray[np.int64],
+        encoding: Encoding,
+        bands: NDArray[np.uint8],
+        version: np.uint32,
+        *,
+        counted: bool,
+    ) -> None:
+        """These are the last assignments now; of a slot that comes several times, the last.
+
+        bands: of confidence, uint8 [n]; counted: whether windows have counted them.
+        """
+        m = self._meta
+        m.code[slots], m.type[slots], m.band[slots] = encoding.code, encoding.type, bands
+        m.distance[slots], m.margin[slots] = encoding.distance, encoding.margin
+        m.confidence[slots], m.version[slots] = encoding.confidence, version
+        m.counted[slots], m.dirty[slots] = counted, True
+
+    def mark_written(self, slots: NDArray[np.int64]) -> None:
+        """The store has their rows."""
+        self._meta.dirty[slots] = False
+
+    # ---- rows that wait, and room
 
     def dirty(self, partition: int) -> NDArray[np.int64]:
         """Slots of a partition whose rows the store does not have yet."""
-        return np.flatnonzero(self.meta.dirty & (self.meta.partition == partition))
+        return np.flatnonzero(self._meta.dirty & (self._meta.partition == partition))
 
     def dirty_count(self) -> int:
         """How many rows the next checkpoints have to write."""
-        return int(np.count_nonzero(self.meta.dirty))
+        return int(np.count_nonzero(self._meta.dirty))
 
     def drop(self, partition: int) -> None:
         """Forget a partition's buyers, written or not: the store is the truth."""
-        self._remove(np.flatnonzero(self.meta.partition == partition))
+        self._remove(np.flatnonzero(self._meta.partition == partition))
 
     def remove(self, keys: Sequence[bytes]) -> None:
         """Forget those of these buyers who are here."""
-        here = [self.table.slots[key] for key in keys if key in self.table.slots]
+        here = [self._table.slots[key] for key in keys if key in self._table.slots]
         self._remove(np.array(here, dtype=np.int64))
 
     def evict(self) -> int:
         """Make room if the cache is over its bound: forget the clean buyers not seen for longest."""
-        if len(self.table) <= self.capacity:
+        if len(self._table) <= self.capacity:
             return 0
-        clean = np.flatnonzero((self.meta.partition >= 0) & ~self.meta.dirty)
-        wanted = len(self.table) - int(self.capacity * (1 - _EVICT_SHARE))
-        oldest = clean[np.argsort(self.meta.used[clean], kind="stable")[:wanted]]
+        clean = np.flatnonzero((self._meta.partition >= 0) & ~self._meta.dirty)
+        wanted = len(self._table) - int(self.capacity * (1 - _EVICT_SHARE))
+        oldest = clean[np.argsort(self._meta.used[clean], kind="stable")[:wanted]]
         self._remove(oldest)
         return len(oldest)
 
     def _remove(self, slots: NDArray[np.int64]) -> None:
-        self.table.remove([self.keys[slot] for slot in slots.tolist()])
-        self.meta.partition[slots] = -1
-        self.meta.dirty[slots] = False
+        self._table.remove([self.keys[slot] for slot in slots.tolist()])
+        self._meta.partition[slots] = -1
+        self._meta.dirty[slots] = False

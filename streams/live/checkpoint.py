@@ -13,15 +13,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS
+from feature_store.fold.behavior import SESSION_GAP_MS
 from feature_store.log.producer import Output
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics
 
-_LAST_TIME: Final = COUNTER["last_time"]
 _SESSIONS_A_CHECKPOINT: Final = 5_000  # what is left ends at the next one; a backlog must not block folding
 
 Commit = Callable[[dict[int, int]], None]
@@ -54,7 +54,7 @@ class Checkpointer:
             change.rows = self._tagger.cache.rows(dirty)
             change.windows = self._tagger.windows.dirty(partition.number)
             self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
-            self._tagger.cache.meta.dirty[dirty] = False
+            self._tagger.cache.mark_written(dirty)
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as
             partition.erased, partition.retagged = set(), False
@@ -71,15 +71,14 @@ class Checkpointer:
         """Announce ended sessions; returns the change with who is now open and who is closed."""
         cache, ended_before = self._tagger.cache, partition.watermark - SESSION_GAP_MS
         dirty = cache.dirty(partition.number)
-        last = cache.table.states.counters[dirty, _LAST_TIME]
-        still_open = last >= ended_before
+        still_open = cache.last_times(dirty) >= ended_before
         change = Checkpoint(
             partition.progress,
             opened=self._by_last_time(dirty[still_open]),
             erased=sorted(partition.erased),
             tagged=None if partition.tagged == partition.tag_as else partition.tag_as,
         )
-        ended = {cache.keys[slot] for slot in dirty[~still_open].tolist()}
+        ended = set(cache.keys_of(dirty[~still_open]))
         for key in self._rows.sessions_to_end(partition.number, ended_before, _SESSIONS_A_CHECKPOINT):
             if key not in change.opened and key not in partition.erased:
                 ended.add(key)
@@ -90,5 +89,4 @@ class Checkpointer:
 
     def _by_last_time(self, slots: NDArray[np.int64]) -> dict[bytes, int]:
         cache = self._tagger.cache
-        times = cache.table.states.counters[slots, _LAST_TIME].tolist()
-        return {cache.keys[slot]: time for slot, time in zip(slots.tolist(), times, strict=True)}
+        return dict(zip(cache.keys_of(slots), cache.last_times(slots).tolist(), strict=True))

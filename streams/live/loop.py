@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final
 
 import structlog
@@ -46,6 +47,14 @@ _LAG_EVERY_S: Final = 2.0
 Command = Callable[["ConsumerLoop"], None]
 
 
+class _Memory(Enum):
+    """Whether what is in memory goes on from what the store holds."""
+
+    SOUND = auto()
+    VOID = auto()
+    """A step failed half way: nothing is folded or written until the store was read again."""
+
+
 class ConsumerLoop:
     """Runs the live path until it is asked to stop.
 
@@ -75,7 +84,7 @@ class ConsumerLoop:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._successor: Encoder | None = None
         self._stopping = threading.Event()
-        self._broken: str | None = None
+        self._memory = _Memory.SOUND
         self._next_checkpoint = self._next_lag = 0.0
 
     def stop(self) -> None:
@@ -98,7 +107,7 @@ class ConsumerLoop:
         try:
             while not self._stopping.is_set():
                 self._turn()
-            if self._broken is None:  # else memory holds half a batch: the store is the truth
+            if self._memory is _Memory.SOUND:  # else memory holds half a batch: the store is the truth
                 self._try("last checkpoint", self._checkpoint)
         finally:
             self.partitions.clear()  # on_revoke inside close() has nothing left to write
@@ -110,11 +119,11 @@ class ConsumerLoop:
             self._next_lag = self._clock.monotonic() + _LAG_EVERY_S
         while not self._commands.empty():
             self._commands.get()(self)
-        if self._broken is not None and not self._recovered():
+        if self._memory is _Memory.VOID and not self._recovered():
             self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
             return
         messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
-        if self._broken is None:  # else a rebalance inside `consume` failed: memory is not to be trusted
+        if self._memory is _Memory.SOUND:  # else a rebalance inside `consume` failed
             self._try("batch", lambda: self._handle(messages))
 
     def _handle(self, messages: list[Message]) -> None:
@@ -128,8 +137,11 @@ class ConsumerLoop:
         self.tagger.restater.walk(self.partitions)
         now = self._clock.monotonic()
         cache = self.tagger.cache
-        full = len(cache.table) > cache.capacity
-        if now >= self._next_checkpoint or full or cache.dirty_count() >= self._settings.checkpoint_rows:
+        if (
+            now >= self._next_checkpoint
+            or cache.is_full
+            or cache.dirty_count() >= self._settings.checkpoint_rows
+        ):
             self._eraser.catch_up(self.partitions)
             self._checkpoint()
             self._metrics.evictions.inc(cache.evict())
@@ -189,7 +201,7 @@ class ConsumerLoop:
             self._give_up("assignment", error)
             self.partitions.update({number: self._takeover.unknown(number) for number in numbers})
         consumer.incremental_assign(starts)
-        if self._broken is not None:
+        if self._memory is _Memory.VOID:
             consumer.pause(starts)
         else:
             # librdkafka keeps a pause over losing and getting back a partition: one from a recovery that
@@ -205,7 +217,7 @@ class ConsumerLoop:
 
     def _revoked(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
         leaving = [self.partitions[tp.partition] for tp in revoked if tp.partition in self.partitions]
-        if self._broken is None:
+        if self._memory is _Memory.SOUND:
             self._try("revocation", lambda: self._checkpointer.run(leaving, self._commit))
         self._forget([partition.number for partition in leaving])
         log.info("partitions_revoked", partitions=[partition.number for partition in leaving])
@@ -257,7 +269,7 @@ class ConsumerLoop:
         cause = type(error).__name__
         log.warning("reading_again", step=what, cause=cause, error=str(error))
         self._metrics.recoveries.labels(cause).inc()
-        self._broken = cause
+        self._memory = _Memory.VOID
         self._metrics.waiting.set(1)
 
     def _recovered(self) -> bool:
@@ -280,7 +292,7 @@ class ConsumerLoop:
             log.warning("still_waiting", cause=type(error).__name__, error=str(error))
             return False
         log.info("reading_on", partitions=owned)
-        self._broken = None
+        self._memory = _Memory.SOUND
         self._metrics.waiting.set(0)
         return True
 

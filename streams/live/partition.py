@@ -59,6 +59,12 @@ class Partition:
         return Progress(self.next_offset, self.watermark, sequence)
 
     @property
+    def is_claimed(self) -> bool:
+        """Whether the store knows under which codebook version, and in which row version, we write."""
+        claimed = self.progress.row_version
+        return self.tagged == self.tag_as and self.written is not None and self.written.row_version == claimed
+
+    @property
     def moved(self) -> bool:
         """Whether a checkpoint has anything to write."""
         here = (self.next_offset, self.watermark)

@@ -8,7 +8,7 @@ the producer leaves the batch half done in memory; the loop then drops the cache
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from confluent_kafka import Message
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from feature_store.contract.events import Event
 from feature_store.errors import InvalidEventError
-from feature_store.fold.behavior import COUNTER, EventColumns, columns
+from feature_store.fold.behavior import EventColumns, columns
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import Steps, fold_each
 from feature_store.log.producer import Output
@@ -29,18 +29,16 @@ from inference.encoders.encoder import Encoder, Encoding
 from streams.dead_letters import dead_letter, encode_dead_letter
 from streams.live.announce import Announcer, Said
 from streams.live.buyers import Buyers
-from streams.live.cache import BuyerCache, Meta
-from streams.live.champion import Champion
+from streams.live.cache import BuyerCache
 from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
-from streams.live.reannounce import Restater
-from streams.live.shadow import Shadow
+from streams.live.swap.champion import Champion
+from streams.live.swap.reannounce import Restater
+from streams.live.swap.shadow import Shadow
 from streams.live.window_counts import Counting, WindowCounts
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
-
-_LATE: Final = COUNTER["late"]
 
 
 class Batch(NamedTuple):
@@ -61,15 +59,14 @@ def _first_of_each(slots: NDArray[np.int64]) -> NDArray[np.bool_]:
     return first
 
 
-def _previous(slots: NDArray[np.int64], after: NDArray[np.int64], meta: Meta) -> NDArray[np.int64]:
+def _previous(slots: NDArray[np.int64], after: NDArray[np.int64], cache: BuyerCache) -> NDArray[np.int64]:
     """What held before each event, int64 [n, 3] of code, type, band: from the slot's event before, in
     the batch (`after` holds what each event led to) or from the cache."""
     order = np.argsort(slots, kind="stable")
     before = np.empty_like(after)
     before[order[1:]] = after[order[:-1]]
     first = _first_of_each(slots)
-    mine = slots[first]
-    before[first] = np.column_stack([meta.code[mine], meta.type[mine], meta.band[mine]])
+    before[first] = cache.last_assigned(slots[first])
     return before
 
 
@@ -145,7 +142,7 @@ class Tagger:
         created: list[int] = []
         refused: list[tuple[int, int]] = []
         missing: dict[int, list[bytes]] = {}
-        known = self.cache.table.slots
+        known = self.cache.slots
         for message in messages:
             number, offset = message.partition(), message.offset()
             create_time = message.timestamp()[1]
@@ -181,21 +178,17 @@ class Tagger:
     def _fold(self, partitions: dict[int, Partition], batch: Batch) -> tuple[Steps, Counting]:
         """Fold the batch into the cache; returns the state after every event that changed one."""
         self._products.trim()
-        states, meta = self.cache.table.states, self.cache.meta
+        states = self.cache.states
         table = columns(batch.events, self._products)
         touched = np.unique(batch.slots)
-        late_before = int(states.counters[touched, _LATE].sum())
+        late_before = self.cache.late_events(touched)
         counting = self._begin_counting(partitions, batch, table)
         lateness = self._settings.allowed_lateness_ms
         steps = fold_each(states, batch.slots, table, self._products, allowed_lateness_ms=lateness)
-        self._metrics.late.inc(int(states.counters[touched, _LATE].sum()) - late_before)
+        self._metrics.late.inc(self.cache.late_events(touched) - late_before)
         self._metrics.duplicates.inc(len(batch.slots) - len(steps.places))
-        slots, offsets = batch.slots[steps.places], batch.offsets[steps.places]
-        meta.last_offset[slots] = offsets  # of repeated slots the last assignment wins: offsets ascend
-        fresh = meta.since_offset[slots] < 0
-        meta.since_offset[slots[fresh][::-1]] = offsets[fresh][::-1]
-        meta.dirty[slots] = True
-        meta.used[touched] = self._batch_number
+        self.cache.mark_folded(batch.slots[steps.places], batch.offsets[steps.places])
+        self.cache.mark_used(touched, self._batch_number)
         self._advance(partitions, batch, table.time)
         return steps, counting
 
@@ -203,19 +196,17 @@ class Tagger:
         self, partitions: dict[int, Partition], batch: Batch, table: EventColumns
     ) -> Counting:
         stores = self.windows.number_of([event.store for event in batch.events])
-        number = self.cache.meta.partition[batch.slots].astype(np.int64)
+        number = self.cache.partitions(batch.slots)
         arrivals = Arrivals(batch.slots, table.time, batch.created, table.type, stores, number)
-        return self.windows.begin(
-            partitions, self.cache.table.states, self.cache.meta, self.champion.version, arrivals
-        )
+        return self.windows.begin(partitions, self.cache, self.champion.version, arrivals)
 
     def _count_refused(self, partitions: dict[int, Partition], batch: Batch) -> None:
         times = np.array([event.timestamp for event in batch.events], np.int64)
-        numbers = self.cache.meta.partition[batch.slots].astype(np.int64)
+        numbers = self.cache.partitions(batch.slots)
         self.windows.refuse(partitions, batch.refused, numbers, times)
 
     def _advance(self, partitions: dict[int, Partition], batch: Batch, times: NDArray[np.int64]) -> None:
-        numbers = self.cache.meta.partition[batch.slots]
+        numbers = self.cache.partitions(batch.slots)
         for number in np.unique(numbers).tolist():
             mine = numbers == number
             partition = partitions[number]
@@ -237,10 +228,12 @@ class Tagger:
         So what is said is a function of the log: another owner that reads the same records, with other
         batches, after a crash or as a zombie, says the same again and nothing else.
         """
-        meta, slots = self.cache.meta, batch.slots[steps.places]
-        before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), meta)
+        slots = batch.slots[steps.places]
+        before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), self.cache)
         # Under another codebook version a first event says the code anew, whatever it was.
-        swapped = (meta.version[slots] != self.champion.version) & (before[:, 0] >= 0) & _first_of_each(slots)
+        swapped = (
+            ~self.cache.is_of(self.champion.version, slots) & (before[:, 0] >= 0) & _first_of_each(slots)
+        )
         code_changed = before[:, 0] != encoding.code
         type_changed = before[:, 1] != encoding.type
         changed = np.flatnonzero(swapped | code_changed | type_changed | (before[:, 2] != bands))
@@ -266,10 +259,7 @@ class Tagger:
                 for i in changed.tolist()
             ],
         )
-        meta.code[slots], meta.type[slots], meta.band[slots] = encoding.code, encoding.type, bands
-        meta.distance[slots], meta.margin[slots] = encoding.distance, encoding.margin
-        meta.confidence[slots], meta.version[slots] = encoding.confidence, self.champion.version
-        meta.counted[slots] = True
+        self.cache.mark_assigned(slots, encoding, bands, self.champion.version, counted=True)
 
     def forget(self, number: int) -> None:
         """Drop what is in memory of a partition, written or not: the store is the truth."""
@@ -290,5 +280,5 @@ class Tagger:
         stages.observe("encoded_to_tagged", tagged - encoded, n)
         stages.observe("event_to_tag", tagged - created)
         self._metrics.batch_events.observe(n)
-        self._metrics.cache_buyers.set(len(self.cache.table))
+        self._metrics.cache_buyers.set(len(self.cache))
         self._metrics.cache_bytes.set(self.cache.used_bytes)

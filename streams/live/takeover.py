@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from feature_store.online.encoding import Progress, unpack_row
-from feature_store.online.rows import Checkpoint, OnlineRows, Owned
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows, Owned
 from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
@@ -45,12 +46,13 @@ class Takeover:
         return Partition.at(number, Owned(None, None, 0), self._tagger.champion.takes_over(None))
 
     def claim(self, partition: Partition) -> None:
-        """Write down, before anything is said, that the partition is tagged by our codebook version.
+        """Write down, before any row changes, under which codebook version and in which row version we write.
 
-        Whoever was of another version is fenced by it, and finds here on taking over again that there is
-        something to mend (docs/adr/0017).
+        Whoever was of another codebook version is fenced by it, and finds here on taking over again that
+        there is something to mend (docs/adr/0017). An older release is fenced too, and cannot take over
+        again: it does not read the new form of the progress row (docs/adr/0039).
         """
-        if partition.tagged != partition.tag_as:
+        if not partition.is_claimed:
             change = Checkpoint(partition.progress, tagged=partition.tag_as)
             self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             partition.written, partition.tagged = change.progress, partition.tag_as

@@ -12,17 +12,16 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.behavior import StateArrays
 from feature_store.fold.vectors import Steps
+from feature_store.online.fence import Windows as WindowRows
 from feature_store.online.rows import OnlineRows
-from feature_store.online.rows import Windows as WindowRows
 from inference.counts.counting import (
     Arrivals,
-    Before,
+    BuyersBefore,
     Key,
     ProfileTable,
-    Windows,
-    before,
+    WindowRule,
+    buyers_before,
     count,
     group,
     watermarks,
@@ -30,7 +29,7 @@ from inference.counts.counting import (
 from inference.counts.profile import TALLY, pack_profile, unpack_profile
 from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.encoders.encoder import Encoding
-from streams.live.cache import Meta
+from streams.live.cache import BuyerCache
 from streams.live.partition import Partition
 
 _MOST_NUMBERS: Final = 2**16 - 1_000  # a key packs one into 16 bits; room stays for every version's OTHERS
@@ -40,7 +39,7 @@ _REFUSED: Final = TALLY["refused"]
 class Counting(NamedTuple):
     """A batch that is to be counted: its buyers before it, its events, the watermark at each (int64 [n])."""
 
-    was: Before
+    was: BuyersBefore
     arrivals: Arrivals
     watermark: NDArray[np.int64]
 
@@ -49,7 +48,7 @@ class WindowCounts:
     """Counts of the partitions that the worker owns. `forget` a partition when its cache is dropped."""
 
     def __init__(self, settings: WindowSettings, lateness_ms: int, rows: OnlineRows, version: str) -> None:
-        self._windows = Windows(settings.length_ms, lateness_ms)
+        self._windows = WindowRule(settings.length_ms, lateness_ms)
         self._most_stores, self._rows = settings.window_stores, rows
         self._keep_s = round(settings.window_hours * 3600)
         self._table = ProfileTable()
@@ -73,24 +72,18 @@ class WindowCounts:
     def begin(
         self,
         owned: Mapping[int, Partition],
-        states: StateArrays,
-        meta: Meta,
+        cache: BuyerCache,
         version: np.uint32,
         arrivals: Arrivals,
     ) -> Counting:
         """Note a batch before it is folded and before it moves the watermarks.
 
-        version: what meta.version reads for buyers whose last vote was under the present one.
+        version: of the codebook that counts now (Champion.version).
         """
-        was = before(
-            states,
+        was = buyers_before(
+            cache.states,
             arrivals.slots,
-            lambda at: (
-                (meta.version[at] == version) & meta.counted[at],
-                meta.code[at],
-                meta.type[at],
-                meta.band[at],
-            ),
+            lambda at: (cache.is_counted(version, at), *cache.last_assigned(at).T),
         )
         return Counting(was, arrivals, self._watermarks(owned, arrivals.partition, arrivals.time))
 

@@ -12,13 +12,17 @@ ANSWERS: Final = ("taken", "refused", "busy")
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of what was read. skipped: of other stores, or said before their buyer was erased."""
+    """What became of what was read. skipped: of other stores, or said before their buyer was erased.
+
+    erasures: erased buyers that the receiver was told of.
+    """
 
     assignments: int
     requests: int
     failed_requests: int
     dead_letters: int
     skipped: int
+    erasures: int
 
 
 class SinkMetrics:
@@ -33,10 +37,16 @@ class SinkMetrics:
             f"{self._prefix}_requests", "Requests, by what the answer means.", ["answer"], registry=r
         )
         self.dead_letters = Counter(
-            f"{self._prefix}_dead_letters", "Assignments put aside, refused for good.", registry=r
+            f"{self._prefix}_dead_letters", "Assignments and erasures refused for good.", registry=r
         )
         self.skipped = Counter(
             f"{self._prefix}_skipped", "Assignments of other stores or erased buyers.", registry=r
+        )
+        self.erasures = Counter(
+            f"{self._prefix}_erasures", "Erased buyers that the receiver was told of.", registry=r
+        )
+        self.untold = Counter(
+            f"{self._prefix}_untold_erasures", "Erased buyers that this sink cannot tell of.", registry=r
         )
         self.delay = Gauge(
             f"{self._prefix}_delay_seconds",
@@ -55,6 +65,7 @@ class SinkMetrics:
             failed_requests=refused + busy,
             dead_letters=self._count("dead_letters"),
             skipped=self._count("skipped"),
+            erasures=self._count("erasures"),
         )
 
     def _count(self, name: str, labels: Mapping[str, str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What a sink is: one method, three answers; and the registry, which fills itself.
+"""What a sink is: two methods, three answers; and the registry, which fills itself.
 
 A module below streams/sinks registers its sink where it defines it. The commands, settings, topics and
 documents read this registry and no list of their own. docs/extending.md adds a sink.
@@ -21,6 +21,7 @@ from feature_store.settings import Settings
 from streams import sinks as room
 from streams.errors import SinkError
 from streams.sinks.settings import SinkSettings
+from streams.sinks.telling import Erased
 
 
 class Item(NamedTuple):
@@ -48,22 +49,37 @@ class Busy(msgspec.Struct, frozen=True):
     wait_s: float | None = None
 
 
+class Untold(msgspec.Struct, frozen=True):
+    """This sink has no way to tell of erasures; the runner says so in log and metrics."""
+
+
 Answer = Taken | Refused | Busy
 
 
 class Sink(Protocol):
-    """Where assignments go."""
+    """Where assignments go. One call at a time, in any thread."""
 
     def deliver(self, items: Sequence[Item]) -> Answer:
         """Deliver the items, all or none, and return within seconds.
 
         Taken only where they are there for good: their offsets are committed then. The same items come again
         after Busy, and may come again after a crash, so their ids are to be kept. Refused items are halved
-        until the one at fault is found.
+        until the one at fault is found. A call that has not returned seconds after SIGTERM is left to itself.
+
+        Raises:
+            SinkError: nothing can be delivered before somebody changes a setting. The process ends with it;
+                nothing is lost.
+        """
+
+    def erase(self, erased: Sequence[Erased]) -> Answer | Untold:
+        """Tell of erased buyers, as `deliver` delivers: of all or none, again where it is asked for again.
+
+        What was delivered of such a buyer and has a lower `offset` than `before_offset` is void. Nothing of
+        that comes after this call.
         """
 
     def close(self) -> None:
-        """Let go of connections and files."""
+        """Let go of connections and files; also while a delivery that was given up still goes on."""
 
 
 S = TypeVar("S", bound=SinkSettings)

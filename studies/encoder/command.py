@@ -9,7 +9,7 @@ import click
 from ops.cli.extras import require_extras
 from ops.cli.options import histories_argument, json_option
 from studies.command import held_out_option, out_option, say_outcome, tell, work_option
-from studies.encoder.parts import PARTS
+from studies.encoder.part_names import PARTS
 
 
 @click.command()
@@ -68,7 +68,7 @@ def study(
     require_extras("training")
     from studies.encoder.inputs import command_line, stores_to_hold_out, study_inputs
     from studies.encoder.plan import BRIEF, Plan
-    from studies.encoder.report import write_report
+    from studies.encoder.report.pages import write_report
     from studies.encoder.study import run_study
 
     work.mkdir(parents=True, exist_ok=True)

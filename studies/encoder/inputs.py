@@ -17,9 +17,9 @@ from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.oracle import posterior, true_types
 from studies.encoder.cache import load_points, save_points
-from studies.encoder.generated import Truth
-from studies.encoder.hidden import hidden_funnel
-from studies.encoder.parts import PARTS
+from studies.encoder.generated_traffic import Truth
+from studies.encoder.hidden_funnel import hidden_funnel
+from studies.encoder.part_names import PARTS
 from studies.encoder.plan import Plan
 from studies.encoder.study import Inputs
 from studies.engine import Tell

@@ -7,14 +7,14 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from studies.choice import Choice
-from studies.encoder.parts import PARTS, Part
+from studies.encoder.part_names import PARTS, Part
 from studies.encoder.runs import PLAIN, Kind, Run, Runs
 from studies.engine import Tell
+from studies.sealed_test import Choice
 from training.encoder.config import TrainConfig
 from training.evaluation import measures as m
-from training.evaluation.panel import AXES, Judged, panel
 from training.evaluation.points import TRAIN, VALIDATION, Points
+from training.evaluation.run_measures import AXES, Judged, panel
 
 BRIEF: Final[dict[str, Any]] = {
     "epochs": 16,

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from studies.encoder.baselines import gradient_boosting
-from studies.encoder.generated import Truth, judge_generated
-from studies.encoder.hidden import hidden_columns
-from studies.encoder.landmarks import judge_landmark
-from studies.encoder.parts import Part
+from studies.encoder.generated_traffic import Truth, judge_generated
+from studies.encoder.hidden_funnel import hidden_columns
+from studies.encoder.landmark_scores import judge_landmark
+from studies.encoder.part_names import Part
 from studies.encoder.plan import SIMVQ, WITHOUT, Runners
 from studies.encoder.runs import Run, Runs
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import calibration
-from training.evaluation.panel import AXES, Compared, Judged, Panel, panel, reference, store_divergence
 from training.evaluation.points import LANDMARKS, TEST, TRAIN, VALIDATION, Points
+from training.evaluation.run_measures import AXES, Compared, Judged, Panel, panel, reference, store_divergence
 
 Figures = dict[str, Any]
 INCOHERENCE: Final = [f"incoherence_{axis}" for axis in AXES]

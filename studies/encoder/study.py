@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from feature_store.fold.funnel import STRATA, strata
-from studies.choice import Choice
-from studies.encoder.generated import Truth
+from studies.encoder.generated_traffic import Truth
 from studies.encoder.plan import Plan, choose
 from studies.encoder.runs import Runs
 from studies.encoder.sections import Study
 from studies.engine import Tell, require_stores
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 from training.evaluation import bootstrap, measures
 from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points, select

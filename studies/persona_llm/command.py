@@ -9,7 +9,7 @@ import click
 from feature_store.workspace import make_parent
 from ops.cli.options import histories_argument, json_option
 from studies.command import held_out_option, out_option, say_outcome, tell, work_option
-from studies.persona_llm.parts import PARTS
+from studies.persona_llm.part_names import PARTS
 
 _PARTS = tuple(part.replace("_", "-") for part in PARTS)
 
@@ -82,7 +82,7 @@ def evaluate(
         raise click.UsageError(f"--part {alone[0]} stands beside the figures in-store; add --part in-store")
     from studies.persona_llm.inputs import command_line, material_of, stores_to_hold_out
     from studies.persona_llm.plan import Plan
-    from studies.persona_llm.report import write_report
+    from studies.persona_llm.report.pages import write_report
     from studies.persona_llm.study import run_evaluation
 
     make_parent(work / "runs")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from studies.inputs import Histories
-from studies.persona_llm.material import Material
-from studies.persona_llm.parts import PARTS
+from studies.persona_llm.judged_sessions import Material
+from studies.persona_llm.part_names import PARTS
 from studies.persona_llm.plan import Plan
 
 _SEED: Final = 0

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from studies.encoder.plan import BRIEF
-from studies.persona_llm.parts import PARTS, Part
+from studies.persona_llm.part_names import PARTS, Part
 from training.persona_llm.model.config import Schedule
 from training.persona_llm.model.prompts import GoalKind
 from training.persona_llm.traces.traces import Split

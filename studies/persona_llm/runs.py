@@ -17,14 +17,14 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from inference.bundles.bundle import Bundle
-from studies.choice import Choice
 from studies.encoder.plan import NO_TYPES
 from studies.engine import Job, Tell, kept, result_path, work_through
-from studies.persona_llm.material import Material
-from studies.persona_llm.pairings import paired_codes
+from studies.persona_llm.contenders.in_words import WORDS, with_profiles
+from studies.persona_llm.contenders.pairings import paired_codes
+from studies.persona_llm.contenders.trace_codes import TraceCoder
+from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.plan import Fit, Likelihood, Play, Task, Tokens
-from studies.persona_llm.profiles import WORDS, with_profiles
-from studies.persona_llm.trace_codes import TraceCoder
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 from training.persona_llm.agents.agents import Run, Shopper, simulate
 from training.persona_llm.measures import Judged

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.persona_llm.contenders.without_model import Chain, partners, planned, replay
 from studies.persona_llm.plan import Chosen, Fit, Likelihood, Pairing, Play
 from studies.persona_llm.runs import KIND, Runs
-from studies.persona_llm.walks import Chain, partners, planned, replay
 from training.evaluation.bootstrap import Bootstrap, Estimate, Measure
 from training.persona_llm.agents.agents import Run
 from training.persona_llm.measures import Acted, Judged, strata_of

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from studies.choice import Choice
 from studies.engine import Tell, require_stores
-from studies.persona_llm.bars import bars
-from studies.persona_llm.circular import expressiveness
-from studies.persona_llm.goals import by_goal, failures
-from studies.persona_llm.material import MIN_EVENTS, Material
+from studies.persona_llm.judged_sessions import MIN_EVENTS, Material
+from studies.persona_llm.parts.goals import by_goal, failures
+from studies.persona_llm.parts.population import examples, loop_on_actions, populations, time_to_cart
+from studies.persona_llm.parts.prediction import acted_in, prediction
+from studies.persona_llm.parts.whole_session_tokens import expressiveness
 from studies.persona_llm.plan import (
     RULE,
     SCHEDULES,
@@ -25,10 +25,10 @@ from studies.persona_llm.plan import (
     Task,
     Tokens,
 )
-from studies.persona_llm.population import examples, loop_on_actions, populations, time_to_cart
-from studies.persona_llm.prediction import acted_in, prediction
+from studies.persona_llm.report.targets import bars
 from studies.persona_llm.runs import Runs
 from studies.persona_llm.settings import Setting
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 from training.evaluation import bootstrap
 from training.persona_llm import measures as m

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bench.api import HEADER, markdown, measure
-from bench.errors import LoadError
+from bench.comparison.errors import LoadError
 from bench.load import Ask, get, http, load
 
 

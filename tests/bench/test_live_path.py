@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.peers import OURS
-from bench.programs.buyer import BuyerEncoder, BuyerFold, Said, pack, unpack
-from bench.report import BEGIN, END, HEADER, Comparison, Entry, markdown, rows, write
-from bench.trial import Latency, Track, Trial, trial
-from bench.workload import fill, traffic
+from bench.comparison.peers import OURS
+from bench.comparison.programs.buyer import BuyerEncoder, BuyerFold, Said, pack, unpack
+from bench.comparison.report import BEGIN, END, HEADER, Comparison, Entry, markdown, rows, write
+from bench.comparison.trial import Latency, Track, Trial, trial
+from bench.comparison.workload import fill, traffic
 from feature_store.history.offline_fold import fold_history
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder

@@ -24,7 +24,7 @@ PAYLOADS = {
 _COLLECT = """
 import json, sys
 from feature_store.contract.identity import BuyerHasher
-from inference.api.payloads import take_body
+from inference.api.requests.payloads import take_body
 name, body = sys.argv[1:]
 taken = take_body(body.encode(), name, "acme", BuyerHasher(bytes(32)), 100)
 print(json.dumps([taken.items, [[e.type, e.product_id, e.price] for e in taken.events], dict(taken.skipped)]))
@@ -34,7 +34,7 @@ import json
 from inference.api.settings import ApiSettings
 from inference.api.app import create_app
 from ops.api import installation
-from ops.docs import adapters_page
+from ops.documents.pages import adapters_page
 document = create_app(installation(), ApiSettings()).openapi()
 (source,) = [p for p in document["paths"]["/v1/events"]["post"]["parameters"] if p["name"] == "source"]
 print(json.dumps([source["schema"]["enum"], adapters_page()]))

@@ -10,7 +10,7 @@ from tests.extending.recipes import follow, run
 WATCHING = Path(__file__).with_name("watching.py")
 _DOCUMENTS = """
 import json
-from ops.docs import drift_page, settings_page
+from ops.documents.pages import drift_page, settings_page
 print(json.dumps([drift_page(), settings_page()]))
 """
 

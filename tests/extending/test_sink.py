@@ -13,8 +13,8 @@ from tests.streams.sinks.webhook.test_sink import Feed
 
 _KNOWN = """
 import json
-from ops.asyncapi import asyncapi_yaml
-from ops.docs import settings_page
+from ops.documents.asyncapi import asyncapi_yaml
+from ops.documents.pages import settings_page
 from ops.stack.topics import topics
 from streams.sinks.metrics import SinkMetrics
 metrics = [metric.name for metric in SinkMetrics("ndjson").registry.collect()]

@@ -17,8 +17,8 @@ from feature_store.contract.events import Event
 from feature_store.logs import configure_logging
 from feature_store.online.intake import Items
 from inference.bundles.reference import SPANS_MS, Reference
-from inference.counts.counting import Windows
-from inference.counts.history import Recount
+from inference.counts.counting import WindowRule
+from inference.counts.offline import OfflineCounts
 from inference.counts.profile import Counts, empty_profile
 from inference.counts.windows import StoreWindow
 from inference.encoders.encoder import Encoding
@@ -38,7 +38,7 @@ class Counted:
     """The windows, as a WindowReader and the counts of the door would give them."""
 
     def __init__(self) -> None:
-        counter = Recount(Windows(LENGTH_MS, 1_800_000), encode)
+        counter = OfflineCounts(WindowRule(LENGTH_MS, 1_800_000), encode)
         for window in range(FIRST, FIRST + WINDOWS):
             times = [window * LENGTH_MS + 1_000 * i for i in range(100)]
             events = [event(f"{window}-{i}", f"b{i}", at) for i, at in enumerate(times)]

@@ -17,7 +17,7 @@ from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.producer import Output
 from feature_store.log.reader import LogReader
 from feature_store.online.encoding import unpack_row
-from ops.history_files import history_batches
+from ops.history.files import history_batches
 from streams.control import Erase, encode_command
 from tests.rig import PARTITIONS, Rig
 

@@ -12,7 +12,7 @@ import pytest
 
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.triton_repository import build_repository
-from ops.backfill import backfill
+from ops.history.backfill import backfill
 from ops.stack.processes import free_ports
 from ops.stack.triton import Triton
 from tests.rig import PARTITIONS, Rig

@@ -15,7 +15,7 @@ from feature_store.log.producer import Output
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.cli.llm.group import llm
-from ops.connect import Connection
+from ops.connection import Connection
 from ops.errors import LoopError
 from ops.llm.loop import LivePath
 from tests.inference.made_bundles import make_bundle

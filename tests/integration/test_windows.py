@@ -19,8 +19,8 @@ from feature_store.log.reader import LogReader
 from feature_store.log.records import accept
 from feature_store.online.intake import IntakeCounts, Items
 from inference.bundles.bundle import load_bundle, starter_bundle_path
-from inference.counts.counting import Windows
-from inference.counts.history import Recount
+from inference.counts.counting import WindowRule
+from inference.counts.offline import OfflineCounts
 from inference.counts.profile import FEATURE, TALLY, Counts, empty_profile
 from inference.counts.windows import WindowReader, WindowSettings
 from inference.encoders.onnx import OnnxEncoder
@@ -34,8 +34,8 @@ ENVIRONMENT = {"SIMPERSONA_WINDOW_SECONDS": "10"}
 
 def recount(rig: Rig) -> dict[tuple[str, int], Counts]:
     """(store, window) -> counts, from the log alone."""
-    counter = Recount(
-        Windows(LENGTH_MS, rig.settings.allowed_lateness_ms),
+    counter = OfflineCounts(
+        WindowRule(LENGTH_MS, rig.settings.allowed_lateness_ms),
         OnnxEncoder(load_bundle(starter_bundle_path())).encode,
     )
     with LogReader(rig.client_config()) as log:

@@ -6,22 +6,29 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 import pytest
+import redis
 import yaml
 
 from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.online.client import open_client
 from ops.cli.main import simpersona
 from ops.settings import SETTINGS
 from ops.stack.kafka import Kafka
+from ops.stack.processes import port_answers
 from ops.stack.topics import create_topics, topics
+from ops.stack.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -90,6 +97,9 @@ def test_every_dependency_and_every_secured_client_is_a_service() -> None:
         assert set(service.get("depends_on", [])) <= names, name
     # Whoever reads or writes Kafka needs the password.
     assert {name for name in ours() if "KAFKA" in str(ours()[name]["environment"])} <= services(SECURE).keys()
+    for name, service in ours().items():
+        if "SIMPERSONA_STORE_URL" in service["environment"]:
+            assert services(SECURE)[name]["environment"]["SIMPERSONA_STORE_URL"].startswith("rediss://:${")
 
 
 def test_prometheus_scrapes_services_on_the_ports_they_serve() -> None:
@@ -212,6 +222,116 @@ def settings_of(secrets: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
+def store_password(secrets: Path) -> str:
+    return (secrets / "compose.env").read_text().strip().removeprefix("SIMPERSONA_STORE_PASSWORD=")
+
+
+class SecuredValkey(Valkey):
+    """A store on the container's file, less TLS, which the binary here is built without."""
+
+    def __init__(self, folder: Path, configuration: Path) -> None:
+        super().__init__(folder, owned=True)
+        self._configuration = configuration
+
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        (binary, *_), environment = super().command()
+        lines = self._configuration.read_text().splitlines()
+        plain = [line for line in lines if not line.startswith(("port ", "tls-", "dir "))]
+        here = [f"port {self.port}", "bind 127.0.0.1", f"dir {self.folder / 'data'}"]
+        (self.folder / "valkey.conf").write_text("\n".join([*plain, *here]))
+        return [binary, str(self.folder / "valkey.conf")], environment
+
+    def answers(self) -> bool:
+        return port_answers(self.port)
+
+
+@contextmanager
+def behind_tls(port: int, secrets: Path) -> Iterator[int]:
+    """A port that speaks TLS with the store's own certificate before a port that does not."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(secrets / "valkey" / "certificate.pem", secrets / "valkey" / "key.pem")
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):  # of which TLS's errors are
+            while data := source.recv(65_536):
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve(client: socket.socket) -> None:
+        with (
+            suppress(OSError),
+            client,
+            tls.wrap_socket(client, server_side=True) as outer,
+            socket.create_connection(("127.0.0.1", port)) as inner,
+        ):
+            answers = threading.Thread(target=pump, args=(inner, outer))
+            answers.start()
+            pump(outer, inner)
+            answers.join()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.integration
+def test_a_secured_store_knows_its_clients_and_nobody_else(tmp_path: Path, secrets: Path) -> None:
+    server = SecuredValkey(tmp_path / "valkey", secrets / "valkey" / "valkey.conf")
+    server.start()
+    try:
+        with behind_tls(server.port, secrets) as port:
+            told: str = services(SECURE)["worker"]["environment"]["SIMPERSONA_STORE_URL"]
+            url = re.sub(r"\$\{SIMPERSONA_STORE_PASSWORD:[^}]*\}", store_password(secrets), told)
+            url = url.replace("valkey:6379", f"127.0.0.1:{port}")
+            url = url.replace("/run/kafka/", f"{secrets / 'client'}/")
+            with closing(open_client(url)) as client:
+                assert client.ping()
+                assert client.config_get("appendonly") == {"appendonly": "yes"}
+                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            with (
+                closing(open_client(url.replace(store_password(secrets), "guessed"))) as client,
+                pytest.raises(redis.AuthenticationError),
+            ):
+                client.ping()
+            with (
+                closing(open_client(url.split("?")[0])) as client,  # an authority that it does not know
+                pytest.raises(redis.ConnectionError, match="certificate"),
+            ):
+                client.ping()
+    finally:
+        server.stop()
+
+
+def test_the_stores_configuration_takes_no_connection_without_tls(secrets: Path) -> None:
+    lines = (secrets / "valkey" / "valkey.conf").read_text().splitlines()
+    settings = dict(line.split(" ", 1) for line in lines)
+    assert (settings["port"], settings["tls-port"]) == ("0", "6379")
+    assert len(settings["requirepass"]) == 48
+    for name in ("tls-cert-file", "tls-key-file", "tls-ca-cert-file"):
+        mounted = Path(settings[name])
+        assert mounted.parent == Path("/etc/valkey")
+        assert (secrets / "valkey" / mounted.name).exists()
+    assert services(SECURE)["valkey"]["volumes"] == ["./secrets/valkey:/etc/valkey:ro"]
+    # What the file takes the place of is not lost.
+    plain = services()["valkey"]["command"]
+    for option, value in zip(plain[1::2], plain[2::2], strict=True):
+        assert settings[option.removeprefix("--")] == value
+
+
 @pytest.mark.integration
 def test_a_broker_starts_on_its_configuration(tmp_path: Path) -> None:
     with started(ConfiguredByFile(tmp_path / "kafka", ROOT / "ops" / "compose" / "kafka", {})) as broker:
@@ -240,12 +360,16 @@ def test_nobody_else_on_the_machine_reads_a_secret(secrets: Path) -> None:
     password = settings_of(secrets)["SIMPERSONA_KAFKA_SASL_PASSWORD"]
     holders = {path.name for path in secrets.rglob("*") if path.is_file() and password in path.read_text()}
     assert holders == {"kafka.env", "server.properties"}
+    password = store_password(secrets)
+    holders = {path.name for path in secrets.rglob("*") if path.is_file() and password in path.read_text()}
+    assert holders == {"compose.env", "valkey.conf"}
 
 
 def test_the_containers_that_need_them_read_them(secrets: Path) -> None:
-    """Kafka as its image's user; clients only the certificate, since compose reads kafka.env itself."""
+    """Servers as their images' users; clients only the certificate, since compose reads kafka.env itself."""
     if os.geteuid() == 0:
         assert {path.stat().st_uid for path in (secrets / "kafka").rglob("*")} == {1000}
+        assert {path.stat().st_uid for path in (secrets / "valkey").rglob("*")} == {999}
     assert (secrets / "client").stat().st_mode & 0o005 == 0o005
     assert (secrets / "client" / "ca.pem").stat().st_mode & 0o004
     mounted = yaml.safe_load(SECURE.read_text())["services"]

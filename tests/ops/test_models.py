@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from feature_store.errors import SimpersonaError
 from feature_store.log.config import check_connection
 from feature_store.sources.writer import write_events
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.triton_repository import build_repository, model_version
 from inference.errors import BundleError
-from ops.cli.models import models
+from ops.cli.encoder.models import models
 from ops.errors import ModelsError
 from ops.models import Models
 from ops.traffic import TrafficConfig, generate
@@ -109,9 +109,9 @@ def test_what_is_promoted_answers_here_until_it_is_rolled_back(
     assert "not compared" in said["champion"]["tags"]["forced"]
     # A promotion is later than a setting, for commands as for workers.
     monkeypatch.setenv("SIMPERSONA_ENCODER_BUNDLE", str(STARTER.folder))
-    assert answering_bundle() == home / "models" / "first.1"
+    assert active_bundle() == home / "models" / "first.1"
     run("rollback", "--no-announce")
-    assert load_bundle(answering_bundle()).codebook_version == STARTER.codebook_version
+    assert load_bundle(active_bundle()).codebook_version == STARTER.codebook_version
 
 
 def test_without_force_there_must_be_history(home: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from feature_store.contract.erasure import request_of
 from feature_store.errors import InvalidEventError
 from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
+from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
-from ops.verify.log import Record, Rules
+from ops.verify.expected.log import Record, Rules
 from ops.verify.report import VerifyReport
 from tests.simulation import kafka
 from tests.simulation.store import Client
@@ -19,8 +20,14 @@ from tests.simulation.worker import SETTINGS, WINDOWS, Outside, SimEncoder, eras
 def differences(outside: Outside, versions: Sequence[int]) -> str | None:
     """What verify finds, in a line; None where all is as the log says. versions: the last is the champion."""
     rows = OnlineRows.over(Client(outside.server), SETTINGS.topic)  # type: ignore[arg-type]
+    report = verified(outside, rows, [SimEncoder(version) for version in versions])
+    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+
+
+def verified(outside: Outside, rows: OnlineRows, encoders: Sequence[Encoder]) -> VerifyReport:
+    """verify's report of these rows. encoders: the last is the champion."""
     report = VerifyReport()
-    rules = _rules(outside, versions)
+    rules = _rules(outside, encoders)
     for number in range(outside.partitions):
         check = PartitionCheck(number, rows.stored_progress(number), rules, report)
         for said in outside.logs[SETTINGS.assignments_topic].range(number, 0, outside.end_of_time):
@@ -29,22 +36,21 @@ def differences(outside: Outside, versions: Sequence[int]) -> str | None:
         records = outside.clicks.range(number, 0, outside.end_of_time)
         check.add([_record(record, outside.partitions) for record in records])
         check.compare(rows.stored(number), outside.clicks.ends[number])
-    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+    return report
 
 
-def _rules(outside: Outside, versions: Sequence[int]) -> Rules:
+def _rules(outside: Outside, encoders: Sequence[Encoder]) -> Rules:
     erasures = erasures_of(outside.logs[SETTINGS.erasures_topic])
     erased_before: dict[int, int] = {}
     for one in erasures.by_key.values():
         erased_before[one.partition] = max(erased_before.get(one.partition, 0), one.before_offset)
-    encoders = {f"v{version}": SimEncoder(version) for version in versions}
     return Rules(
-        encoders=encoders,
-        champion=f"v{versions[-1]}",
+        encoders={encoder.codebook_version: encoder for encoder in encoders},
+        champion=encoders[-1].codebook_version,
         void_before=erasures.void_before,
         # Under which version an event was counted is not known where it was read twice, under two, nor
         # how far the watermark was where events of an erased buyer had moved it.
-        windows=None if len(versions) > 1 or erased_before else WINDOWS,
+        windows=None if len(encoders) > 1 or erased_before else WINDOWS,
         now_ms=outside.clock.wall_ms,
         erased_before=erased_before,
         allowed_lateness_ms=SETTINGS.allowed_lateness_ms,

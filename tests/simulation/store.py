@@ -14,7 +14,8 @@ from redis.exceptions import ConnectionError as StoreGoneError
 from redis.exceptions import NoScriptError, WatchError
 from redis.exceptions import TimeoutError as NoAnswerError
 
-from feature_store.online import persona_rows
+from feature_store.online import fence
+from feature_store.online.assignment import OFFSET_DIGITS
 from tests.simulation.outside import Process, SimClock
 
 Key = str | bytes
@@ -174,20 +175,20 @@ class Server:
         return (cursor + 3 if cursor + 3 < len(names) else 0), part
 
     def _script_load(self, _script: str) -> str:
-        self.scripts.add(persona_rows._SHA)
-        return persona_rows._SHA
+        self.scripts.add(fence.PERSONA_SCRIPT_SHA)
+        return fence.PERSONA_SCRIPT_SHA
 
     def _evalsha(self, sha: str, count: int, *keys_and_args: bytes) -> int:
         if sha not in self.scripts:
             raise NoScriptError("NOSCRIPT No matching script.")
-        assert sha == persona_rows._SHA, "a script that the simulation does not know"
-        keys, (fence, writes, same, *rows) = keys_and_args[:count], keys_and_args[count:]
-        if (self._get(keys[0]) or b"") != fence or (self._get(keys[1]) or b"0") != _bytes(writes):
+        assert sha == fence.PERSONA_SCRIPT_SHA, "a script that the simulation does not know"
+        keys, (progress, writes, same, *rows) = keys_and_args[:count], keys_and_args[count:]
+        if (self._get(keys[0]) or b"") != progress or (self._get(keys[1]) or b"0") != _bytes(writes):
             return 0
         for key, new in zip(keys[2:], rows, strict=True):
             old = self._get(key)
-            newer = old is not None and old[:20] > new[:20]
-            if not (newer and old is not None and same in old[20:]):
+            newer = old is not None and old[:OFFSET_DIGITS] > new[:OFFSET_DIGITS]
+            if not (newer and old is not None and same in old[OFFSET_DIGITS:]):
                 self._set(key, new)
         self._set(keys[1], int(writes) + 1)
         return int(writes) + 1

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from feature_store.online.encoding import Progress
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from streams.live.cache import BuyerCache
 from streams.live.loop import ConsumerLoop

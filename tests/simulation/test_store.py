@@ -11,7 +11,9 @@ import redis
 
 from feature_store.errors import OnlineStoreError
 from feature_store.online.encoding import Progress, Tagged
-from feature_store.online.rows import Checkpoint, OnlineRows, Windows
+from feature_store.online.fence import Checkpoint, Windows
+from feature_store.online.keys import PROGRESS
+from feature_store.online.rows import OnlineRows
 from ops.stack.valkey import Valkey
 from tests.simulation.outside import SimClock
 from tests.simulation.store import Client, Server
@@ -105,10 +107,10 @@ def test_an_overtaken_transaction_writes_nothing_in_either(
     for rows in both:
         rows.checkpoint(0, Checkpoint(Progress(1, 1)), None)
         pipe = rows._redis.pipeline(transaction=True)
-        pipe.watch(rows._key(0, "progress"))  # type: ignore[no-untyped-call]
+        pipe.watch(rows._keys.of(0) + PROGRESS)  # type: ignore[no-untyped-call]
         rows.checkpoint(0, Checkpoint(Progress(2, 2, 1)), Progress(1, 1))
         pipe.multi()
-        pipe.set(rows._key(0, "progress"), b"mine")
+        pipe.set(rows._keys.of(0) + PROGRESS, b"mine")
         with pytest.raises(redis.WatchError):
             pipe.execute()
         assert rows.progress(0) == Progress(2, 2, 1)

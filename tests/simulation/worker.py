@@ -141,11 +141,20 @@ class Outside:
 class Worker:
     """One life of a worker process."""
 
-    def __init__(self, outside: Outside, name: str, version: int) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        name: str,
+        version: int,
+        *,
+        encoder: Encoder | None = None,
+        rows: OnlineRows | None = None,
+    ) -> None:
+        """encoder and rows: real ones, in place of the codebook `version` and the simulated store."""
         self.process = Process(name, self._run)
         process, clock = self.process, outside.clock
         self.consumer = SimConsumer(process, outside.clicks, outside.group)
-        rows = OnlineRows.over(Client(outside.server, process), SETTINGS.topic)  # type: ignore[arg-type]
+        rows = rows or OnlineRows.over(Client(outside.server, process), SETTINGS.topic)  # type: ignore[arg-type]
 
         def make_producer(config: dict[str, Any]) -> Any:
             return SimProducer(process, outside.logs, clock, config)
@@ -162,7 +171,7 @@ class Worker:
 
         topic: Any = SimWholeTopic(process, outside.logs[SETTINGS.erasures_topic])
         erasures = PendingErasures(topic, folded)
-        encoder: Encoder = SimEncoder(version, process)
+        encoder = encoder or SimEncoder(version, process)
         self.tagger = Tagger(
             SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, WINDOWS, clock
         )

@@ -19,7 +19,7 @@ from feature_store.history.archive import archive_files, read_archive_file, writ
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.reader import LogReader
-from ops.history_files import history_batches
+from ops.history.files import history_batches
 from ops.stack.kafka import Kafka
 from streams.archive import Archiver
 from tests.strategies import START, event

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from studies.choice import Choice
 from studies.encoder.runs import Run
 from studies.encoder.runs import Runs as EncoderRuns
-from studies.persona_llm.material import Material
+from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.plan import Fit, Likelihood, Play
 from studies.persona_llm.runs import Runs as LlmRuns
+from studies.sealed_test import Choice
 from training.encoder.dataset import BuyerVectors
 from training.evaluation.points import Points
 

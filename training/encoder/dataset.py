@@ -16,7 +16,7 @@ from feature_store.contract.events import Event
 from feature_store.fold.behavior import empty_states
 from feature_store.fold.products import Products
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
-from feature_store.fold.vectors import fold_course, fold_to
+from feature_store.fold.vectors import fold_numbered, fold_to
 from feature_store.history.offline_fold import BuyerKey
 from feature_store.history.shards import Group, groups, shard_events
 
@@ -99,9 +99,9 @@ class _Chosen(NamedTuple):
 
 
 def _choose(group: Group, products: Products, prefixes: NDArray[np.int64]) -> _Chosen:
-    course = fold_course(empty_states(len(group.buyers)), group.slots, group.events, products)
-    counted = np.flatnonzero(course.events)  # duplicates count for nothing
-    events, session, slot = course.events[counted], course.sessions[counted], group.slots[counted]
+    numbers = fold_numbered(empty_states(len(group.buyers)), group.slots, group.events, products)
+    counted = np.flatnonzero(numbers.events)  # duplicates count for nothing
+    events, session, slot = numbers.events[counted], numbers.sessions[counted], group.slots[counted]
     last = np.append(slot[1:] != slot[:-1], True)
     over = last | np.append(session[1:] != session[:-1], True)
     visit = np.cumsum(over) - over  # sessions of all buyers, numbered through

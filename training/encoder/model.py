@@ -20,12 +20,12 @@ from feature_store.fold.funnel import STRATA
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
 from inference.encoders.graph import CODES, LATENT_SIZE
 from training.encoder.axes import Axes
-from training.encoder.codebook import nearest_code
 from training.encoder.config import TrainConfig
 from training.encoder.levels import LevelCoordinates
-from training.encoder.quantizer import EmaQuantizer
+from training.encoder.quantizers.codebook import nearest_code
+from training.encoder.quantizers.moving_averages import EmaQuantizer
+from training.encoder.quantizers.simvq import SimQuantizer
 from training.encoder.scaling import Scaling
-from training.encoder.simvq import SimQuantizer
 
 WIDTHS: Final = (VECTOR_SIZE, 256, 128, LATENT_SIZE)
 HEADS: Final = {"engagement": 3, "exploration": 3, "purchase": len(STRATA)}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from training.evaluation import measures as m
 from training.evaluation.coded import Coded
-from training.evaluation.panel import Panel
 from training.evaluation.points import TEST, TRAIN, Points
+from training.evaluation.run_measures import Panel
 
 Ints = NDArray[np.int64]
 

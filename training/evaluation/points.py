@@ -1,7 +1,7 @@
 """Which buyers are judged, and as they looked when.
 
 Three sides by buyer, the same for all seeds: training fits, validation chooses, test is read once
-(studies/choice.py refuses it before the configuration is fixed).
+(studies/sealed_test.py refuses it before the configuration is fixed).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from feature_store.fold.vector import N_SCALARS
 from feature_store.workspace import write_whole
-from inference.bundles.catalogue import PersonaType, ProfileScale
+from inference.bundles.catalogue import PersonaType, ScalarScale
 from training.encoder.axes import KNOTS, Axes, ByEvents
 from training.encoder.config import TrainConfig
 from training.encoder.model import VQVAE, Forecast
@@ -30,7 +30,7 @@ from training.types.types import TypeGroups
 
 class _Forecasting(msgspec.Struct, frozen=True):
     types: tuple[PersonaType, ...]
-    scale: ProfileScale
+    scale: ScalarScale
     kept: dict[str, float]
     choice: dict[str, Any]
     temperature: float

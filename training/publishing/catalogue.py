@@ -17,7 +17,7 @@ from feature_store.online.assignment import token
 from inference.bundles.catalogue import Catalogue, CodeCard, Estimate
 from inference.encoders.graph import CODES
 from training.publishing.sessions import SharedShapes, longest_sessions
-from training.types.grouping import fit_scale, profile_points
+from training.types.grouping import fit_scale, type_points
 from training.types.measures import distances_between
 from training.types.types import TypeGroups
 
@@ -107,7 +107,7 @@ def _mean_percentiles(
     A buyer's place on an axis is the mean of its standardised scalars; ties share their mean rank.
     """
     scale = fit_scale(vectors) if groups is None else groups.scale
-    points = profile_points(vectors, stores, scale)[:, :N_SCALARS]
+    points = type_points(vectors, stores, scale)[:, :N_SCALARS]
     counts = np.maximum(np.bincount(codes, minlength=CODES), 1)
     means = np.zeros((CODES, len(AXES)), dtype=np.int64)
     for column, axis in enumerate(AXES):

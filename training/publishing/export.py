@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from feature_store.fold.vector import EMBEDDINGS, MASKS, N_SCALARS, VECTOR_SIZE
 from inference.encoders.graph import MAX_ROWS, OUTPUTS, open_graph, run_graph
-from training.encoder.codebook import square_distances
 from training.encoder.model import VQVAE
+from training.encoder.quantizers.codebook import square_distances
 from training.errors import ExportError
 
 BATCH_SIZES: Final = (1, 2, 7, 64, 256, 1000, 4096)

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from feature_store.contract.events import Event
 from inference.bundles.reference import SPANS_MS, Reference, reference_to_json
-from inference.counts.counting import Windows
-from inference.counts.history import Encode, Recount
+from inference.counts.counting import WindowRule
+from inference.counts.offline import Encode, OfflineCounts
 from inference.counts.profile import CELLS, FEATURES, Counts, Feature, buyers, empty_profile
 
 WINDOW_MS: Final = 300_000
 MAX_STORES: Final = 200
 """Stores kept apart, the largest; the others are in the pooled counts. Bounds reference.json."""
 
-_NEVER_LATE: Final = Windows(WINDOW_MS, 2**50)
+_NEVER_LATE: Final = WindowRule(WINDOW_MS, 2**50)
 _ROWS_HELD: Final = 20_000
 _FIRST_PART: Final = 12
 """Windows of the first stretch: an hour."""
@@ -47,7 +47,7 @@ class ReferenceCounter:
     """
 
     def __init__(self, encode: Encode) -> None:
-        self._recount = Recount(_NEVER_LATE, encode)
+        self._recount = OfflineCounts(_NEVER_LATE, encode)
         self._began: int | None = None
         self._parts: dict[int, _Part] = defaultdict(_Part)
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from feature_store.contract.events import Event
 from feature_store.fold.behavior import SESSION_GAP_MS
 from feature_store.history.offline_fold import BuyerKey
-from inference.bundles.catalogue import MIN_SHARED_BY, SessionShape, Step
+from inference.bundles.catalogue import MIN_SHARED_BY, SessionShape, SessionStep
 
 _MAX_EVENTS: Final = 500  # of a buyer; whoever has more is no type of session that many share
 _TIMES: Final = ((1, "1"), (2, "2-3"), (4, "4-7"), (8, "8-15"), (16, "16 or more"))
@@ -31,7 +31,7 @@ _PAUSES: Final = (
 _TYPICAL_SHARE: Final = 0.25
 """A form is typical of a code if so many of its buyers have it; else a coarser one is looked for."""
 
-Shape = tuple[Step, ...]
+Shape = tuple[SessionStep, ...]
 
 
 class Visit(NamedTuple):
@@ -72,21 +72,21 @@ def _with_pauses(session: Sequence[Visit]) -> Shape:
         run = list(group)
         pauses = [after.time - before.time for before, after in pairwise(run)]
         pause = _range(_PAUSES, statistics.median(pauses) / 1000) if pauses else ""
-        steps.append(Step(kind, _range(_TIMES, len(run)), pause))
+        steps.append(SessionStep(kind, _range(_TIMES, len(run)), pause))
     return tuple(steps)
 
 
 def _in_order(session: Sequence[Visit]) -> Shape:
-    return tuple(Step(step.type, step.times) for step in _with_pauses(session))
+    return tuple(SessionStep(step.type, step.times) for step in _with_pauses(session))
 
 
 def _totals(session: Sequence[Visit]) -> Shape:
     counts = Counter(visit.type for visit in session)  # in the order of first use
-    return tuple(Step(kind, _range(_TIMES, count)) for kind, count in counts.items())
+    return tuple(SessionStep(kind, _range(_TIMES, count)) for kind, count in counts.items())
 
 
 def _kinds(session: Sequence[Visit]) -> Shape:
-    return tuple(Step(kind) for kind in dict.fromkeys(visit.type for visit in session))
+    return tuple(SessionStep(kind) for kind in dict.fromkeys(visit.type for visit in session))
 
 
 _LEVELS: Final[tuple[Callable[[Sequence[Visit]], Shape], ...]] = (_with_pauses, _in_order, _totals, _kinds)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from feature_store.fold.vector import N_SCALARS, SCALARS
-from inference.bundles.catalogue import ProfileScale
+from inference.bundles.catalogue import ScalarScale
 from inference.encoders.graph import CODES
 from training.types.measures import (
     Floats,
@@ -60,17 +60,17 @@ _MONEY: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "econom
 # 1. Points
 
 
-def fit_scale(vectors: NDArray[np.float32]) -> ProfileScale:
+def fit_scale(vectors: NDArray[np.float32]) -> ScalarScale:
     """Mean and deviation of the transformed scalars of raw vectors [n, 403]; 1 for a constant scalar."""
     scalars = _transformed(vectors)
     deviation = scalars.std(axis=0)
     deviation[deviation < 1e-6] = 1.0
-    return ProfileScale(
+    return ScalarScale(
         mean=tuple(scalars.mean(axis=0).round(6).tolist()), deviation=tuple(deviation.round(6).tolist())
     )
 
 
-def profile_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ProfileScale) -> Floats:
+def type_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ScalarScale) -> Floats:
     """Each buyer as a point float64 [n, 20] of the space in which codes are grouped.
 
     Money is told against the buyers of the same store that have any, and is 0 for those that have none:

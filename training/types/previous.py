@@ -28,7 +28,7 @@ def with_profiles(previous: Catalogue | None) -> Catalogue | None:
     """The previous catalogue if its types can be compared with; None for one of before types had profiles."""
     if previous is None or previous.scale is None or not previous.types:
         return None
-    return previous if all(kind.profile for kind in previous.types) else None
+    return previous if all(kind.centre for kind in previous.types) else None
 
 
 def group_as_before(
@@ -52,7 +52,7 @@ def group_as_before(
 
 def _around(previous: Catalogue, whole: Cuts) -> Ints:
     used = np.flatnonzero(whole.weights > 0)
-    centres = np.array([kind.profile for kind in previous.types])
+    centres = np.array([kind.centre for kind in previous.types])
     nearest = distances_between(whole.profiles[used], centres).argmin(axis=1)
     labels = np.full(CODES, -1)
     labels[used] = np.unique(nearest, return_inverse=True)[1]
@@ -88,7 +88,7 @@ def match_previous(profiles: Floats, radii: Floats, previous: Catalogue) -> dict
     drawing the buyers again moves them (the sum of both radii, at least a tenth of a deviation), and
     nearer than half way to the next type of the previous catalogue.
     """
-    before = np.array([kind.profile for kind in previous.types])
+    before = np.array([kind.centre for kind in previous.types])
     distances = distances_between(profiles, before)
     moves = radii[:, None] + np.array([kind.radius for kind in previous.types])
     allowed = np.minimum(np.maximum(moves, _ALWAYS_SAME), _half_gaps(before))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from feature_store.fold.vector import N_SCALARS
-from inference.bundles.catalogue import Catalogue, PersonaType, ProfileScale
+from inference.bundles.catalogue import Catalogue, PersonaType, ScalarScale
 from training.errors import DatasetError
 from training.types.grouping import (
     RESAMPLES,
@@ -25,7 +25,7 @@ from training.types.grouping import (
     draws,
     fit_scale,
     nearest_codes,
-    profile_points,
+    type_points,
 )
 from training.types.measures import Floats, Ints, distances_between, group_means
 from training.types.names import Behaviour, describe_type, name_types
@@ -43,7 +43,7 @@ class TypeGroups(NamedTuple):
 
     type_of_code: Ints
     types: tuple[PersonaType, ...]
-    scale: ProfileScale
+    scale: ScalarScale
     kept: dict[str, float]
     choice: dict[str, Any]
 
@@ -71,7 +71,7 @@ def group_codes(
     old = with_profiles(previous)
     own_scale = fit_scale(vectors)
     scale = old.scale if old is not None and old.scale is not None else own_scale
-    points = profile_points(vectors, stores, scale)
+    points = type_points(vectors, stores, scale)
 
     near, drawn = nearest_codes(codebook), draws(len(codes), seed)
     whole = cut(points, codes, near)
@@ -92,7 +92,7 @@ def group_codes(
     ]
     radii = profile_radii(profiles, redrawn)
 
-    standard = points if scale == own_scale else profile_points(vectors, stores, own_scale)
+    standard = points if scale == own_scale else type_points(vectors, stores, own_scale)
     behaviours = _behaviours(vectors, deviations(standard), type_of_buyer, len(profiles))
     kept = {} if old is None else match_previous(profiles, radii, old)
     names = _named(behaviours, {index: name for index, (name, _) in kept.items()}, previous)
@@ -102,7 +102,7 @@ def group_codes(
             codes=tuple(np.flatnonzero(type_of_code == index).tolist()),
             share=round(behaviours[index].share, 6),
             buyers=int((type_of_buyer == index).sum()),
-            profile=tuple(profiles[index].round(4).tolist()),
+            centre=tuple(profiles[index].round(4).tolist()),
             radius=round(float(radii[index]), 4),
             **describe_type(name, behaviours[index], behaviours),
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from feature_store.online.rows import OnlineRows
-
 if TYPE_CHECKING:
     from feast import FeatureStore
 
@@ -37,11 +35,3 @@ def apply(store_url: str, topic: str, home: Path) -> None:
     from feature_store.online.feast.views import definitions
 
     store.apply(definitions(str(home / "archive")))
-
-
-def online_rows(store_url: str, topic: str, home: Path) -> OnlineRows:
-    """The rows behind Feast's online store, for the checkpoint: one configuration, one code path."""
-    store = open_feature_store(store_url, topic, home)
-    rows = store.provider.online_store.rows(store.config)
-    assert isinstance(rows, OnlineRows)
-    return rows

@@ -12,15 +12,15 @@ import feature_store.online.feast.light_import  # noqa: F401, before anything of
 # isort: split
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-import msgspec
 import numpy as np
 from feast import Entity, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import FloatList, Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.types import Float32, Int64, String
 
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
@@ -29,8 +29,9 @@ from feature_store.fold.behavior import COUNTER, empty_states
 from feature_store.fold.state import unpack_states
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, PRODUCT_SETS, SCALARS
 from feature_store.fold.vectors import vectors
+from feature_store.online.assignment import decode_assignment
 from feature_store.online.encoding import unpack_row
-from feature_store.online.feast.views import FEATURES_VIEW, PERSONA_VIEW, STATE_VIEW
+from feature_store.online.feast.views import FEATURES_VIEW, PERSONA_FIELDS, PERSONA_VIEW, STATE_VIEW
 from feature_store.online.rows import OnlineRows
 
 Row = tuple[datetime | None, dict[str, Value] | None]
@@ -154,36 +155,17 @@ def _features_row(row: bytes, wanted: set[str]) -> Row:
     return last_time, {name: value for name, value in features.items() if name in wanted}
 
 
-class _Persona(msgspec.Struct):
-    code: int
-    token: str
-    type: str | None
-    confidence: float | None
-    distance: float
-    margin: float
-    codebook_version: str
-    events: int
-    assigned_at: int
-    event_time: int
+_VALUES: Final = {Int64: "int64_val", Float32: "float_val", String: "string_val"}
 
 
-_decode_persona = msgspec.json.Decoder(_Persona).decode
-
-
-def _persona_row(row: bytes, wanted: set[str]) -> Row:
-    p = _decode_persona(row)
-    values = {
-        "code": Value(int64_val=p.code),
-        "token": Value(string_val=p.token),
-        "type": Value() if p.type is None else Value(string_val=p.type),
-        "confidence": Value() if p.confidence is None else Value(float_val=p.confidence),
-        "distance": Value(float_val=p.distance),
-        "margin": Value(float_val=p.margin),
-        "codebook_version": Value(string_val=p.codebook_version),
-        "events": Value(int64_val=p.events),
-        "assigned_at": Value(int64_val=p.assigned_at),
-    }
-    return _utc(p.event_time), {name: value for name, value in values.items() if name in wanted}
+def _persona_row(body: bytes, wanted: set[str]) -> Row:
+    assignment = decode_assignment(body)
+    values = {}
+    for field in PERSONA_FIELDS:
+        value = getattr(assignment, field.name)
+        if field.name in wanted:
+            values[field.name] = Value() if value is None else Value(**{_VALUES[field.dtype]: value})
+    return _utc(assignment.event_time), values
 
 
 def _utc(ms: int) -> datetime:

@@ -10,13 +10,14 @@ import feature_store.online.feast.light_import  # noqa: F401, before anything of
 
 # isort: split
 from datetime import timedelta
-from typing import Final
+from typing import Final, get_args, get_type_hints
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Array, Bytes, Float32, Int64, String
 
 from feature_store.contract.names import NAME_RULE
 from feature_store.fold.vector import PRODUCT_SETS, SCALARS
+from feature_store.online.assignment import Assignment
 
 STATE_VIEW: Final = "buyer_state"
 FEATURES_VIEW: Final = "buyer_features"
@@ -30,16 +31,13 @@ FEATURE_FIELDS: Final = (
     + [Field(name=f"{name}_embedding", dtype=Array(Float32)) for name in PRODUCT_SETS]
     + [Field(name=f"has_{name}", dtype=Float32) for name in PRODUCT_SETS]
 )
+_NOT_FEATURES: Final = {"schema_version", "store", "buyer", "reason", "event_time", "partition", "offset"}
+"""Of an assignment: the entities, the row's time, and what only its topic is asked for."""
+_DTYPES: Final = {int: Int64, float: Float32, str: String}
 PERSONA_FIELDS: Final = [
-    Field(name="code", dtype=Int64),
-    Field(name="token", dtype=String),
-    Field(name="type", dtype=String),
-    Field(name="confidence", dtype=Float32),
-    Field(name="distance", dtype=Float32),
-    Field(name="margin", dtype=Float32),
-    Field(name="codebook_version", dtype=String),
-    Field(name="events", dtype=Int64),
-    Field(name="assigned_at", dtype=Int64),
+    Field(name=name, dtype=next(_DTYPES[kind] for kind in (hint, *get_args(hint)) if kind in _DTYPES))
+    for name, hint in get_type_hints(Assignment).items()
+    if name not in _NOT_FEATURES
 ]
 
 

@@ -1,1 +1,1 @@
-"""Theirs -> Event: one file a vendor."""
+"""Adapters: payloads of vendors and shops -> Event. One file per vendor."""

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from redis.exceptions import NoScriptError
 
-from feature_store.online.reads import AsyncStore, store_answers
+from feature_store.online.client import AsyncStore, store_answers
 from inference.errors import ApiKeyError
 
 _KEY: Final = re.compile(r"sp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")

@@ -16,16 +16,16 @@ from starlette.responses import Response
 
 from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
-from feature_store.online.reads import store_answers
+from feature_store.online.client import store_answers
 from feature_store.sources.adapters.common import SkipReason
 from feature_store.sources.formats import CONTRACT
 from inference.api.access.keys import ALL_STORES
 from inference.api.access.permissions import WritesEvents, check_store
-from inference.api.bodies import take_body
 from inference.api.bounds.costs import Meter
-from inference.api.ids import StoreName
-from inference.api.payloads import Taken, sources
 from inference.api.problems import ProblemError, documented
+from inference.api.requests.bodies import take_body
+from inference.api.requests.ids import StoreName
+from inference.api.requests.payloads import Taken, sources
 from inference.api.state import State, state_of
 from inference.counts.windows import OTHERS
 

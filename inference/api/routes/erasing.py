@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field
 
 from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure, in_words
 from feature_store.contract.events import record_key
-from feature_store.online.reads import store_answers
+from feature_store.online.client import store_answers
 from inference.api.access.audit import AuditLine, write_audit
 from inference.api.access.keys import KeyRecord
 from inference.api.access.permissions import ErasesBuyers
-from inference.api.ids import Buyer, Pseudonym, Store
 from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.requests.ids import Buyer, Pseudonym, Store
 from inference.api.routes.collector import fresh_key
 from inference.api.state import State, now_ms, state_of
 

@@ -12,11 +12,12 @@ from starlette.responses import Response
 from feature_store.contract.events import record_key
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
-from feature_store.online.reads import BuyerRead, store_answers
+from feature_store.online.client import store_answers
+from feature_store.online.reads import BuyerRead
 from inference.api.access.permissions import ReadsPersonas
-from inference.api.bodies import json_body, take_model
-from inference.api.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.problems import ProblemError, documented
+from inference.api.requests.bodies import json_body, take_model
+from inference.api.requests.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.routes.collector import fresh_key
 from inference.api.state import State, now_ms, state_of
 

@@ -15,11 +15,11 @@ from starlette.responses import Response
 from feature_store.online.assignment import token
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
 from inference.api.access.permissions import ReadsPersonas, allowed
-from inference.api.bodies import json_body, take_model
 from inference.api.bounds.costs import CATALOGUE, COUNTS, REQUEST, SAMPLES_PER_TOKEN
-from inference.api.ids import Store
-from inference.api.model import ServedModel
 from inference.api.problems import ProblemError, documented
+from inference.api.requests.bodies import json_body, take_model
+from inference.api.requests.ids import Store
+from inference.api.served_model import ServedModel
 from inference.api.state import state_of
 from inference.bundles.catalogue import CodeCard
 from inference.counts.profile import buyers as buyers_of

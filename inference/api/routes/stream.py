@@ -22,10 +22,10 @@ from feature_store.contract.events import record_key
 from feature_store.errors import OnlineStoreError
 from inference.api.access.keys import Scope as KeyScope
 from inference.api.access.permissions import ReadsStream, checked, release
-from inference.api.ids import Pseudonym, RawId, Store
 from inference.api.live.hub import Sent, Subscriber
 from inference.api.live.positions import decode_positions, encode_positions
 from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.requests.ids import Pseudonym, RawId, Store
 from inference.api.state import State, state_of
 
 log = structlog.get_logger(__name__)

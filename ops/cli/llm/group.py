@@ -10,7 +10,9 @@ from ops.cli.extras import require_extras
 from ops.cli.lazy import Entry, LazyGroup
 
 COMMANDS: Final[dict[str, Entry]] = {
-    "evaluate": Entry("ops.cli.studies:persona_llm", "Judge agents against real sessions and baselines."),
+    "evaluate": Entry(
+        "ops.cli.encoder.studies:persona_llm", "Judge agents against real sessions and baselines."
+    ),
     "export": Entry("ops.cli.llm.export:export", "Write a model as a plain Hugging Face folder."),
     "loop": Entry("ops.cli.llm.loop:loop", "Tag simulated sessions, and compare with what went in."),
     "models": Entry("ops.cli.llm.models:models", "List, promote and roll back versions of the model."),

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import json_option
-from ops.connect import connect
+from ops.connection import connect
 
 
 @click.command()
@@ -67,7 +67,7 @@ def loop(
 
     visits, about = load_visits(simulated)
     prepared, manifest = load_traces(traces)
-    encoder = load_bundle(bundle or answering_bundle())
+    encoder = load_bundle(bundle or active_bundle())
     for path, version in ((simulated, about["codebook_version"]), (traces, manifest["codebook_version"])):
         require_codebook(encoder.codebook_version, version, path)
     stores = {visit.run.shopper.store for visit in visits}

@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 
 from feature_store.contract.events import Event
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import histories_argument, json_option
-from ops.erasures import void_before
-from ops.progress import progress_bars
+from ops.history.erased_buyers import void_before
+from ops.history.progress_bars import progress_bars
 from training.lifecycle.snapshot import snapshot_batches, take_archive, take_files
 
 
@@ -72,7 +72,7 @@ def prepare(
     from training.persona_llm.traces.prepare import prepare as make
     from training.persona_llm.traces.rewriting import chat_rewriter
 
-    encoder = load_bundle(bundle or answering_bundle())
+    encoder = load_bundle(bundle or active_bundle())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     snapshots = [take_archive(path, now) if path.is_dir() else take_files([path], now) for path in paths]
     archived = any(path.is_dir() for path in paths)

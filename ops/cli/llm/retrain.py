@@ -58,9 +58,9 @@ def retrain(
     archive.
     """
     from feature_store.settings import HomeSettings
-    from inference.bundles.active import answering_bundle
+    from inference.bundles.active import active_bundle
     from inference.bundles.bundle import load_bundle
-    from ops.erasures import void_before
+    from ops.history.erased_buyers import void_before
     from ops.llm.models import open_llm_models
     from ops.retraining.llm import retrain_llm
     from ops.retraining.run_state import Order
@@ -74,7 +74,7 @@ def retrain(
     with void_before(connected=not paths and not no_erasures) as void:
         run = retrain_llm(
             open_llm_models(),
-            load_bundle(answering_bundle()),
+            load_bundle(active_bundle()),
             HomeSettings().home,
             void,
             order,

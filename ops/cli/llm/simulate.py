@@ -12,10 +12,10 @@ import click
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.sources.writer import write_events
 from feature_store.workspace import make_parent
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
 from ops.cli.options import json_option
-from ops.progress import progress_bars
+from ops.history.progress_bars import progress_bars
 
 if TYPE_CHECKING:
     from ops.llm.simulate import MixSource
@@ -124,7 +124,7 @@ def simulate(
     for path in filter(None, (out, events)):
         make_parent(path)
     loaded = open_llm(model)
-    encoder = load_bundle(bundle or answering_bundle())
+    encoder = load_bundle(bundle or active_bundle())
     if guidance is None:
         guidance = GUIDANCE if goal == "neutral" else 1.0
     asked = Asked(store, n, seed, goal, source, as_store, temperature, guidance)

@@ -15,6 +15,7 @@ import msgspec
 
 from streams.errors import SinkError
 from streams.sinks.sink import Item
+from streams.sinks.telling import Erased
 from streams.sinks.webhook.settings import WebhookSettings
 
 _PREFIX: Final = "whsec_"
@@ -34,44 +35,56 @@ class Form(Protocol):
     def write(self, items: Sequence[Item]) -> Letter:
         """One request that carries them all."""
 
+    def tell(self, erased: Sequence[Erased]) -> Letter | None:
+        """One request that tells of them all; None: this form has none."""
+
 
 class SignedBatch:
     """{"assignments": [{"id", "assignment"}]}, signed as Standard Webhooks has it.
 
-    webhook-id names these very items, so a request that is sent again has the same. The signature is
-    base64(HMAC-SHA-256(secret, "<webhook-id>.<webhook-timestamp>.<body>")).
+    webhook-id names these very items, so a request that is sent again has the same. A signature is
+    base64(HMAC-SHA-256(secret, "<webhook-id>.<webhook-timestamp>.<body>")); with two secrets there are two,
+    and a receiver that knows either secret finds its own.
     """
 
-    def __init__(self, secret: str) -> None:
-        """secret: whsec_<base64 of the key>.
-
-        Raises:
-            SinkError: it is not one.
-        """
-        try:
-            key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except binascii.Error:
-            key = b""
-        if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
-            raise SinkError(
-                "SIMPERSONA_WEBHOOK_SECRET is not whsec_ and the base64 of 24 to 64 bytes; "
-                "make one: echo whsec_$(openssl rand -base64 32)"
-            )
-        self._key = key
+    def __init__(self, *keys: bytes) -> None:
+        """keys: one, or two while one takes the place of the other."""
+        self._keys = keys
 
     def write(self, items: Sequence[Item]) -> Letter:
         """The batch, its time and its signature."""
         listed = [{"id": item.id, "assignment": msgspec.Raw(item.message.value())} for item in items]
-        body = msgspec.json.encode({"assignments": listed})
-        named = hashlib.sha256("\n".join(item.id for item in items).encode()).hexdigest()[:32]
+        return self._sign({"assignments": listed}, [item.id for item in items])
+
+    def tell(self, erased: Sequence[Erased]) -> Letter:
+        """{"assignments": [], "erasures": [{"id", "erasure"}]}, signed as the others.
+
+        A receiver that knows assignments only finds none, and goes on.
+        """
+        listed = [{"id": it.id, "erasure": _told(it)} for it in erased]
+        return self._sign({"assignments": [], "erasures": listed}, [it.id for it in erased])
+
+    def _sign(self, content: dict[str, Any], ids: Sequence[str]) -> Letter:
+        body = msgspec.json.encode(content)
+        named = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:32]
         name, now = f"msg_{named}", str(int(time.time()))
-        signature = sign(self._key, name, now, body)
+        signature = " ".join(sign(key, name, now, body) for key in self._keys)
         signed = {"webhook-id": name, "webhook-timestamp": now, "webhook-signature": signature}
         return Letter({**_JSON, **signed}, body)
 
 
+def _told(it: Erased) -> dict[str, Any]:
+    return {
+        "store": it.store,
+        "buyer": it.buyer,
+        "partition": it.erasure.partition,
+        "before_offset": it.erasure.before_offset,
+        "requested_at": it.erasure.requested_at,
+    }
+
+
 def sign(key: bytes, name: str, timestamp: str, body: bytes) -> str:
-    """The header webhook-signature."""
+    """One signature of the header webhook-signature, which lists them with spaces between."""
     digest = hmac.digest(key, b"%s.%s.%s" % (name.encode(), timestamp.encode(), body), "sha256")
     return f"v1,{base64.b64encode(digest).decode()}"
 
@@ -89,6 +102,9 @@ class SegmentIdentify:
         return Letter(
             self._headers, msgspec.json.encode({"batch": calls, "sentAt": _iso(time.time() * 1000)})
         )
+
+    def tell(self, erased: Sequence[Erased]) -> None:
+        """Nothing: with a write key nobody can be deleted, that takes a token of the workspace."""
 
 
 def _identify(item: Item) -> dict[str, Any]:
@@ -121,5 +137,28 @@ def make_form(settings: WebhookSettings) -> Form:
     """
     if settings.secret is None:
         raise SinkError("set SIMPERSONA_WEBHOOK_SECRET: nobody could tell these requests from forged ones")
-    secret = settings.secret.get_secret_value()
-    return SegmentIdentify(secret) if settings.form == "segment" else SignedBatch(secret)
+    secret, second = settings.secret.get_secret_value(), settings.second_secret
+    if settings.form == "segment":
+        if second:
+            raise SinkError(
+                "unset SIMPERSONA_WEBHOOK_SECOND_SECRET: Segment has one write key and no signature"
+            )
+        return SegmentIdentify(secret)
+    keys = [_key(secret, "SIMPERSONA_WEBHOOK_SECRET")]
+    if second:
+        keys.append(_key(second.get_secret_value(), "SIMPERSONA_WEBHOOK_SECOND_SECRET"))
+    return SignedBatch(*keys)
+
+
+def _key(secret: str, name: str) -> bytes:
+    """The key in a secret whsec_<base64 of the key>. name: of its variable."""
+    try:
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error:
+        key = b""
+    if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
+        raise SinkError(
+            f"{name} is not whsec_ and the base64 of 24 to 64 bytes; "
+            "make one: echo whsec_$(openssl rand -base64 32)"
+        )
+    return key

@@ -25,6 +25,19 @@ class WebhookSettings(SinkSettings, Settings):
         None,
         description="needed; webhook: whsec_ and the base64 of 24 to 64 random bytes; segment: the write key",
     )
+    second_secret: SecretStr | None = Field(
+        None, description="webhook: signs as well, while one secret takes the place of the other"
+    )
+    private_addresses: Literal["named", "refused", "allowed"] = Field(
+        "named",
+        description="whether the URL may lead to an address that is not public. named: to one of a private "
+        "network or this machine, where the URL says so: an address, a name without dots, *.local, "
+        "*.internal, *.home.arpa, *.localhost",
+    )
+    redirects: Literal["refused", "followed"] = Field(
+        "refused",
+        description="refused: the sink ends and says where to; followed: 307 and 308, up to three times",
+    )
     group: str = Field("simpersona-webhook", description="consumer group; another URL needs another one")
     dead_letters_topic: str = Field(
         "persona-webhook-dead-letters",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from streams.errors import SinkError
-from streams.sinks.sink import Answer, Item, SinkKind, register
+from streams.sinks.sink import Answer, Item, SinkKind, Untold, register
+from streams.sinks.telling import Erased
 from streams.sinks.webhook.letters import make_form
 from streams.sinks.webhook.post import Post
 from streams.sinks.webhook.settings import WebhookSettings
@@ -23,11 +24,16 @@ class WebhookSink:
         if settings.url is None:
             raise SinkError("set SIMPERSONA_WEBHOOK_URL: where to post assignments")
         self._form = make_form(settings)
-        self._post = Post(settings.url, settings.timeout_s)
+        self._post = Post(settings.url, settings.timeout_s, settings.private_addresses, settings.redirects)
 
     def deliver(self, items: Sequence[Item]) -> Answer:
         """See Sink."""
         return self._post.send(self._form.write(items))
+
+    def erase(self, erased: Sequence[Erased]) -> Answer | Untold:
+        """See Sink."""
+        letter = self._form.tell(erased)
+        return Untold() if letter is None else self._post.send(letter)
 
     def close(self) -> None:
         """See Sink."""

@@ -41,7 +41,7 @@ def test_fields_are_those_of_the_api(struct: type[msgspec.Struct], model: type[B
         (cards.CodeCard, catalogue.CodeCard),
         (cards.PersonaType, catalogue.PersonaType),
         (cards.SessionShape, catalogue.SessionShape),
-        (cards.Step, catalogue.Step),
+        (cards.Step, catalogue.SessionStep),
         (cards.Estimate, catalogue.Estimate),
         (stream.Assignment, assignment.Assignment),
     ],
@@ -50,7 +50,7 @@ def test_fields_and_defaults_are_those_of_the_server(
     struct: type[msgspec.Struct], served: type[msgspec.Struct]
 ) -> None:
     ours, theirs = (
-        [(field.name, field.default, field.default_factory) for field in msgspec.structs.fields(kind)]
+        [(field.encode_name, field.default, field.default_factory) for field in msgspec.structs.fields(kind)]
         for kind in (struct, served)
     )
     assert ours == theirs

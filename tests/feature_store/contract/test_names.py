@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from feature_store.contract.events import json_schema
 from feature_store.contract.names import Name, is_name
-from inference.api.ids import StoreName
+from inference.api.requests.ids import StoreName
 
 NAMES = ["acme", "a", "-", "_", ".a", "..a", "a..", "a.b", "...-", "x" * 64, "." * 63 + "x"]
 NO_NAMES = [

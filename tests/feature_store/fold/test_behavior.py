@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.contract.events import Event
-from feature_store.fold.behavior import COUNTER, DEDUP_WINDOW, SESSION_GAP_MS
+from feature_store.fold.behavior import COUNTER, REMEMBERED_IDS, SESSION_GAP_MS
 from feature_store.fold.products import currency_exponent, product_vector
 from feature_store.fold.state import pack_states, unpack_states
 from feature_store.fold.table import StateTable
@@ -24,7 +24,7 @@ class Plain:
     """The definition once more, one event at a time in plain Python: what the kernel is held against."""
 
     counters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTER, 0))
-    seen: deque[str] = field(default_factory=lambda: deque(maxlen=DEDUP_WINDOW))
+    seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_IDS))
     sums: dict[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, e: Event) -> None:
@@ -125,15 +125,15 @@ def test_redelivery_inside_the_window_changes_nothing(data: st.DataObject) -> No
     delivered: list[Event] = []
     for i, e in enumerate(events):
         delivered.append(e)
-        window = [x for x in events[: i + 1] if x.buyer == e.buyer][-DEDUP_WINDOW:]
+        window = [x for x in events[: i + 1] if x.buyer == e.buyer][-REMEMBERED_IDS:]
         delivered += data.draw(st.lists(st.sampled_from(window), max_size=3))
     assert fold_history([delivered]).states() == fold_history([events]).states()
 
 
 def test_an_id_beyond_the_window_counts_again() -> None:
-    ids = [f"e{i}" for i in range(DEDUP_WINDOW + 1)]
+    ids = [f"e{i}" for i in range(REMEMBERED_IDS + 1)]
     events = [event(event_id=i, timestamp=START + n) for n, i in enumerate([*ids, "e1", "e0"])]
-    assert counters(fold_history([events]))["events"] == DEDUP_WINDOW + 2  # e1 was kept, e0 forgotten
+    assert counters(fold_history([events]))["events"] == REMEMBERED_IDS + 2  # e1 was kept, e0 forgotten
 
 
 @pytest.mark.parametrize(

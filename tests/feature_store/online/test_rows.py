@@ -9,7 +9,8 @@ import redis
 
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online.encoding import Progress, RowHeader, Tagged, pack_row
-from feature_store.online.rows import Checkpoint, OnlineRows
+from feature_store.online.fence import Checkpoint
+from feature_store.online.rows import OnlineRows
 from ops.stack.valkey import Valkey
 
 pytestmark = pytest.mark.integration

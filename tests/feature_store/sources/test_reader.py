@@ -21,7 +21,7 @@ from feature_store.errors import EventSourceError
 from feature_store.history.archive import ArchivedEvent, write_archive_file
 from feature_store.sources.reader import MAX_PAYLOAD_BYTES, EventSource, open_events
 from feature_store.sources.records import read_lines
-from feature_store.sources.repeats import WINDOW, RepeatCounter
+from feature_store.sources.repeats import REMEMBERED, RepeatCounter
 from feature_store.sources.writer import write_events
 from tests.feature_store.sources.adapters import payloads
 from tests.feature_store.sources.adapters.payloads import HASHER
@@ -275,7 +275,7 @@ def test_repeats_are_counted_within_the_window() -> None:
     repeats = RepeatCounter()
     repeats.add([event(), event(), event(buyer="b2"), event(store="other")])
     assert repeats.repeated == 1
-    repeats.add(event(event_id=f"new-{i}") for i in range(WINDOW))
+    repeats.add(event(event_id=f"new-{i}") for i in range(REMEMBERED))
     repeats.add([event()])
     assert repeats.repeated == 1
 

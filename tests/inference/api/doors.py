@@ -15,7 +15,7 @@ from inference.api.bounds.in_flight import InFlight
 from inference.api.installation import Installation
 from inference.api.metrics import ApiMetrics
 from inference.api.settings import ApiSettings
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.counts.windows import WindowSettings
 from ops.dashboards.drift import drift_router
 from ops.dashboards.operation import operation_router
@@ -34,7 +34,7 @@ def installation(home: Path) -> Installation:
         erasures_topic="simpersona-erasures",
         control_topic="simpersona-control",
         home=home,
-        bundle=answering_bundle(),
+        bundle=active_bundle(),
         remains=lambda _at: [],
         swapped_to=lambda _raw: None,
         routers=(

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from feature_store.contract.identity import BuyerHasher
-from ops.docs import DOCS
+from ops.documents.pages import DOCS
 from ops.stack.processes import free_ports
 from tests.api_process import Api, event
 from tests.clients.python.test_alone import PROJECT

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import load_all_checks
 
-from ops.docs import DOCS
+from ops.documents.pages import DOCS
 from tests.api_process import Api
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

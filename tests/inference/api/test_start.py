@@ -14,9 +14,9 @@ from feature_store.errors import IdentityKeyError
 from inference.api.installation import Installation
 from inference.api.server import run_api
 from inference.api.settings import ApiSettings
-from inference.bundles.active import answering_bundle
+from inference.bundles.active import active_bundle
 from inference.errors import ApiStartError, BundleError
-from ops.cli.api import api
+from ops.cli.live.api import api
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ApiStartError, match=f"cannot listen on 127.0.0.1:{port}"):
-            run_api(installation(tmp_path, answering_bundle()), ApiSettings(port=port))
+            run_api(installation(tmp_path, active_bundle()), ApiSettings(port=port))
 
 
 @pytest.mark.usefixtures("id_key")
@@ -78,8 +78,8 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ApiStartError, match=r"cannot serve TLS with .*cert\.pem and .*key\.pem: .*No such file"
     ):
-        run_api(installation(tmp_path, answering_bundle()), settings)
+        run_api(installation(tmp_path, active_bundle()), settings)
     for file in (certificate, key):
         file.write_text("no PEM")
     with pytest.raises(ApiStartError, match=r"cannot serve TLS with .*cert\.pem"):
-        run_api(installation(tmp_path, answering_bundle()), settings)
+        run_api(installation(tmp_path, active_bundle()), settings)

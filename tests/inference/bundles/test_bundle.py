@@ -50,7 +50,7 @@ def test_a_sealed_bundle_loads_and_describes_itself(folder: Path) -> None:
     bundle = load_bundle(folder)
     assert bundle.types == TYPES
     assert len(bundle.probe_codes) == len(PROBE_VECTORS)
-    about = json.loads(json.dumps(bundle.describe()))
+    about = json.loads(json.dumps(bundle.summary()))
     assert about["codebook_version"] == "2026-11-23.1"
     assert about["feature_version"] == FEATURE_VERSION
     assert about["model_bytes"] == (folder / "model.onnx").stat().st_size

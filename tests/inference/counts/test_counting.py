@@ -16,8 +16,8 @@ from feature_store.fold.vectors import scalars, vectors
 from feature_store.history.offline_fold import History
 from feature_store.online.assignment import confidence_band, confidence_bands
 from inference.bundles.bundle import load_bundle, starter_bundle_path
-from inference.counts.counting import ProfileTable, Windows
-from inference.counts.history import Recount
+from inference.counts.counting import ProfileTable, WindowRule
+from inference.counts.offline import OfflineCounts
 from inference.counts.profile import (
     CELLS,
     FEATURE,
@@ -41,7 +41,7 @@ ENCODER = OnnxEncoder(load_bundle(starter_bundle_path()))
 
 
 def counted(batches: list[list[Event]], lateness: int = 30 * MINUTE) -> dict[tuple[int, str, int], bytes]:
-    recount = Recount(Windows(LENGTH, lateness), ENCODER.encode)
+    recount = OfflineCounts(WindowRule(LENGTH, lateness), ENCODER.encode)
     for batch in batches:
         recount.add(batch)
     return {key: pack_profile(counts) for key, counts in recount.drain().items() if counts.any()}
@@ -56,7 +56,7 @@ def test_any_split_into_batches_counts_the_same(data: st.DataObject, events: lis
 @settings(max_examples=40)
 @given(st.data(), histories())
 def test_drained_parts_add_up_to_the_whole(data: st.DataObject, events: list[Event]) -> None:
-    recount = Recount(Windows(LENGTH, 30 * MINUTE), ENCODER.encode)
+    recount = OfflineCounts(WindowRule(LENGTH, 30 * MINUTE), ENCODER.encode)
     sums: dict[tuple[int, str, int], Counts] = defaultdict(empty_profile)
     for batch in cuts(data.draw, events):
         recount.add(batch)
@@ -69,7 +69,7 @@ def test_drained_parts_add_up_to_the_whole(data: st.DataObject, events: list[Eve
 @given(histories())
 def test_partitions_add_up_to_the_whole(events: list[Event]) -> None:
     """Buyers split over partitions, merged: the same counts. Nothing is late here, as lateness is endless."""
-    parts = Recount(Windows(LENGTH, 10**12), ENCODER.encode)
+    parts = OfflineCounts(WindowRule(LENGTH, 10**12), ENCODER.encode)
     for number, buyer in enumerate(("b1", "b2", "b3")):
         parts.add([e for e in events if e.buyer == buyer], partition=number)
     sums: dict[tuple[int, str, int], Counts] = defaultdict(empty_profile)

@@ -99,5 +99,5 @@ def test_the_probe_notices_another_graph(tmp_path: Path, bundle: Bundle) -> None
     encoder.probe()
     other = OnnxEncoder(make_bundle(tmp_path / "other", seed=1))
     encoder._session = other._session
-    with pytest.raises(EncoderUnavailableError, match="answers the probe with the codes"):
+    with pytest.raises(EncoderUnavailableError, match="gives the probe vectors the codes"):
         encoder.probe()

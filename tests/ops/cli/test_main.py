@@ -86,7 +86,7 @@ def test_completion_imports_no_command() -> None:
         "import sys\nfrom click.shell_completion import ShellComplete\nfrom ops.cli.main import simpersona\n"
         "found = ShellComplete(simpersona, {}, 'simpersona', '_').get_completions([], 'st')\n"
         "assert [item.value for item in found] == ['stack', 'study'], found\n"
-        "assert 'ops.cli.stack' not in sys.modules"
+        "assert 'ops.cli.live.stack' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

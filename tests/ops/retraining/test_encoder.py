@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from feature_store.errors import EventSourceError
 from feature_store.sources.writer import write_events
 from inference.bundles.bundle import load_bundle, starter_bundle_path
-from ops.cli.retrain import retrain as command
+from ops.cli.encoder.retrain import retrain as command
 from ops.models import Models
 from ops.retraining.encoder import retrain_encoder
 from ops.retraining.request import REQUEST, read_request

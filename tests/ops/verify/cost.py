@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 
 from inference.bundles.bundle import load_bundle, starter_bundle_path
-from inference.counts.history import warm_up
+from inference.counts.offline import warm_up
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
 from tests.ops.verify.live import Live

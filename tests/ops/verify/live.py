@@ -22,8 +22,8 @@ from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
+from ops.verify.expected.log import Record, Rules
 from ops.verify.findings import Findings
-from ops.verify.log import Record, Rules
 from ops.verify.report import VerifyReport
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import SystemClock

@@ -14,9 +14,14 @@ import numpy as np
 
 from feature_store.fold.behavior import COUNTERS, StateArrays, empty_states
 from feature_store.fold.state import pack_states, unpack_states
-from feature_store.online.assignment import Assignment, Reason, decode_assignment, encode_assignment
+from feature_store.online.assignment import (
+    OFFSET_DIGITS,
+    Assignment,
+    Reason,
+    decode_assignment,
+    encode_assignment,
+)
 from feature_store.online.encoding import Progress, RowHeader, Tagged, pack_row, unpack_row
-from feature_store.online.persona_rows import OFFSET_DIGITS
 from inference.counts.profile import FEATURES, TALLIES, TALLY, pack_profile, unpack_profile
 from tests.ops.verify.live import Live
 

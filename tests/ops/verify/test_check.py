@@ -15,7 +15,7 @@ from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
-from ops.backfill import backfill
+from ops.history.backfill import backfill
 from ops.stack.valkey import Valkey
 from tests.inference.made_bundles import make_bundle
 from tests.ops.verify.live import MINUTE, Live

@@ -45,6 +45,6 @@ def test_a_row_is_void_only_if_it_is_of_who_was_erased_and_from_before(
     pending.add(b"acme|erased", Erasure(partition=3, before_offset=20, requested_at=1))
     cache = BuyerCache(1 << 24, slack=1)
     Buyers(cache, Mock(), pending, Mock()).take(3, [(key, state_row(since_offset))])
-    slot = cache.table.slots[key]
-    assert bool(cache.table.states.counters[slot].any()) is kept
-    assert int(cache.meta.code[slot]) == (17 if kept else -1)
+    slot = cache._table.slots[key]
+    assert bool(cache._table.states.counters[slot].any()) is kept
+    assert int(cache._meta.code[slot]) == (17 if kept else -1)

@@ -16,7 +16,7 @@ def filled(cache: BuyerCache, count: int, *, dirty: bool, partition: int = 0, na
     slots = []
     for i in range(count):
         slot = cache.add(f"acme|{name}{i}".encode(), partition)
-        cache.meta.used[slot], cache.meta.dirty[slot] = i, dirty
+        cache._meta.used[slot], cache._meta.dirty[slot] = i, dirty
         slots.append(slot)
     return slots
 
@@ -28,23 +28,23 @@ def test_eviction_takes_the_oldest_clean_buyers_only() -> None:
     assert cache.evict() == 45  # down to three quarters of the bound
     assert cache.used_bytes <= 100 * (BYTES_PER_STATE + 300)
     assert cache.dirty_count() == 60
-    assert b"acme|clean0" not in cache.table.slots
-    assert b"acme|clean59" in cache.table.slots
+    assert b"acme|clean0" not in cache._table.slots
+    assert b"acme|clean59" in cache._table.slots
 
 
 def test_nothing_is_evicted_while_everything_is_dirty() -> None:
     cache = BuyerCache(10 * (BYTES_PER_STATE + 300), slack=5_000)
     filled(cache, 30, dirty=True)
     assert cache.evict() == 0
-    assert len(cache.table) == 30
+    assert len(cache) == 30
 
 
 def test_rows_come_back_as_they_were() -> None:
     cache, products = BuyerCache(2**20, slack=5_000), ProductTable()
     slot = cache.add(b"acme|b1", 3)
     batch = [event(product_id="p", price=3.0), event(event_id="2", type="purchase", value=9.0)]
-    fold(cache.table.states, np.array([slot, slot]), columns(batch, products), products)
-    cache.meta.code[slot], cache.meta.since_offset[slot], cache.meta.last_offset[slot] = 9, 4, 5
+    fold(cache._table.states, np.array([slot, slot]), columns(batch, products), products)
+    cache._meta.code[slot], cache._meta.since_offset[slot], cache._meta.last_offset[slot] = 9, 4, 5
     rows = cache.rows(np.array([slot]))
     other = BuyerCache(2**20, slack=5_000)
     again = other.add(b"acme|b1", 3)
@@ -57,14 +57,14 @@ def test_dropping_a_partition_leaves_the_others_and_empties_the_slots() -> None:
     cache = BuyerCache(2**24, slack=5_000)
     mine = filled(cache, 5, dirty=True, partition=1)
     filled(cache, 5, dirty=True, partition=2, name="other")
-    cache.table.states.counters[mine] = 7
+    cache._table.states.counters[mine] = 7
     cache.drop(1)
     assert cache.dirty(1).size == 0
     assert cache.dirty(2).size == 5
     fresh = cache.add(b"acme|new", 2)
     assert fresh in mine
-    assert not cache.table.states.counters[fresh].any()
-    assert cache.meta.code[fresh] == cache.meta.since_offset[fresh] == -1
+    assert not cache._table.states.counters[fresh].any()
+    assert cache._meta.code[fresh] == cache._meta.since_offset[fresh] == -1
 
 
 def test_it_grows_past_the_first_thousand() -> None:

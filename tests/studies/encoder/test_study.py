@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.choice import Choice
-from studies.encoder.parts import PARTS
+from studies.encoder.part_names import PARTS
 from studies.encoder.plan import Plan, choose
-from studies.encoder.report import write_report
+from studies.encoder.report.pages import write_report
 from studies.encoder.runs import Run, Runs
 from studies.encoder.study import Inputs, run_study, without_test
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 from training.evaluation.cells import rounded
 

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from ops.cli.main import simpersona
 from ops.traffic import TrafficConfig, generate
-from studies.choice import Choice
 from studies.persona_llm.inputs import command_line, stores_to_hold_out
-from studies.persona_llm.material import Material
+from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.plan import Fit, Plan
-from studies.persona_llm.report import NAME, write_report
+from studies.persona_llm.report.pages import NAME, write_report
 from studies.persona_llm.runs import Runs
 from studies.persona_llm.study import run_evaluation
+from studies.sealed_test import Choice
 from training.errors import EvaluationError
 
 # So little training leaves latents alike, and k-means says so.

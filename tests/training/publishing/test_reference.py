@@ -10,8 +10,8 @@ import pytest
 
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.bundles.reference import REFERENCE, SPANS_MS, load_reference
-from inference.counts.counting import Windows
-from inference.counts.history import Recount
+from inference.counts.counting import WindowRule
+from inference.counts.offline import OfflineCounts
 from inference.counts.profile import FEATURE, Counts, buyers, empty_profile
 from inference.encoders.onnx import OnnxEncoder
 from inference.errors import ProfileError
@@ -34,7 +34,7 @@ def test_a_reference_comes_back_as_it_was_counted(tmp_path: Path) -> None:
 
 def test_the_beginning_warms_the_states_and_the_rest_is_counted() -> None:
     counter = ReferenceCounter(ENCODER.encode)
-    recount = Recount(Windows(WINDOW_MS, 2**50), ENCODER.encode)
+    recount = OfflineCounts(WindowRule(WINDOW_MS, 2**50), ENCODER.encode)
     for batch in generate(TRAFFIC, 3):
         counter.add(batch)
         recount.add(batch)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.contract.events import EVENT_TYPES, Event
-from inference.bundles.catalogue import MIN_SHARED_BY, Step
+from inference.bundles.catalogue import MIN_SHARED_BY, SessionStep
 from tests.strategies import MINUTE, START, event
 from training.publishing.sessions import SharedShapes, Visit, forms, longest_sessions
 
@@ -60,18 +60,20 @@ def test_a_form_is_as_fine_as_enough_buyers_share() -> None:
     shapes = SharedShapes(sharing((common, 5)))
     shape = shapes.prototype([("acme", "0")])
     assert shape is not None
-    assert shape.steps == (Step("product_view", "2-3", "10-30 s"), Step("add_to_cart", "1"))
+    assert shape.steps == (SessionStep("product_view", "2-3", "10-30 s"), SessionStep("add_to_cart", "1"))
     assert shape.buyers == 5
     assert str(shape) == "2-3 x product view (10-30 s apart) > add to cart"
 
     shape = SharedShapes(sharing((common, 4), (slower, 3))).prototype([("acme", "0")])
     assert shape is not None
-    assert shape.steps == (Step("product_view", "2-3"), Step("add_to_cart", "1")), "pauses are left out"
+    assert shape.steps == (SessionStep("product_view", "2-3"), SessionStep("add_to_cart", "1")), (
+        "pauses are left out"
+    )
 
     longer = visits(*["product_view"] * 12, "add_to_cart")
     shape = SharedShapes(sharing((common, 4), (longer, 4))).prototype([("acme", "0")])
     assert shape is not None
-    assert shape.steps == (Step("product_view"), Step("add_to_cart")), "counts are left out"
+    assert shape.steps == (SessionStep("product_view"), SessionStep("add_to_cart")), "counts are left out"
 
 
 def test_what_too_few_share_is_not_shown() -> None:

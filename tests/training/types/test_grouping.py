@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from feature_store.fold.vector import N_SCALARS, SCALARS, VECTOR_SIZE
-from training.types.grouping import fit_scale, profile_points, settle, ward_cuts
+from training.types.grouping import fit_scale, settle, type_points, ward_cuts
 from training.types.measures import scatter
 
 PRICE = [scalar.name for scalar in SCALARS].index("viewed_price")
@@ -25,7 +25,7 @@ def test_another_currency_is_no_other_behaviour() -> None:
     yen = vectors.copy()
     yen[stores == "a", PRICE] *= 10_000
     scale = fit_scale(vectors)
-    before, after = profile_points(vectors, stores, scale), profile_points(yen, stores, scale)
+    before, after = type_points(vectors, stores, scale), type_points(yen, stores, scale)
     assert (before[~priced, PRICE] == 0).all()
     # log1p is not quite log, so cheap goods move a little.
     assert np.abs(before - after).max() < 0.5

@@ -1,1 +1,1 @@
-"""Mapping files that ship with the package: one a shop."""
+"""Mapping files that ship with the package: one per shop."""

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from inference.api.access.audit import AUDIT_FILE, AuditLine, read_audit
 from inference.errors import ApiKeyError
-from ops.cli.keys import keys
+from ops.cli.live.keys import keys
 from tests.api_process import Api
 from tests.rig import Rig
 

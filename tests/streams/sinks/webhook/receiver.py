@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ TAKEN: Reply = (204, {}, "")
 
 
 class Receiver:
-    """What came, request by request, and what was taken: id -> assignment, in order."""
+    """What came, request by request, and what was taken in order: (id, assignment), (id, erasure)."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], Reply]) -> None:
         self.answer = answer
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.taken: list[tuple[str, dict[str, Any]]] = []
+        self.erased: list[tuple[str, dict[str, Any]]] = []
         self.lock = threading.Lock()
 
     def take(self, headers: dict[str, str], raw: bytes) -> Reply:
@@ -39,6 +41,7 @@ class Receiver:
             reply = self.answer(body)
             if reply[0] < 300 and "assignments" in body:
                 self.taken += [(item["id"], item["assignment"]) for item in body["assignments"]]
+                self.erased += [(item["id"], item["erasure"]) for item in body.get("erasures", ())]
             return reply
 
     def ids(self) -> set[str]:
@@ -46,16 +49,18 @@ class Receiver:
             return {name for name, _ in self.taken}
 
 
-def genuine(headers: dict[str, str], raw: bytes) -> bool:
+def genuine(headers: dict[str, str], raw: bytes, key: bytes = KEY) -> bool:
     """As a receiver checks it: see docs/feeds.md."""
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
-    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
-    return hmac.compare_digest(headers["webhook-signature"], f"v1,{expected}")
+    expected = f"v1,{base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()}"
+    return any(hmac.compare_digest(one, expected) for one in headers["webhook-signature"].split(" "))
 
 
 @contextmanager
 def receiving(
-    answer: Callable[[dict[str, Any]], Reply] = lambda _body: TAKEN, port: int = 0
+    answer: Callable[[dict[str, Any]], Reply] = lambda _body: TAKEN,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[tuple[str, Receiver]]:
     """The URL and the receiver behind it."""
     receiver = Receiver(answer)
@@ -83,10 +88,15 @@ def receiving(
             """A sink was killed while it kept a connection."""
 
     server = Server(("127.0.0.1", port), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/personas", receiver
+        yield (
+            f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}/personas",
+            receiver,
+        )
     finally:
         server.shutdown()
         thread.join()

@@ -11,7 +11,7 @@ from feature_store.online.assignment import encode_assignment
 from streams.errors import SinkError
 from streams.sinks.webhook.letters import Item, SegmentIdentify, SignedBatch, make_form, sign
 from streams.sinks.webhook.settings import WebhookSettings
-from tests.streams.sinks.webhook.receiver import SECRET, genuine
+from tests.streams.sinks.webhook.receiver import KEY, SECRET, genuine
 from tests.streams.sinks.webhook.test_sink import assignment
 
 
@@ -38,7 +38,7 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
 
 
 def test_a_batch_holds_assignments_as_they_are_on_the_topic() -> None:
-    letter = SignedBatch(SECRET).write([item(1), item(2)])
+    letter = SignedBatch(KEY).write([item(1), item(2)])
     assert genuine(dict(letter.headers), letter.body)
     assert not genuine(dict(letter.headers), letter.body.replace(b"9f2c", b"9f2d"))
     listed = msgspec.json.decode(letter.body)["assignments"]
@@ -47,9 +47,29 @@ def test_a_batch_holds_assignments_as_they_are_on_the_topic() -> None:
 
 
 def test_the_same_items_have_the_same_id_and_others_another() -> None:
-    form = SignedBatch(SECRET)
+    form = SignedBatch(KEY)
     names = [form.write(items).headers["webhook-id"] for items in ([item(1)], [item(1)], [item(1), item(2)])]
     assert names[0] == names[1] != names[2]
+
+
+def test_while_secrets_are_exchanged_a_receiver_that_knows_either_is_content() -> None:
+    fresh = bytes(range(32, 64))
+    second = f"whsec_{base64.b64encode(fresh).decode()}"
+    settings = WebhookSettings(url="http://x/", secret=SECRET, second_secret=second)
+    letter = make_form(settings).write([item(1)])
+    assert genuine(dict(letter.headers), letter.body, KEY)
+    assert genuine(dict(letter.headers), letter.body, fresh)
+    assert not genuine(dict(letter.headers), letter.body, bytes(32))
+    assert len(letter.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_a_second_secret_has_to_fit_as_well() -> None:
+    with pytest.raises(SinkError, match="SIMPERSONA_WEBHOOK_SECOND_SECRET"):
+        make_form(WebhookSettings(url="http://x/", secret=SECRET, second_secret="whsec_abc"))
+    with pytest.raises(SinkError, match="SIMPERSONA_WEBHOOK_SECOND_SECRET"):
+        make_form(WebhookSettings(url="http://x/", secret="wk", second_secret=SECRET, form="segment"))
+    unset = make_form(WebhookSettings(url="http://x/", secret=SECRET, second_secret=""))  # as compose has it
+    assert " " not in unset.write([item(1)]).headers["webhook-signature"]
 
 
 def test_segment_gets_identify_calls() -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,17 @@ from feature_store.contract.erasure import Erasure, encode_erasure
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import TopicError
-from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.reader import LogReader
 from feature_store.online.assignment import Assignment, encode_assignment, token
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
 from streams.dead_letters import DeadLetter, decode_dead_letter
+from streams.errors import SinkError
 from streams.sinks.metrics import Delivered
 from streams.sinks.runner import SinkRunner
+from streams.sinks.sink import Answer, Item, Sink, Taken
+from streams.sinks.telling import Erased, KnownErasures
 from streams.sinks.webhook.settings import WebhookSettings
 from streams.sinks.webhook.sink import WebhookSink
 from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
@@ -58,6 +60,19 @@ class Feed:
             output.send(self.topic, record_key(store, buyer), encode_assignment(said))
         output.flush()
 
+    def erase(self, buyer: str, before: int, done: bool = False, store: str = "acme") -> None:
+        """An erasure, as whoever asks and then the worker write it."""
+        key = record_key(store, buyer)
+        erasure = Erasure(
+            partition=partition_of(key, PARTITIONS),
+            before_offset=before,
+            requested_at=1,
+            erased_at=2 if done else None,
+        )
+        output = Output(self.kafka.client_config(), 30)
+        output.send(self.erased, key, encode_erasure(erasure))
+        output.flush()
+
     def settings(self, url: str, **more: Any) -> dict[str, Any]:
         return {
             "url": url,
@@ -71,11 +86,16 @@ class Feed:
 
     @contextmanager
     def sink(self, url: str, **more: Any) -> Iterator[SinkRunner]:
-        settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
         with (
-            closing(WebhookSink(settings)) as sink,
-            closing(ErasureLog(config, self.erased)) as erasures,
+            closing(WebhookSink(WebhookSettings(**self.settings(url, **more)))) as sink,
+            self.runner(sink, url, **more) as runner,
         ):
+            yield runner
+
+    @contextmanager
+    def runner(self, sink: Sink, url: str, **more: Any) -> Iterator[SinkRunner]:
+        settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
+        with closing(KnownErasures(config, self.erased)) as erasures:
             yield SinkRunner(config, self.topic, "webhook", settings, sink, erasures, Output(config, 30))
 
     def deliver(self, url: str, **more: Any) -> Delivered:
@@ -167,7 +187,7 @@ def test_a_server_that_fails_for_a_while_gets_everything_all_the_same(feed: Feed
         (429, {"Retry-After": "1"}, ""),
         (503, {}, ""),
         (401, {}, "who are you?"),
-        (302, {"Location": "/elsewhere"}, ""),
+        (404, {}, ""),
     ]
     with receiving(lambda _body: replies.pop(0) if replies else TAKEN) as (url, receiver):
         delivered = feed.deliver(url)
@@ -224,11 +244,7 @@ def test_a_record_that_is_no_assignment_is_a_dead_letter(feed: Feed) -> None:
 def test_stores_that_were_not_asked_for_and_erased_buyers_are_left_out(feed: Feed) -> None:
     feed.say(20, buyers=4)
     feed.say(20, store="other")
-    key = record_key("acme", f"{1:016x}")
-    erasure = Erasure(partition=partition_of(key, PARTITIONS), before_offset=10, requested_at=1, erased_at=2)
-    output = Output(feed.kafka.client_config(), 30)
-    output.send(feed.erased, key, encode_erasure(erasure))
-    output.flush()
+    feed.erase(f"{1:016x}", 10, done=True)
     with receiving() as (url, receiver):
         delivered = feed.deliver(url, stores=("acme",))
     gone = [number for number in range(10) if number % 4 == 1]
@@ -274,6 +290,73 @@ def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
         report = json.loads(process.communicate(timeout=60)[0])
     assert process.returncode == 0
     assert report["assignments"] == 10
+
+
+def test_sigterm_ends_it_while_a_request_is_under_way(feed: Feed) -> None:
+    """The receiver does not answer for as long as the sink would wait; what it had comes again."""
+    feed.say(10)
+    held = threading.Event()
+
+    def answer(_body: dict[str, Any]) -> Reply:
+        held.wait(200)
+        return TAKEN
+
+    with receiving(answer) as (url, receiver), feed.process(url, "--json", timeout_s=600) as process:
+        wait_for(lambda: bool(receiver.bodies), "a request")
+        process.terminate()
+        try:
+            report = json.loads(process.communicate(timeout=100)[0])
+        finally:
+            process.kill()
+            held.set()
+    assert process.returncode == 0
+    assert report["assignments"] == 0
+    with receiving() as (url, receiver):
+        feed.deliver(url)
+    assert sorted(said["events"] for _, said in receiver.taken) == list(range(10))
+
+
+def test_a_sink_that_never_returns_is_given_up(feed: Feed) -> None:
+    feed.say(10)
+    begun, never = threading.Event(), threading.Event()
+
+    class Stuck:
+        def deliver(self, _items: Sequence[Item]) -> Answer:
+            begun.set()
+            never.wait()
+            return Taken()
+
+        def erase(self, _erased: Sequence[Erased]) -> Answer:
+            return Taken()
+
+        def close(self) -> None:
+            """Nothing."""
+
+    ended: list[Delivered] = []
+    with feed.runner(Stuck(), "http://127.0.0.1:9/") as runner:
+        thread = threading.Thread(target=lambda: ended.append(runner.run()), daemon=True)
+        thread.start()
+        assert begun.wait(100)
+        runner.stop()
+        thread.join(100)
+    assert [it.assignments for it in ended] == [0]
+    with receiving() as (url, receiver):
+        feed.deliver(url)
+        never.set()  # too late: somebody else has taken it
+    assert len(receiver.ids()) == 10
+
+
+def test_a_receiver_that_has_moved_ends_the_sink_and_loses_nothing(feed: Feed) -> None:
+    feed.say(10)
+    moved: Reply = (308, {"Location": "https://shop.example/in?token=hush"}, "")
+    with receiving(lambda _body: moved) as (url, receiver):
+        with pytest.raises(SinkError, match=r"308 and redirects to shop\.example:") as told:
+            feed.deliver(url)
+        assert len(receiver.bodies) == 1
+    assert "hush" not in str(told.value)
+    with receiving() as (url, receiver):
+        assert feed.deliver(url).assignments == 10
+    assert feed.dead_letters() == []
 
 
 def test_a_second_sink_takes_over_while_the_first_waits_for_the_server(feed: Feed) -> None:

@@ -1,0 +1,1 @@
+"""The live path beside its peers: workload, trials, what is measured, the report."""

@@ -1,0 +1,71 @@
+"""The collector's count of what it understands, kept in the process and added to the store now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from feature_store.errors import OnlineStoreError
+from feature_store.online.client import AsyncStore
+from feature_store.online.intake import Items, add_items
+from inference.counts.windows import OTHERS, WindowSettings
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S: Final = 2.0
+_MOST: Final = 2_000
+"""Shops in a batch; those beyond count together. It bounds memory and the round trip."""
+
+
+class IntakeTally:
+    """Counts of the door by window of the clock and shop. Of the event loop's thread.
+
+    A request only adds to a dict. What the store does not take is dropped with a warning: counts are for
+    drift, and neither a request nor memory may depend on them.
+    """
+
+    def __init__(self, store: AsyncStore, topic: str, windows: WindowSettings) -> None:
+        self._store, self._topic, self._windows = store, topic, windows
+        self._met: dict[tuple[int, str], Items] = {}
+        self._away = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to add to the store, in a task of its own."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Add what is left, and end."""
+        if self._task is not None:
+            self._task.cancel()
+        await self.flush()
+
+    def add(self, shop: str, known: int, unknown: int) -> None:
+        """Note items of a shop (OTHERS: nobody says whose)."""
+        number = time.time_ns() // 1_000_000 // self._windows.length_ms
+        key = (number, shop)
+        if key not in self._met and len(self._met) >= _MOST:
+            key = (number, OTHERS)
+        self._met[key] = self._met.get(key, Items(0, 0)).plus(known, unknown)
+
+    async def flush(self) -> None:
+        """Add what was noted to the store; never raises for a store that is away."""
+        met, self._met = self._met, {}
+        if not met:
+            return
+        try:
+            await add_items(self._store, self._topic, self._windows.length_ms, self._windows.keep_s, met)
+        except OnlineStoreError as error:
+            if not self._away:
+                log.warning("intake_not_counted", error=str(error))
+            self._away = True
+        else:
+            self._away = False
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            await self.flush()

@@ -1,0 +1,1 @@
+"""Commands of the encoder: train, evaluate, retrain, its versions and its personas."""

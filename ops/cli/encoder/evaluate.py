@@ -1,0 +1,55 @@
+"""`simpersona evaluate`: how good a bundle's codes are on given events."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import click
+
+from inference.bundles.bundle import load_bundle
+from ops.cli.extras import require_extras
+from ops.cli.options import histories_argument, json_option
+from ops.history.progress_bars import progress_bars, read_with_bar
+from training.encoder.config import TrainConfig
+from training.encoder.dataset import training_rows
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@histories_argument
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the split and the samples."
+)
+@click.option("--most", type=click.IntRange(min=10), help="Judged buyers of a store, at most.")
+@json_option
+def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None, as_json: bool) -> None:
+    """Judge the codes of BUNDLE on files of events, beside k-means and two rules.
+
+    PATH is any file that `simpersona events check` accepts, or an archive folder. Two thirds of the buyers
+    fix what a code means, the others are judged. The measures are defined in docs/evaluation.md.
+    """
+    require_extras("training")
+    from training.evaluation.cells import TITLES, cell, rounded
+    from training.evaluation.one_bundle import MEASURES, judge_bundle
+
+    loaded = load_bundle(bundle)
+    with progress_bars() as bars:
+        events = itertools.chain.from_iterable(read_with_bar(path, bars) for path in paths)
+        data = training_rows(events, TrainConfig().prefixes)
+    report = judge_bundle(loaded, data, seed=seed, most=most)
+    if as_json:
+        click.echo(json.dumps(rounded(report)))
+        return
+    figures = report["figures"]
+    click.echo(f"{report['codebook_version']}, {report['buyers']['judged']:,} buyers judged")
+    for name in MEASURES:
+        ours, lloyd = (cell(name, figures[who][name]) for who in ("bundle", "Lloyd"))
+        click.echo(f"{TITLES[name]:28} {ours}   Lloyd {lloyd}")
+    if report["types"]:
+        said = report["types"]["calibration"]["seeds"][0]
+        kappas = ", ".join(
+            f"{kappa:.2f} at event {n}" for n, kappa in report["types"]["kappa_at_event"].items()
+        )
+        click.echo(f"type at the end of the session: kappa {kappas}; ECE {said['ece']:.3f}")

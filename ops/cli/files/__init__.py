@@ -1,0 +1,1 @@
+"""Commands over files of events: check, convert, generate, replay, fold, encode, backfill."""

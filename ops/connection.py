@@ -1,0 +1,103 @@
+"""Clients of a running installation, made from settings: what several commands need at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.erasure_writer import ErasureWriter
+from feature_store.log.erasures import ErasureLog
+from feature_store.online.rows import OnlineRows
+from feature_store.settings import HomeSettings
+from inference.bundles.bundle import load_bundle
+from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+from inference.encoders.onnx import OnnxEncoder
+from inference.encoders.settings import EncoderSettings, make_encoder
+from inference.errors import BundleError
+from ops.verify.installation import Sample, Verifier
+from streams.commands import read_standing
+from streams.erasures.remains import Lives
+from streams.settings import WorkerSettings
+
+
+@dataclass
+class Connection:
+    """Kafka and the store of one installation."""
+
+    settings: WorkerSettings
+    kafka: dict[str, Any]
+    rows: OnlineRows
+    erasures: ErasureLog
+    home: Path
+
+    def erasure_writer(self) -> ErasureWriter:
+        """What writes requests to erase, and ends erasures."""
+        topics = self.settings
+        return ErasureWriter(self.kafka, topics.topic, topics.erasures_topic, topics.flush_timeout_s)
+
+    def lives(self) -> Lives:
+        """How long records of the topics can be read."""
+        return Lives(self.kafka, self.settings)
+
+    def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
+        """The oracle, with the champion's bundle and all that were swapped to before.
+
+        encoder: what answers before any swap; what the settings name unless it is given. sample: the buyers
+        to compare; all of them unless it is given.
+        """
+        first = encoder or make_encoder(EncoderSettings(), on_mode_change=lambda _mode: None)
+        return Verifier(
+            self.kafka,
+            self.settings.topic,
+            self.settings.assignments_topic,
+            self.rows,
+            self.erasures,
+            swapped_encoders(self.kafka, self.settings.control_topic, first),
+            self.home / "archive",
+            self.settings.allowed_lateness_ms,
+            WindowSettings(),
+            sample,
+        )
+
+
+def swapped_encoders(kafka: dict[str, Any], control_topic: str, first: Encoder) -> list[Encoder]:
+    """Encoders of the bundles that workers swapped to, the last one first, then the one before any swap.
+
+    A bundle that is gone or does not fit is left out: workers refused it, or nobody can judge it.
+
+    Raises:
+        TopicError: the control topic cannot be read.
+    """
+    encoders: list[Encoder] = []
+    for folder in dict.fromkeys(read_standing(kafka, control_topic).swaps):
+        with contextlib.suppress(BundleError):
+            encoders.append(OnnxEncoder(load_bundle(Path(folder))))
+    return [*encoders, first]
+
+
+@contextmanager
+def connect(
+    settings: WorkerSettings | None = None, kafka: KafkaSettings | None = None
+) -> Iterator[Connection]:
+    """Connect as the environment says, or as the given settings do.
+
+    Raises:
+        OnlineStoreError, TopicError: a server does not answer.
+    """
+    settings = settings or WorkerSettings()
+    config = librdkafka_config(kafka or KafkaSettings())
+    check_connection(config)
+    home = HomeSettings().home
+    rows = OnlineRows(settings.store_url, settings.topic)
+    erasures = ErasureLog(config, settings.erasures_topic)
+    try:
+        yield Connection(settings, config, rows, erasures, home)
+    finally:
+        erasures.close()
+        rows.close()

@@ -1,0 +1,1 @@
+"""The generated documents of docs/ (`make docs`)."""

@@ -1,0 +1,1 @@
+"""Commands over history: files and archives in, features and codes out."""

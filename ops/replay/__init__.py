@@ -1,0 +1,1 @@
+"""Sending events to Kafka: files, generated traffic, dead letters."""

@@ -1,0 +1,1 @@
+"""What one partition's log says: the fold, the answers of encoders, assignments explained, counts."""

@@ -1,0 +1,1 @@
+"""The kinds of rows in the store, each compared with what the log says."""

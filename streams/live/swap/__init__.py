@@ -1,0 +1,1 @@
+"""Swaps in the live loop: the champion, its shadow, and announcing buyers again."""

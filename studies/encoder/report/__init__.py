@@ -1,0 +1,1 @@
+"""The report of the encoder's study: JSON, page and plots."""

@@ -1,0 +1,1 @@
+"""What a persona LLM is compared with."""

@@ -1,0 +1,1 @@
+"""The report of the persona LLM's study: JSON, page, tables and targets."""

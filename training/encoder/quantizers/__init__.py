@@ -1,0 +1,1 @@
+"""Vector quantisers: latent -> the nearest code of a codebook."""
