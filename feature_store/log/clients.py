@@ -1,4 +1,4 @@
-"""The clients of Kafka, made here and nowhere else: the settings of each kind (docs/adr/0040)."""
+"""The clients of Kafka, made here and nowhere else: the settings of each kind (docs/adr/0042)."""
 
 from __future__ import annotations
 
