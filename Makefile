@@ -41,8 +41,9 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
 	@.venv/bin/simpersona demo $(ARGS)
 
-test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones)
-	@$(PY) -m pytest $(ARGS)
+# Two processes, a file of tests each: most tests wait for servers. Torch's threads would fight over the same cores.
+test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones, "-n 0" one by one)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
 	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
@@ -57,7 +58,7 @@ interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each lo
 	@SIMPERSONA_TEST_MOMENTS=50 $(PY) -m pytest tests/faults/test_interrupts.py $(ARGS)
 
 simulate: setup-dev ## Live through histories of the live loop (ARGS="--histories 100000 --seed 1")
-	@$(PY) -m tests.simulation $(ARGS)
+	@PYTHONHASHSEED=0 $(PY) -m tests.simulation $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.live_path $(ARGS)

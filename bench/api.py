@@ -1,4 +1,4 @@
-"""Persona reads a second, with one client and with many, beside a worker under load.
+"""Persona reads per second, with one client and with many, beside a worker under load.
 
     .venv/bin/python -m bench.api [--seconds N] [--seed N]
 
@@ -74,7 +74,7 @@ HEADER: Final = (
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """A load, and the CPU time of the API's process a request (its reading of assignments included)."""
+    """A load, and the CPU time of the API's process per request (its reading of assignments included)."""
 
     load: Load
     cpu_ms: float
@@ -250,7 +250,7 @@ def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: 
             for rate in rates:
                 for cell in bench.cells(rate, clients, seconds):
                     cells.append(cell)
-                    click.echo(f"== {_said(cell)}", err=True)
+                    click.echo(f"== {_as_line(cell)}", err=True)
             share = others.share()
             bench.close()
         finally:
@@ -267,7 +267,7 @@ def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: 
     )
 
 
-def _said(cell: Cell) -> str:
+def _as_line(cell: Cell) -> str:
     return ", ".join(f"{name} {value}" for name, value in zip(HEADER, _row(cell), strict=True))
 
 

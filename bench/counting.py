@@ -1,4 +1,4 @@
-"""What counting for drift costs a worker, on one core: the whole of it, a batch at a time.
+"""What counting for drift costs a worker, on one core: the whole of it, one batch at a time.
 
     .venv/bin/python -m bench.counting [EVENTS]
 
@@ -47,7 +47,7 @@ class _NothingStored:
 
 
 class Cost(NamedTuple):
-    """Microseconds of CPU an event: fold and encode for comparison, and counting."""
+    """Microseconds of CPU per event: fold and encode for comparison, and counting."""
 
     fold: float
     encode: float
@@ -105,7 +105,7 @@ def _advance(owned: dict[int, Partition], partition: NDArray[np.int64], times: N
 
 
 def main() -> None:
-    """Print a Markdown table of microseconds an event."""
+    """Print a Markdown table of microseconds per event."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     encoder = OnnxEncoder(load_bundle(starter_bundle_path()))
     print(f"{events:,} events, {PARTITIONS} partitions, best of {ROUNDS}; us of CPU an event\n")

@@ -44,12 +44,12 @@ _BEFORE_A_SHIFT: Final = 2
 _DAY: Final = 86_400_000 // WINDOW_MS
 _VERSION: Final = "bench"
 QUIET: Final = (
-    # buyers a day, days, stores
+    # buyers per day, days, stores
     (10_000, 7, 4),
     (2_000, 7, 8),
 )
 SHIFTS: Final = (
-    # type, share, hour of the day, buyers a day
+    # type, share, hour of the day, buyers per day
     ("bargain_hunter", 0.5, 12.0, 40_000),
     ("decisive_buyer", 0.5, 12.0, 40_000),
     ("bargain_hunter", 0.3, 12.0, 40_000),
@@ -169,7 +169,7 @@ def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) 
 
 def to_markdown(result: dict[str, Any]) -> str:
     """The tables of docs/drift.md."""
-    lines = ["| buyers a day | stores | windows | windows x stores | with a finding | false alarms |"]
+    lines = ["| buyers per day | stores | windows | windows x stores | with a finding | false alarms |"]
     lines.append("|---:|---:|---:|---:|---:|---:|")
     for r in result["quiet"]:
         lines.append(
@@ -178,7 +178,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| favoured type | share | at hour | buyers a day | alert after min | retrain asked after min |",
+        "| favoured type | share | at hour | buyers per day | alert after min | retrain asked after min |",
     ]
     lines.append("|---|---:|---:|---:|---:|---:|")
     for r in result["shifted"]:

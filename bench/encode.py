@@ -1,4 +1,4 @@
-"""`make bench-encode`: buyers a second of batch encode on one core, against the matrix products alone.
+"""`make bench-encode`: buyers per second of batch encode on one core, against the matrix products alone.
 
     .venv/bin/python -m bench.encode [--buyers N] [--repeats N]
 
@@ -77,7 +77,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def products_of(model: bytes) -> list[Product]:
-    """The matrix products that a graph does a row, in order."""
+    """The matrix products that a graph does per row, in order."""
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model)).graph
     known = [*graph.value_info, *graph.input, *graph.output]
     shapes = {value.name: value.type.tensor_type.shape.dim for value in known}

@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 def main() -> None:
-    """Print a Markdown table of microseconds an event."""
+    """Print a Markdown table of microseconds per event."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     products = ProductTable()
     buyers: dict[tuple[str, str], int] = {}

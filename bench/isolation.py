@@ -152,14 +152,14 @@ class Api:
             "type": "login",
             "timestamp": time.time_ns() // 1_000_000,
         }
-        status, said = self._ask("/v1/events", _GIVES_UP_S, json.dumps(event).encode())
+        status, body = self._ask("/v1/events", _GIVES_UP_S, json.dumps(event).encode())
         if status != http.client.ACCEPTED:
-            raise LoadError(f"answered {status}: {said[:200]!r}")
+            raise LoadError(f"answered {status}: {body[:200]!r}")
 
     def answered(self, victim: str, timeout_s: float) -> bool:
         """One request of the good store; for a stream, until its first assignment of the past is there."""
         if victim == "stream":
-            return self._told(timeout_s)
+            return self._first_assignment(timeout_s)
         path = {
             "persona": "/v1/stores/bravo/buyers/b/persona",
             "distribution": "/v1/stores/bravo/distribution",
@@ -169,7 +169,7 @@ class Api:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _told(self, timeout_s: float) -> bool:
+    def _first_assignment(self, timeout_s: float) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         until = time.monotonic() + timeout_s
         try:
@@ -232,8 +232,14 @@ def _fill(kafka: dict[str, Any]) -> None:
     output = Output(kafka, 60)
     for number in range(_ASSIGNMENTS):
         store, buyer = ("acme", "bravo")[number % 2], f"{number % 500:032x}"
-        said = {"schema_version": 1, "store": store, "buyer": buyer, "code": number % 256, "offset": number}
-        output.send("persona-assignments", record_key(store, buyer), msgspec.json.encode(said))
+        assignment = {
+            "schema_version": 1,
+            "store": store,
+            "buyer": buyer,
+            "code": number % 256,
+            "offset": number,
+        }
+        output.send("persona-assignments", record_key(store, buyer), msgspec.json.encode(assignment))
     output.flush()
 
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.shards
 
-Microseconds of CPU an event, the faster of two rounds. NDJSON and Arrow IPC give events back, from which the
+Microseconds of CPU per event, the faster of two rounds. NDJSON and Arrow IPC give events back, from which the
 fold's columns are still to be taken (`columns()`, bench.fold); records are those columns.
 """
 

@@ -1,4 +1,4 @@
-"""How many buyers keep their code and their type over a retrain on shifted data: with and without a warm
+"""How many buyers keep their code and their type after a retrain on shifted data: with and without a warm
 start, with and without matching of codes.
 
     .venv/bin/python -m bench.stability [DATA FOLDER] [--epochs N] [--seeds N]
@@ -57,14 +57,14 @@ def retrained(pair: tuple[BuyerVectors, BuyerVectors], config: TrainConfig, fold
     bundle = load_bundle(folder / "champion")
     save_weights(champion, folder / "state.pt")
     other_seed = config.model_copy(update={"seed": config.seed + 1_000})
-    said: dict[str, Any] = {"champion_buyers": len(champion_data.buyers), "buyers": len(data.buyers)}
+    figures: dict[str, Any] = {"champion_buyers": len(champion_data.buyers), "buyers": len(data.buyers)}
     for name, weights in (("cold", None), ("warm", load_weights(folder / "state.pt"))):
         successor = train(data, other_seed, warm_start=weights, previous=bundle.catalogue)
         followed = follow(successor, bundle, data)
         counts = {status: followed.alignment.status.count(status) for status in ("kept", "new", "retired")}
-        said[name] = followed.figures | counts | {"seconds": round(successor.seconds, 1)}
-        said[name]["loss"] = round(sum(successor.validation_losses.values()), 4)
-    return said
+        figures[name] = followed.figures | counts | {"seconds": round(successor.seconds, 1)}
+        figures[name]["loss"] = round(sum(successor.validation_losses.values()), 4)
+    return figures
 
 
 def main() -> None:
@@ -76,14 +76,14 @@ def main() -> None:
     prefixes = TrainConfig().prefixes
     pairs = {Path(name).stem: real(asked.data / name, prefixes) for name in REAL}
     pairs["generated"] = generated(prefixes)
-    told: dict[str, Any] = {"epochs": asked.epochs, "pairs": {}}
+    result: dict[str, Any] = {"epochs": asked.epochs, "pairs": {}}
     for name, pair in pairs.items():
         for seed in range(asked.seeds):
             config = TrainConfig(epochs=asked.epochs, seed=seed)
             with tempfile.TemporaryDirectory() as folder:
-                told["pairs"].setdefault(name, []).append(retrained(pair, config, Path(folder)))
-            print(name, seed, json.dumps(told["pairs"][name][-1]), flush=True)
-            RESULT.write_text(json.dumps(told, indent=1) + "\n")
+                result["pairs"].setdefault(name, []).append(retrained(pair, config, Path(folder)))
+            print(name, seed, json.dumps(result["pairs"][name][-1]), flush=True)
+            RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def retrains(
 ) -> dict[str, list[float]]:
     scalars = np.log1p(vectors[:, :N_SCALARS])
     scaled = np.hstack([(scalars - scalars.mean(0)) / scalars.std(0), vectors[:, EMBEDDINGS] / 2])
-    said = np.full(len(vectors), "", dtype=object)
+    names_before = np.full(len(vectors), "", dtype=object)
     previous: Catalogue | None = None
     figures: dict[str, list[float]] = {"types": [], "buyers_of_kept_names": [], "same_name": []}
     for seed in range(times + 1):
@@ -70,11 +70,11 @@ def retrains(
         now[rows] = names_of(groups, codes)
         if previous is not None:
             before = {kind.name for kind in previous.types}
-            both = (now != "") & (said != "")
+            both = (now != "") & (names_before != "")
             figures["buyers_of_kept_names"].append(sum(k.share for k in groups.types if k.name in before))
-            figures["same_name"].append(float((now[both] == said[both]).mean()))
+            figures["same_name"].append(float((now[both] == names_before[both]).mean()))
         figures["types"].append(len(groups.types))
-        previous, said = Catalogue(types=groups.types, scale=groups.scale), now
+        previous, names_before = Catalogue(types=groups.types, scale=groups.scale), now
     return {name: [round(value, 3) for value in values] for name, values in figures.items()}
 
 

@@ -1,4 +1,4 @@
-"""Ask for the erasure of a buyer, and wait until the workers have passed the request."""
+"""Request the erasure of a buyer, and wait until the workers have passed the request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def request_erasure(live: Connection, store: str, buyer: str, timeout_s: float) 
 
     Raises:
         ProducerError: Kafka did not take the request.
-        ErasureError: no worker has passed the request in time. It stays in the log and will be obeyed.
+        ErasureError: no worker has passed the request in time. It stays in the log and will be carried out.
     """
     key, asked = record_key(store, buyer), ErasureRequest(requested_at=time.time_ns() // 1_000_000)
     erasure = live.erasure_writer().ask({key: asked}).get(key)
@@ -39,6 +39,6 @@ def request_erasure(live: Connection, store: str, buyer: str, timeout_s: float) 
         else f": partition {erasure.partition} is folded up to offset {folded} of {erasure.before_offset}"
     )
     raise ErasureError(
-        f"the workers have not come to the request within {timeout_s:g} s{how_far}; it is kept and will be "
-        "obeyed: is a worker running?"
+        f"the workers have not reached the request within {timeout_s:g} s{how_far}; it is kept and will be "
+        "carried out: is a worker running?"
     )

@@ -83,7 +83,7 @@ class Interrupts:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Take the signals that end a command, and give them back to whoever had them.
+    """Take the signals that end a command, and give them back to their handlers before.
 
     SIGINT is taken even where it is ignored, as it is in what a script starts by `&`: some commands would
     hear it later on, when they have a handler of their own. An ignored SIGHUP stays ignored, as `nohup` asks.

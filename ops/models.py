@@ -1,7 +1,7 @@
-"""Putting versions live: the registry says which one answers, a folder holds it, the control topic tells it.
+"""Putting versions live: the registry says which one answers, a folder holds it, a command announces it.
 
 Every move goes in the same order: the bundle is laid down where workers can read it, then the registry's
-alias moves, then workers are told. A move that was cut short is finished by making it again.
+alias moves, then workers get a command. A move that was cut short is finished by making it again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Models:
     """The versions of an installation, and what moves them."""
 
     def __init__(self, registry: Registry, home: Path, announce: Announce | None) -> None:
-        """announce None: nobody is told, workers take the change up when they are told later."""
+        """announce None: no command is sent; workers follow the change at the next command."""
         self.registry, self._home, self._announce = registry, home.resolve(), announce
 
     def champion(self) -> Version:
@@ -108,7 +108,7 @@ class Models:
             self._tell(Shadow(bundle=str(bundle.folder)))
 
     def promote(self, version: Version, forced: Forced | None = None, *, over: Version | None = None) -> None:
-        """Make a version the champion. Where it is already, workers are told again.
+        """Make a version the champion. Where it is already, workers get the command again.
 
         Raises:
             ChampionChangedError: `over` was given and is not the champion any more.
@@ -175,7 +175,7 @@ def open_models(*, announce: bool) -> Iterator[Models]:
 
     Raises:
         RegistryError: MLflow cannot be used.
-        TopicError: workers are to be told, and Kafka does not answer: nothing has been moved.
+        TopicError: a command is to be sent, and Kafka does not answer: nothing has been moved.
     """
     home = HomeSettings().home
     tell = _announcer() if announce else None

@@ -1,4 +1,4 @@
-"""Validation chooses, test is read once: nobody sees a test buyer until the choice is a file."""
+"""Validation chooses, test is read once: no test buyer is read until the choice is a file."""
 
 from __future__ import annotations
 

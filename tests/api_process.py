@@ -7,10 +7,14 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
+from click.testing import CliRunner
 
+from ops.cli.live.keys import keys
 from ops.stack.processes import free_ports
 from tests.rig import Rig
 
@@ -57,9 +61,11 @@ class Api:
             return False
 
     def keys(self, *arguments: str) -> Any:
-        """`simpersona keys ... --json`."""
-        command = [sys.executable, "-m", "ops.cli.main", "keys", *arguments, "--json"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        """`simpersona keys ... --json`, in this process: there are dozens, and a start costs the most."""
+        call = partial(CliRunner().invoke, keys, [*arguments, "--json"], env=self.environment)
+        with ThreadPoolExecutor(1) as pool:  # where a browser is open, this thread has an event loop already
+            done = pool.submit(call).result()
+        assert done.exit_code == 0, f"{done.output}{done.exception!r}"
         return json.loads(done.stdout)
 
     def new_key(self, store: str, *scopes: str, rate: float = 10_000, burst: float = 10_000) -> str:

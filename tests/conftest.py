@@ -16,6 +16,21 @@ settings.load_profile("ci" if os.environ.get("CI") else "simpersona")
 
 pytest_plugins = ["tests.rounding", "tests.stack_fixtures", "tests.rig_fixtures", "tests.llm_fixtures"]
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where two processes share the files (`make test`): those with servers come first, as they take longest.
+
+    Else one process would end with such a file while the other had nothing left to do.
+    """
+    if hasattr(config, "workerinput"):
+        slow = {
+            item.path
+            for item in items
+            if item.get_closest_marker("integration", item.get_closest_marker("faults"))
+        }
+        items.sort(key=lambda item: item.path not in slow)
+
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

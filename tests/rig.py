@@ -31,10 +31,10 @@ from ops.stack.valkey import Valkey
 from ops.verify.installation import Verifier
 from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
+from tests.waiting import PATIENCE_S, pace, wait_until
 
 PARTITIONS = 4
 SESSION_TIMEOUT_MS = 6_000  # the broker's minimum
-_CAUGHT_UP_S = 120
 
 
 class Rig:
@@ -103,7 +103,7 @@ class Rig:
             output.send(self.settings.topic, record_key(event.store, event.buyer), encode_event(event))
             if rate is not None:
                 output.poll()
-                time.sleep(max(0.0, began + i / rate - time.monotonic()))
+                pace(began + i / rate)
         output.flush()
 
     @contextmanager
@@ -159,12 +159,17 @@ class Rig:
 
         return sum(end_offsets(self.client_config(), self.settings.topic, list(range(PARTITIONS))).values())
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = _CAUGHT_UP_S) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE_S) -> None:
         """Poll a condition; fail with what was waited for and the workers' last words."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.last_words()}"
-            time.sleep(0.1)
+        try:
+            wait_until(condition, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.last_words()}") from None
+
+    def wait_for_more(self, events: int) -> None:
+        """Until the workers folded that many more."""
+        before = self.folded()
+        self.wait_for(lambda: self.folded() >= before + events, f"{events} more events to be folded")
 
     def last_words(self) -> str:
         """The ends of all workers' logs."""
@@ -255,7 +260,11 @@ class Worker:
 
     def says(self, word: str) -> bool:
         """Whether the log has a word."""
-        return word in self.log.read_text()
+        return self.count(word) > 0
+
+    def count(self, word: str) -> int:
+        """How often the log has a word."""
+        return self.log.read_text().count(word)
 
     def wait_assigned(self) -> None:
         """Until it owns partitions."""

@@ -1,4 +1,4 @@
-"""Rigs: workers on a real Kafka of their own, which fault tests may kill."""
+"""Rigs: workers on the session's Kafka, each with topics and a store of its own."""
 
 from __future__ import annotations
 
@@ -12,23 +12,15 @@ from ops.stack.kafka import Kafka
 from tests.rig import Rig
 
 
-@pytest.fixture(scope="session")
-def rig_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    broker = Kafka(tmp_path_factory.mktemp("rig-kafka"), owned=True)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 @pytest.fixture
-def make_rig(rig_kafka: Kafka, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+def make_rig(kafka: Kafka, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
     rigs: list[Rig] = []
 
     def make(**settings: Any) -> Rig:
-        rig_kafka.start()
+        kafka.start()  # if a test that killed it failed before it started it again
         folder = tmp_path / f"rig{len(rigs)}"
         folder.mkdir()
-        rigs.append(Rig(rig_kafka, folder, **settings))
+        rigs.append(Rig(kafka, folder, **settings))
         return rigs[-1]
 
     yield make

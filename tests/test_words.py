@@ -16,11 +16,8 @@ TO_COME = (
     "feature_store/online",
     "inference/api",
     "streams",
-    "training",
-    "ops",
-    "bench",
-    "studies",
     "clients",
+    "training/persona_llm/agents/chat_agent.py",  # a prompt that published figures were measured with
 )
 """Rooms whose words are not settled yet. Whoever settles one takes it out."""
 DONE = [

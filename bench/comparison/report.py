@@ -31,7 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cpu_s_per_million(self) -> float:
-        """Median CPU seconds of the peer's own processes a million events."""
+        """Median CPU seconds of the peer's own processes per million events."""
         return statistics.median(1e6 * trial.cpu_s / trial.events for trial in self.trials)
 
     @property
@@ -71,7 +71,7 @@ HEADER: Final = (
 
 
 def rows(comparison: Comparison) -> list[tuple[str, ...]]:
-    """The table's cells, one row a peer."""
+    """The table's cells, one row per peer."""
     ours = comparison.entries[0]
     return [_row(entry, ours) for entry in comparison.entries]
 

@@ -1,4 +1,4 @@
-"""one trial: a peer alone on the machine, from start to clean stop."""
+"""One trial: a peer alone on the machine, from start to clean stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from confluent_kafka import Message
 
 from bench.comparison.errors import RaceError
 from bench.comparison.peers import ROOT, Peer
-from bench.comparison.watch import Meter, event_to_tag_ms, read_said, tail
+from bench.comparison.watch import Meter, event_to_tag_ms, read_assignment, tail
 from bench.comparison.workload import Workload, make_topic, mark, run
 from ops.replay.events import Rate
 from ops.stack.local import LocalStack, StackInfo
@@ -102,15 +102,15 @@ def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: f
         servers = Meter([psutil.Process(pid) for pid in track.info.pids.values()])
         used: tuple[float, float] | None = None
         first = last = 0
-        said: list[Message] = []
+        assignments: list[Message] = []
         waiting, began = set(workload.finish), time.monotonic()
         with closing(tail(track.kafka, running.output)) as written:
             for messages in written:
-                running.check(began, limit_s + (_START_S if not said else 0.0))
+                running.check(began, limit_s + (_START_S if not assignments else 0.0))
                 now_used = (own.sample(), servers.sample())
                 if messages and used is None:
                     used, first = now_used, min(message.timestamp()[1] for message in messages)
-                said += messages
+                assignments += messages
                 for message in messages:
                     if message.key() in waiting:
                         waiting.remove(message.key())
@@ -118,9 +118,9 @@ def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: f
                 if not waiting:
                     break
             usage = now_used
-            for messages in islice(written, _QUIET_POLLS):  # what one batch says is in no order
-                said += messages
-        _check_codes(workload, said)
+            for messages in islice(written, _QUIET_POLLS):  # the records of one batch are in no order
+                assignments += messages
+        _check_codes(workload, assignments)
         assert used is not None
         return Trial(
             events=workload.events,
@@ -128,16 +128,22 @@ def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: f
             cpu_s=usage[0] - used[0],
             server_cpu_s=usage[1] - used[1],
             peak_rss_bytes=own.peak_rss,
-            assignments=sum(read_said(message.value()).reason != "session_end" for message in said),
+            assignments=sum(
+                read_assignment(message.value()).reason != "session_end" for message in assignments
+            ),
         )
 
 
-def _check_codes(workload: Workload, said: list[Message]) -> None:
-    """Whoever is fast must also be right."""
-    last = {message.key(): message.value() for message in said}
-    wrong = sum(key not in last or read_said(last[key]).code != code for key, code in workload.codes.items())
+def _check_codes(workload: Workload, assignments: list[Message]) -> None:
+    """A fast peer must also be right."""
+    last = {message.key(): message.value() for message in assignments}
+    wrong = sum(
+        key not in last or read_assignment(last[key]).code != code for key, code in workload.codes.items()
+    )
     if wrong:
-        raise RaceError(f"the last code said is wrong or missing for {wrong} of {len(workload.codes)} buyers")
+        raise RaceError(
+            f"the last code assigned is wrong or missing for {wrong} of {len(workload.codes)} buyers"
+        )
 
 
 def latency(track: Track, peer: Peer, python: Path, rate: float, seconds: float, seed: int) -> Latency:
@@ -157,21 +163,21 @@ def latency(track: Track, peer: Peer, python: Path, rate: float, seconds: float,
         sender = threading.Thread(target=run, args=(track.kafka, topic, count, seed, Rate(rate)))
         began = time.monotonic()
         sender.start()
-        said: list[Message] = []
+        assignments: list[Message] = []
         finish: frozenset[bytes] = frozenset()
         missing: set[bytes] = set()
         for messages in written:
             running.check(began, 3 * seconds + _START_S)
-            said += messages
+            assignments += messages
             if not finish and not sender.is_alive():
                 finish = mark(track.kafka, topic, f"finish-{topic}")
                 missing = set(finish)
             if finish:
-                missing -= {message.key() for message in said[-len(messages) :]} if messages else set()
+                missing -= {message.key() for message in assignments[-len(messages) :]} if messages else set()
                 if not missing:
                     break
-    said = [message for message in said if message.key() not in finish]
-    waits = event_to_tag_ms(said, track.kafka, topic, since_ms)
+    assignments = [message for message in assignments if message.key() not in finish]
+    waits = event_to_tag_ms(assignments, track.kafka, topic, since_ms)
     p50, p99 = np.percentile(waits, [50, 99]).tolist()
     return Latency(rate=rate, p50_ms=p50, p99_ms=p99, assignments=len(waits))
 
@@ -193,7 +199,7 @@ def _await_start(track: Track, running: _Running, topic: str, written: Iterator[
 def _contestant(track: Track, peer: Peer, python: Path, topic: str) -> Iterator[_Running]:
     """Start a peer on a topic with an empty store, an output topic and a state folder of its own."""
     name = f"{peer.name}-{uuid.uuid4().hex[:6]}"
-    output = make_topic(track.kafka, f"said-{name}", message_timestamp_type="LogAppendTime")
+    output = make_topic(track.kafka, f"assignments-{name}", message_timestamp_type="LogAppendTime")
     with redis.Redis.from_url(track.info.redis_url) as store:
         store.flushall()
     folder = track.folder / name

@@ -58,8 +58,8 @@ class Meter:
         return sum(self._cpu.values())
 
 
-class Said(msgspec.Struct):
-    """The part of an assignment that is looked at: the code, and the record after which it holds."""
+class Assigned(msgspec.Struct):
+    """The part of an assignment that is read: the code, and the record after which it holds."""
 
     code: int
     partition: int
@@ -67,20 +67,20 @@ class Said(msgspec.Struct):
     reason: str
 
 
-read_said = msgspec.json.Decoder(Said).decode
+read_assignment = msgspec.json.Decoder(Assigned).decode
 
 
 def event_to_tag_ms(
-    said: list[Message], kafka: Mapping[str, Any], topic: str, since_ms: int
+    assignments: list[Message], kafka: Mapping[str, Any], topic: str, since_ms: int
 ) -> NDArray[np.int64]:
     """From each record's CreateTime to its assignment's LogAppendTime, of records created from `since_ms` on.
 
-    Session ends are left out: they are said long after the record that they name.
+    Session ends are left out: they are assigned long after the record that they name.
     """
     created = _create_times(kafka, topic)
     waits = []
-    for message in said:
-        place = read_said(message.value())
+    for message in assignments:
+        place = read_assignment(message.value())
         record = created[place.partition][place.offset]
         if place.reason != "session_end" and record >= since_ms:
             waits.append(message.timestamp()[1] - record)

@@ -4,10 +4,9 @@
     <folder>/0017/buyers     one JSON line [store, buyer] a buyer; a record names its line
     <folder>/products.*      the product rows that records point at, one file a field of ProductArrays
 
-One pass over the events takes what the fold reads of each (37 bytes), and forgets the event. All events of a
-buyer land in one shard in order, so a shard is an independent task, and the kernel that folds it is the one
-that folds live traffic. Inside a shard the events are brought together buyer by buyer: then a state is held
-for a few thousand buyers at a time, however many there are.
+One pass over the events keeps only what the fold reads of each (37 bytes). All events of a buyer are in one
+shard, in order, so a shard is an independent task; the kernel of the live path folds it. Inside a shard the
+events are sorted by buyer, so that only a few thousand states are in memory at a time (docs/adr/0020).
 
 A history that is small enough is one shard that never touches the disk.
 """
@@ -61,7 +60,7 @@ _decode_lines = msgspec.json.Decoder(BuyerKey).decode_lines
 
 
 class Limits(NamedTuple):
-    """How much is held in memory before it is written out."""
+    """How much is kept in memory before it is written to disk."""
 
     events: int = 2_000_000  # 74 MB of records
     buyers: int = 200_000  # 50 MB of names
@@ -102,7 +101,7 @@ class Folded(NamedTuple):
 
 
 class Shards:
-    """The shards of one history. Iterate: each is read when its turn comes, and may be empty of buyers."""
+    """The shards of one history. Iteration reads them one by one; a shard may have no buyers."""
 
     def __init__(self, paths: Sequence[Path], held: Shard | None, events: int) -> None:
         """Either `paths` or one shard that is `held`; events: how many were read."""
@@ -155,7 +154,7 @@ def read_shard(path: Path) -> Shard:
         OSError: it cannot be read.
     """
     names = _read_names(path)
-    # A buyer who came back after their name was forgotten has two lines.
+    # Names in memory are dropped after each write, so a buyer may have two lines.
     slots: dict[BuyerKey, int] = {}
     slot_of = np.fromiter((slots.setdefault(name, len(slots)) for name in names), np.int64, len(names))
     records = np.fromfile(path / "events", RECORD)
@@ -177,7 +176,7 @@ class Group(NamedTuple):
 
 
 def groups(shard: Shard) -> Iterator[Group]:
-    """A shard's buyers, some thousand at a time, each with all their events."""
+    """A shard's buyers in groups of some thousand, each buyer with all their events."""
     for first in range(0, len(shard.buyers), GROUP_BUYERS):
         buyers = shard.buyers[first : first + GROUP_BUYERS]
         edges = shard.starts[first : first + len(buyers) + 1]

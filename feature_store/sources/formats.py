@@ -40,7 +40,7 @@ Adapt: TypeAlias = Callable[[Any, int], Adapted]
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that records come from. store: whose, empty where records say it; identity: names buyers."""
+    """The file that records come from. store: its shop, "" if the records name it. identity: names buyers."""
 
     path: Path
     store: str
@@ -72,13 +72,13 @@ class Format:
     lines: bool = True
     """Whether lines of JSON may be of it."""
     columns: frozenset[str] = frozenset()
-    """Parquet files that have all of these are of it, where nobody says a format; none: never."""
+    """Without --format, a parquet file with all of these columns has this format; none: never."""
     read: tuple[str, ...] | None = None
     """The only columns that are read of a parquet file; None: all."""
     names_store: bool = False
-    """Whether each record says whose it is."""
+    """Whether each record names its store."""
     store: str | None = None
-    """Whose records these are, where nobody says it."""
+    """The store of the records if --store is not given."""
     payload: Payload | None = None
     """How the collector takes it; None: not at all."""
     decode_line: Callable[[bytes], Event] | None = None

@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def is_lines(path: Path) -> bool:
-    """Whether the name says NDJSON."""
+    """Whether the name ends as one of an NDJSON file."""
     return path.name.lower().endswith(LINE_SUFFIXES)
 
 

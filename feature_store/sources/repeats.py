@@ -21,7 +21,7 @@ class RepeatCounter:
         self._recent: dict[int, None] = {}  # 64-bit hashes in order of arrival
 
     def add(self, events: Iterable[Event]) -> None:
-        """Look at the next events of the file."""
+        """Count the repeats among the next events of the file."""
         for event in events:
             key = xxhash.xxh3_64_intdigest(f"{event.store}\0{event.buyer}\0{event.event_id}".encode())
             if key in self._recent:

@@ -1,4 +1,4 @@
-"""The `simpersona` command: one file a noun, loaded when it is called, errors turned into one line."""
+"""The `simpersona` command: one file per noun, loaded when it is called, errors turned into one line."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class DriftPoint(BaseModel):
 class RaisedAlert(BaseModel):
     """An alert of the drift watch. about: a feature, or a signal."""
 
-    store: str = Field(description="`*`: all stores together, told to operators.")
+    store: str = Field(description="`*`: all stores together, for operators.")
     about: str
     kind: str
     since: int = Field(description="ms since the epoch, UTC, event time")
@@ -120,10 +120,10 @@ class History:
                 return Found()
             points = self._points(store, newest)
             counts = self._windows.of_store(newest, _SPAN_MS, store)
-            told = health(counts, self._reference.of(store), self._settings.signals())
-            features = [self._told(shift) for shift in self._shifts(store, counts)]
+            store_health = health(counts, self._reference.of(store), self._settings.signals())
+            features = [self._feature_shift(shift) for shift in self._shifts(store, counts)]
             return Found(
-                shares={name: round(share.value, 4) for name, share in told.shares.items()},
+                shares={name: round(share.value, 4) for name, share in store_health.shares.items()},
                 features=sorted(features, key=lambda one: -one.psi),
                 history=points,
             )
@@ -163,7 +163,7 @@ class History:
     def _shifts(self, store: str, counts: Counts) -> list[Shift]:
         return compare({store: counts}, self._reference, _SPAN_MS, self._settings.least_votes)
 
-    def _told(self, shift: Shift) -> FeatureShift:
+    def _feature_shift(self, shift: Shift) -> FeatureShift:
         return FeatureShift(
             feature=shift.feature,
             votes=shift.votes,

@@ -37,10 +37,10 @@ class Moment(BaseModel):
 class Operation(BaseModel):
     """Of all stores together; every number is a sum over the workers that answer.
 
-    p50_ms and p99_ms are event-to-tag (from a record's CreateTime to its persona said) over the last minute.
+    p50_ms and p99_ms are event-to-tag (from a record's CreateTime to its assignment) over the last minute.
     """
 
-    named: bool = Field(description="Whether this process was told of any worker.")
+    named: bool = Field(description="Whether this process knows the address of any worker.")
     workers: int = Field(description="Workers known by address.")
     answering: int
     waiting: int = Field(description="Workers that wait for the store, Kafka or the encoder.")

@@ -1,4 +1,4 @@
-"""A worker's metrics as its scrapes tell them, over all the lives of that worker."""
+"""A worker's metrics from its scrapes, summed over its restarts."""
 
 from __future__ import annotations
 

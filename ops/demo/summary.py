@@ -13,7 +13,7 @@ from ops.verify.report import VerifyReport
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Quantiles in ms, from the record's CreateTime to its persona said; null if nothing was tagged.
+    """Quantiles in ms, from the record's CreateTime to its assignment; null if nothing was tagged.
 
     Read off the worker's histogram: true to a bucket, whose bounds grow by half.
     """
@@ -61,7 +61,7 @@ def count_lost(acknowledged: int, covered: int, report: VerifyReport) -> int:
 
     Records that Kafka acknowledged beyond those that the store's progress covers (a partition's progress
     is the number of its records folded or refused), buyers of the offline fold without a row, and buyers
-    whose present code was never said.
+    whose present code was never assigned.
     """
     return max(0, acknowledged - covered) + report.missing + report.unsaid
 

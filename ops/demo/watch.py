@@ -65,7 +65,7 @@ class Watcher:
 
     @property
     def buyers(self) -> int:
-        """Different buyers of whom a persona was said."""
+        """Different buyers that were assigned a persona."""
         return len(self._buyers)
 
     def look(self, wait_s: float) -> Snapshot:

@@ -48,7 +48,7 @@ class DemoWorker(Server):
         return f"http://127.0.0.1:{self.port}/metrics"
 
     def metrics(self) -> str | None:
-        """The metrics in Prometheus' text format; None while nobody answers."""
+        """The metrics in Prometheus' text format; None while the worker does not answer."""
         with suppress(OSError), urllib.request.urlopen(self.address, timeout=2) as reply:
             return str(reply.read().decode())
         return None

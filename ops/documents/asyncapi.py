@@ -165,9 +165,11 @@ def asyncapi() -> dict[str, Any]:
             }
         },
         "channels": {channel.name: _channel(channel) for channel in found},
-        "operations": {name: said for channel in found for name, said in _operations(channel)},
+        "operations": {name: operation for channel in found for name, operation in _operations(channel)},
         "components": {
-            "messages": {kind.__name__: _message(kind, said) for kind, said in _examples(found).items()},
+            "messages": {
+                kind.__name__: _message(kind, message) for kind, message in _examples(found).items()
+            },
             "schemas": _schemas(),
         },
     }
@@ -239,15 +241,15 @@ def _examples(channels: Sequence[_Channel]) -> dict[type[msgspec.Struct], list[m
 
 
 def _message(kind: type[msgspec.Struct], examples: Sequence[msgspec.Struct]) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    message: dict[str, Any] = {
         "name": kind.__name__,
         "summary": (kind.__doc__ or "").splitlines()[0],
         "payload": {"$ref": _SCHEMAS.format(name=kind.__name__)},
         "examples": [{"payload": msgspec.to_builtins(example)} for example in examples],
     }
     if kind not in (Swap, Shadow, Erase):
-        said["bindings"] = {"kafka": {"key": _KEY}}
-    return said
+        message["bindings"] = {"kafka": {"key": _KEY}}
+    return message
 
 
 def _schemas() -> dict[str, Any]:

@@ -49,22 +49,22 @@ def as_json(bundle: Bundle, mix: Mix | None, type_name: str | None, code: int | 
         CatalogueError: the bundle has no such type, or no card.
     """
     catalogue = bundle.catalogue
-    said: dict[str, Any] = {"codebook_version": bundle.codebook_version}
+    answer: dict[str, Any] = {"codebook_version": bundle.codebook_version}
     if code is not None:
-        said |= msgspec.to_builtins(catalogue.require_card(code))
+        answer |= msgspec.to_builtins(catalogue.require_card(code))
         codes = [code]
     elif type_name is not None:
         kind = catalogue.require_type(type_name)
-        said |= msgspec.to_builtins(kind)
+        answer |= msgspec.to_builtins(kind)
         codes = list(kind.codes)
     else:
-        said |= msgspec.to_builtins(catalogue)
+        answer |= msgspec.to_builtins(catalogue)
         codes = []
     if mix is not None:
         shares = [round(share, 6) for share in mix.shares.tolist()]
-        said["store"] = {"buyers": mix.buyers, "note": mix.note}
-        said["store"] |= {"share": round(sum(shares[k] for k in codes), 6)} if codes else {"codes": shares}
-    return said
+        answer["store"] = {"buyers": mix.buyers, "note": mix.note}
+        answer["store"] |= {"share": round(sum(shares[k] for k in codes), 6)} if codes else {"codes": shares}
+    return answer
 
 
 def _types_table(catalogue: Catalogue, mix: Mix | None) -> RenderableType:
@@ -103,10 +103,10 @@ def _type_page(catalogue: Catalogue, kind: PersonaType, mix: Mix | None) -> Rend
 
 
 def _shares(kind: PersonaType, mix: Mix | None) -> str:
-    said = f"{_percent(kind.share)} of all training buyers ({kind.buyers:,}), {len(kind.codes)} codes"
+    answer = f"{_percent(kind.share)} of all training buyers ({kind.buyers:,}), {len(kind.codes)} codes"
     if mix is None:
-        return said
-    return f"{said}; {_percent(float(mix.shares[list(kind.codes)].sum()))} of the store's"
+        return answer
+    return f"{answer}; {_percent(float(mix.shares[list(kind.codes)].sum()))} of the store's"
 
 
 def _codes_table(cards: list[CodeCard]) -> Table:

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 class Shift(NamedTuple):
     """One feature of one store, live against reference.
 
-    store None: all stores together. votes: live ones (buyers a window, or events). psi and js (in bits,
+    store None: all stores together. votes: live ones (buyers per window, or events). psi and js (in bits,
     0 to 1) are smoothed; psi_chance is the psi that chance alone gives on average. p: probability of a
     statistic at least as large without a shift; q: the same, adjusted for all tests of the look
     (Benjamini and Hochberg 1995).

@@ -26,7 +26,7 @@ class DriftSettings(Signals, Settings):
         lt=1,
     )
     least_votes: int = Field(
-        50, description="a feature with fewer votes in a span (buyers a window) is not judged", ge=10
+        50, description="a feature with fewer votes in a span (buyers per window) is not judged", ge=10
     )
     raise_after: int = Field(
         # Then the first and the last look of a row share no vote: a span is confirmed by another.

@@ -32,7 +32,7 @@ _TOKENS = np.array([token(code) for code in range(CODES)])
 
 
 def encode_buyers(group: Folded, encoder: Encoder) -> pa.Table:
-    """One row a buyer of the group, in CODES_SCHEMA; type and confidence are null where there is none."""
+    """One row per buyer of the group, in CODES_SCHEMA; type and confidence are null where there is none."""
     encoding = encoder.encode(group.vectors())
     types = np.array([*encoder.types, None], dtype=object)  # index -1, no type, is the last
     columns = {

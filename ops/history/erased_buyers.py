@@ -10,7 +10,7 @@ from training.lifecycle.snapshot import VoidBefore
 
 @contextmanager
 def void_before(*, connected: bool) -> Iterator[VoidBefore]:
-    """Ask the topic of erasures; not connected, an archive's own purges have to do.
+    """Ask the topic of erasures; without a connection, only the archive's own purges are known.
 
     Raises:
         OnlineStoreError, TopicError: a server does not answer.

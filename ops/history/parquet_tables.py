@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
-def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], rows_a_group: int) -> int:
-    """Write tables one after the other, about `rows_a_group` rows to a row group; returns the rows written.
+def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], rows_per_group: int) -> int:
+    """Write tables one after the other, about `rows_per_group` rows to a row group; returns the rows written.
 
     Raises:
         OSError: the file cannot be written.
@@ -21,7 +21,7 @@ def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], rows
         for table in tables:
             held.append(table)
             rows += len(table)
-            if sum(map(len, held)) >= rows_a_group:
+            if sum(map(len, held)) >= rows_per_group:
                 writer.write_table(pa.concat_tables(held))
                 held = []
         if held:

@@ -99,11 +99,11 @@ class LivePath:
             for (i, _), row in zip(keys, rows[number], strict=True):
                 if row is None:
                     continue
-                said = decode_assignment(row)
-                if said.codebook_version != bundle.codebook_version:
+                assignment = decode_assignment(row)
+                if assignment.codebook_version != bundle.codebook_version:
                     raise LoopError(
-                        f"workers answer with the codebook {said.codebook_version}, the sessions are of "
+                        f"workers assign codes of {assignment.codebook_version}, the sessions are of "
                         f"{bundle.codebook_version}: name the bundle that answers"
                     )
-                codes[i] = said.code
+                codes[i] = assignment.code
         return codes

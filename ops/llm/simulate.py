@@ -1,4 +1,4 @@
-"""A population of agents for a store: tokens drawn from its mix, one agent a token."""
+"""A population of agents for a store: tokens drawn from its mix, one agent per token."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def own_agents(model: PersonaLlm, asked: Asked) -> Play:
 
 
 def external_agents(chat: Chat, model: PersonaLlm, catalogue: Catalogue) -> Play:
-    """An external model in the agents' place; it is told the type of each code in words."""
+    """An external model in the agents' place; its instructions give the type of each code in words."""
     return lambda crowd, seed: play_by_chat(chat, model.stores, crowd, profiles_of(catalogue), seed)
 
 

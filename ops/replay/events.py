@@ -52,7 +52,7 @@ class AsFastAsPossible:
 
 
 class Rate:
-    """So many events a second."""
+    """So many events per second."""
 
     def __init__(self, events_per_second: float) -> None:
         self._interval = 1.0 / events_per_second
@@ -98,7 +98,7 @@ def replay_events(
 ) -> ReplayReport:
     """Send every event, keyed by store|buyer, when `pace` says; return when Kafka has acknowledged all.
 
-    `on_progress` is called about once a second with (events sent, seconds since the start). Setting
+    `on_progress` is called about once per second with (events sent, seconds since the start). Setting
     `stop` ends early, with what was sent acknowledged.
 
     Raises:

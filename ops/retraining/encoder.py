@@ -159,7 +159,7 @@ class EncoderSteps:
         return self._champion
 
     def _compared(self, run: Run) -> Bundle:
-        """The champion that the candidate was aligned with, whoever it is now."""
+        """The champion that the candidate was aligned with; another may be champion now."""
         version = self._models.registry.version(run.state.done["align"]["champion"])
         return self._models.registry.lay_down(version, self._home / "models")
 

@@ -99,7 +99,7 @@ def _stop_if_refused(kind: Kind, run: Run, step: str) -> None:
 
 @contextmanager
 def _step_errors(kind: Kind, run: Run, step: str) -> Iterator[None]:
-    """Do a step in the block: what stopped it is said, and decides whether the run can go on."""
+    """Do a step in the block: what stopped it is recorded, and decides whether the run can go on."""
     log.info("retrain_step", run=run.state.run, step=step)
     try:
         yield

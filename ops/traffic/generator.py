@@ -25,7 +25,7 @@ from ops.traffic.sessions import Walker
 
 BATCH_EVENTS: Final = 10_000
 _BUYERS_A_WINDOW: Final = 4_096
-"""New buyers walked at once: large enough that numpy's cost a call vanishes, small enough to keep."""
+"""New buyers walked at once: large enough that numpy's cost per call vanishes, small enough to keep."""
 _WRITTEN_AT_ONCE: Final = 2_048
 """Rows turned into events at once: a live sender should not pause for a whole window's."""
 _MIN_WINDOW_MS: Final = 10_000

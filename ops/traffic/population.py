@@ -143,7 +143,7 @@ class Population:
         return float(np.interp(self._phase(), self._grid, self._busy))
 
     def _bits(self, buyers: Ints, trait: int) -> npt.NDArray[np.uint64]:
-        """64 well-mixed bits a buyer: the SplitMix64 finaliser, a bijection of the buyer's number.
+        """64 well-mixed bits per buyer: the SplitMix64 finaliser, a bijection of the buyer's number.
 
         Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
         """

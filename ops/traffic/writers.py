@@ -15,7 +15,7 @@ TRUTH_SCHEMA: Final = pa.schema([("store", pa.string()), ("buyer", pa.string()),
 
 
 def write_truth(path: Path, batches: Iterable[tuple[list[str], list[str], list[str]]]) -> int:
-    """Write (stores, buyers, types) as parquet, one row a buyer; how many.
+    """Write (stores, buyers, types) as parquet, one row per buyer; returns the number of rows.
 
     Raises:
         TrafficError: the file cannot be written.

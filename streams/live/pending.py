@@ -39,6 +39,10 @@ class PendingErasures:
         erasure = self.of(partition).get(key)
         return -1 if erasure is None else erasure.before_offset
 
+    def floor(self, partition: int) -> int:
+        """Erasures below this offset of a partition are forgotten."""
+        return self._floor.get(partition, 0)
+
     def refresh(self) -> None:
         """Know every erasure on the topic that the store has not passed.
 

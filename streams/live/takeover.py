@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from feature_store.errors import FencedError
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows, Owned
@@ -34,6 +35,7 @@ class Takeover:
         """
         self._erasures.refresh()
         owned = self._rows.owned_of(numbers)
+        self._refuse_older_than_erasures({number: store.progress for number, store in owned.items()})
         self._refuse_recreated_topic({number: store.progress for number, store in owned.items()})
         for number, store in owned.items():
             partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
@@ -56,6 +58,12 @@ class Takeover:
             change = Checkpoint(partition.progress, tagged=partition.tag_as)
             self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             partition.written, partition.tagged = change.progress, partition.tag_as
+
+    def _refuse_older_than_erasures(self, folded_to: Mapping[int, Progress | None]) -> None:
+        """The pending erasures were read a moment before; a store that went back since then needs others."""
+        for number, folded in folded_to.items():
+            if (0 if folded is None else folded.next_offset) < self._erasures.floor(number):
+                raise FencedError(f"the store went back while partition {number} was taken over")
 
     def _refuse_recreated_topic(self, folded_to: Mapping[int, Progress | None]) -> None:
         for number, end in self._ends(list(folded_to)).items():

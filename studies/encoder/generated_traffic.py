@@ -42,26 +42,26 @@ def judge_generated(
         buyer = points.data.buyer[rows]
         learned, judged = points.side[buyer] == TRAIN, points.side[buyer] == TEST
         actual = truth.latent[buyer]
-        told: dict[str, Any] = {}
+        figures: dict[str, Any] = {}
         for who, coded in runs.items():
-            told[who] = [_agreement(one.codes[rows], actual, learned, judged, truth) for one in coded]
+            figures[who] = [_agreement(one.codes[rows], actual, learned, judged, truth) for one in coded]
         best = truth.posterior[events][buyer[judged]]
-        told["posterior"] = [
+        figures["posterior"] = [
             {
                 "ami": float(adjusted_mutual_info_score(actual[judged], best)),
                 "accuracy": float((best == actual[judged]).mean()),
             }
         ]
         share = np.bincount(actual[judged]).max() / judged.sum()
-        out[str(events or "all")] = {"buyers": int(judged.sum()), "commonest": float(share), **told}
+        out[str(events or "all")] = {"buyers": int(judged.sum()), "commonest": float(share), **figures}
     return out
 
 
 def _agreement(
     codes: Ints, actual: Ints, learned: NDArray[np.bool_], judged: NDArray[np.bool_], truth: Truth
 ) -> dict[str, float]:
-    said = m.majorities(codes[learned], actual[learned], len(truth.names), CODES)[codes[judged]]
+    predicted = m.majorities(codes[learned], actual[learned], len(truth.names), CODES)[codes[judged]]
     return {
         "ami": float(adjusted_mutual_info_score(actual[judged], codes[judged])),
-        "accuracy": float((said == actual[judged]).mean()),
+        "accuracy": float((predicted == actual[judged]).mean()),
     }

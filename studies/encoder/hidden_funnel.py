@@ -35,7 +35,7 @@ def hidden_funnel(points: Points, batches: Iterable[Sequence[Event]]) -> Points:
     Everything else, counts and times too, is folded from the other events alone, and `events` is their
     number plus the funnel events: an encoder with TrainConfig.hide_funnel sees nothing of the funnel (not
     even through events less steps), while its heads' targets and the strata stay those of the whole
-    history. One row a buyer. Who has fewer than MIN_EVENTS visible events is left out. `batches`: the
+    history. One row per buyer. Who has fewer than MIN_EVENTS visible events is left out. `batches`: the
     events that `points` were folded from.
     """
     place = {key: i for i, key in enumerate(points.data.buyers)}

@@ -62,8 +62,8 @@ def generated_inputs(buyers: int, work: Path, tell: Tell) -> tuple[Points, Truth
     would say of them."""
     config = TrafficConfig(buyers=buyers, hours=14 * 24)
     key = hashlib.sha256(json.dumps([asdict(config), _SEED]).encode()).hexdigest()[:24]
-    rows, told = work / f"generated-{key}.npz", work / f"generated-{key}.json"
-    if not told.exists():
+    rows, columns_file = work / f"generated-{key}.npz", work / f"generated-{key}.json"
+    if not columns_file.exists():
         tell("generating traffic with known types")
         batches = list(generate(config, _SEED))
         data = training_rows(iter(batches), TrainConfig().prefixes)
@@ -74,8 +74,8 @@ def generated_inputs(buyers: int, work: Path, tell: Tell) -> tuple[Points, Truth
         save_points(rows, points)
         columns = {str(events): [known.get(key, -1) for key in keys] for events, known in best.items()}
         columns["latent"] = [latent[key] for key in keys]
-        write_whole(told, json.dumps(columns).encode())
-    columns = json.loads(told.read_text())
+        write_whole(columns_file, json.dumps(columns).encode())
+    columns = json.loads(columns_file.read_text())
     truth = Truth(
         names=TYPE_NAMES,
         latent=np.array(columns["latent"], dtype=np.int64),

@@ -1,6 +1,6 @@
 """What a landmark tells of what came: scores of codes and of gradient boosting, against what came.
 
-All scores are fitted on training buyers at the same landmark; targets are told against the store's own base
+All scores are fitted on training buyers at the same landmark; targets are relative to the store's own base
 rate, since conversion rates do not compare across stores.
 """
 
@@ -96,13 +96,13 @@ def code_scores(landmark: Landmark, coded: Coded, target: Floats) -> tuple[Float
     The mean of the learned rows with the code, drawn to the mean of those with the same forecast type as if
     20 rows more had that mean; that mean is drawn to 0 (the store's own) in the same way.
     """
-    told = centred(landmark, target)
+    above_store = centred(landmark, target)
     codes, kind = coded.codes, np.maximum(coded.type, 0)
-    sums = np.bincount(kind[landmark.learned], told, minlength=CODES)
+    sums = np.bincount(kind[landmark.learned], above_store, minlength=CODES)
     by_type = sums / (np.bincount(kind[landmark.learned], minlength=CODES) + _PRIOR)
     pair = codes * CODES + kind
     used, place = np.unique(pair[landmark.learned], return_inverse=True)
-    total = np.bincount(place, told) + _PRIOR * by_type[used % CODES]
+    total = np.bincount(place, above_store) + _PRIOR * by_type[used % CODES]
     known = dict(zip(used.tolist(), (total / (np.bincount(place) + _PRIOR)).tolist(), strict=True))
 
     def scores(rows: Ints) -> Floats:
@@ -160,7 +160,7 @@ def targets(landmark: Landmark) -> dict[str, Floats]:
 
 
 def judge_landmark(points: Points, events: int, runs: dict[str, list[Coded]], seed: int) -> dict[str, Any]:
-    """Contenders (with their runs, one a seed) and gradient boosting at one landmark."""
+    """Contenders (with their runs, one per seed) and gradient boosting at one landmark."""
     landmark = Landmark.of(points, events)
     wanted = targets(landmark)
     panels: dict[str, list[Panel]] = {
@@ -197,5 +197,5 @@ def _boosted_type(landmark: Landmark, coded: Coded, seed: int) -> Panel:
     vectors = landmark.points.data.vectors
     labels = types_at_end(landmark.points, coded, landmark.learned)
     model = gradient_boosting(vectors[landmark.learned].astype(np.float64), labels, seed)
-    said = np.asarray(model.predict(vectors[landmark.judged].astype(np.float64)), dtype=np.int64)
-    return type_agreement(landmark, coded, said)
+    predicted = np.asarray(model.predict(vectors[landmark.judged].astype(np.float64)), dtype=np.int64)
+    return type_agreement(landmark, coded, predicted)

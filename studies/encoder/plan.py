@@ -190,7 +190,7 @@ def choose(plan: Plan, choice: Choice, runs: Runs, tell: Tell) -> Runners:
 
 
 def _hidden(plan: Plan, purchase_weight: float) -> dict[str, Any]:
-    # Only whole histories exist without the funnel, a few thousand of them: fewer rows an epoch. Varied rows
+    # Only whole histories exist without the funnel, a few thousand of them: fewer rows per epoch. Varied rows
     # would show the funnel again: `events` would be scaled, and what is taken from it would not.
     differs = {
         "epoch_rows": 2 * plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 3,

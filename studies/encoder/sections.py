@@ -301,11 +301,11 @@ def _references(judged: Judged, *, hidden: bool) -> dict[str, Panel]:
         hidden_columns if hidden else lambda vectors: vectors.astype(np.float64)
     )
     boosting = gradient_boosting(rows(learned), strata(learned), seed=0)
-    said = np.asarray(boosting.predict(rows(test)), dtype=np.int64)
-    known = {"everyone is D": everyone_looks(test), "gradient boosting": said}
+    predicted = np.asarray(boosting.predict(rows(test)), dtype=np.int64)
+    known = {"everyone is D": everyone_looks(test), "gradient boosting": predicted}
     if not hidden:
         known["mask rule"] = mask_rule(test)
-    return {who: reference(judged, said) for who, said in known.items()}
+    return {who: reference(judged, predicted) for who, predicted in known.items()}
 
 
 def _pooled(judged: Judged) -> Panel:

@@ -21,7 +21,7 @@ from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points, s
 
 class Inputs(NamedTuple):
     """What a study reads. full: histories; hidden: the same buyers with the funnel folded away (see
-    hidden.hidden_funnel); generated: traffic with known latent types, or None; sources: one line a file;
+    hidden.hidden_funnel); generated: traffic with known latent types, or None; sources: one line per file;
     split_seed: what drew the sides."""
 
     full: Points

@@ -18,7 +18,7 @@ _LEAST_IN_FUNNEL: Final = 50
 
 
 def material_of(paths: Sequence[Path], most: int | None) -> tuple[Material, list[str]]:
-    """The sessions of the files, and one line a file.
+    """The sessions of the files, and one line per file.
 
     Raises:
         EventSourceError: a file cannot be read.

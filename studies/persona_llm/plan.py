@@ -43,7 +43,7 @@ class Fit(BaseModel):
 
 
 class Play(BaseModel):
-    """One simulation of each judged session: side, token, goal; draws: simulations a session; held: whether
+    """One simulation of each judged session: side, token, goal; draws: simulations per session; held: whether
     agents are kept to their plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -191,7 +191,7 @@ class Runs:
         return buffer.getvalue()
 
     def about(self, fit: Fit) -> dict[str, Any]:
-        """How a training went: losses an epoch, CPU seconds."""
+        """How a training went: losses per epoch, CPU seconds."""
         trained = torch.load(self.path(fit), weights_only=True)
         return {"losses": trained["losses"], "seconds": trained["seconds"]}
 

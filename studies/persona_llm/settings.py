@@ -23,7 +23,7 @@ from training.persona_llm.traces.traces import Split, Trace
 Floats = NDArray[np.float64]
 
 DRAWS: Final = 5
-"""Simulated sessions a judged one of baselines that cost nothing."""
+"""Simulated sessions per judged session, of baselines that cost nothing."""
 _SEED: Final = 0
 
 
@@ -77,7 +77,7 @@ class Part:
         return Acted(pairs[:, 0], pairs[:, 1])
 
     def lookup(self) -> Acted:
-        """Each session acts at the pool's rates of its own stratum: told, not forecast."""
+        """Each session acts at the pool's rates of its own stratum: known, not forecast."""
         known = {}
         for store in self.judged.stores:
             pool = self._pool(store)
@@ -109,7 +109,7 @@ def strata_mean(traces: Sequence[Trace]) -> tuple[float, float]:
 
 
 class Setting:
-    """Parts judged together: in-store one part, held out one a store. Seeds not done are left out."""
+    """Parts judged together: in-store one part, held out one per store. Seeds not done are left out."""
 
     def __init__(self, runs: Runs, chosen: Chosen, fits: Sequence[Fit]) -> None:
         """fits: of the first seed, one a part."""
@@ -138,11 +138,11 @@ class Setting:
         ]
 
     def agents(self, pairing: Pairing, goal: GoalKind = "neutral") -> list[Acted]:
-        """Their carts and purchases, one a seed."""
+        """Their carts and purchases, one per seed."""
         return [Acted.of([run.actions for run in runs]) for runs in self.simulated(pairing, goal)]
 
     def likelihoods(self, pairing: Pairing) -> list[Floats]:
-        """Log-likelihoods of the judged sessions, one a seed."""
+        """Log-likelihoods of the judged sessions, one per seed."""
         seeds = self.chosen.plan.seeds
         each = [[Likelihood(fit=fit, pairing=pairing) for fit in self.fits(seed)] for seed in seeds]
         return [

@@ -213,18 +213,18 @@ class _Figures:
 
     def _prediction(self) -> dict[str, Any]:
         self.tell("prediction")
-        told: dict[str, Any] = {}
+        predicted: dict[str, Any] = {}
         kinds: tuple[Tokens, ...] = ("early", "before")
         for tokens in kinds:
             try:
-                told[tokens] = prediction(self.runs, self.chosen, tokens)
+                predicted[tokens] = prediction(self.runs, self.chosen, tokens)
             except EvaluationError as error:
                 self.tell(str(error))
-        if "early" not in told:
-            return {"prediction": told}
-        kept = told["early"]["spread_kept"]
+        if "early" not in predicted:
+            return {"prediction": predicted}
+        kept = predicted["early"]["spread_kept"]
         return {
-            "prediction": told,
+            "prediction": predicted,
             "spread_kept": {action: kept[action]["model"] for action in ("cart", "purchase")},
         }
 

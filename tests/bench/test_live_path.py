@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from bench.comparison.peers import OURS
-from bench.comparison.programs.buyer import BuyerEncoder, BuyerFold, Said, pack, unpack
+from bench.comparison.programs.buyer import Assigned, BuyerEncoder, BuyerFold, pack, unpack
 from bench.comparison.report import BEGIN, END, HEADER, Comparison, Entry, markdown, rows, write
 from bench.comparison.trial import Latency, Track, Trial, trial
 from bench.comparison.workload import fill, traffic
@@ -74,12 +74,12 @@ def test_an_event_at_a_time_peers_reach_what_the_offline_fold_reaches() -> None:
     for batch in traffic(3_000, seed=1):
         for event in batch:
             key = (event.store, event.buyer)
-            kept, _ = unpack(pack(states[key], Said(0, -1, 0)) if key in states else None)
+            kept, _ = unpack(pack(states[key], Assigned(0, -1, 0)) if key in states else None)
             states[key] = fold(kept, event)
     history = fold_history(traffic(3_000, seed=1))
     expected = OnnxEncoder(load_bundle(starter_bundle_path())).encode(history.vectors()).code.tolist()
     personas = BuyerEncoder()([states[buyer] for buyer in history.buyers])
-    assert [persona.said.code for persona in personas] == expected
+    assert [persona.assigned.code for persona in personas] == expected
 
 
 @pytest.mark.integration

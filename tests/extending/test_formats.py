@@ -24,9 +24,12 @@ PAYLOADS = {
 _COLLECT = """
 import json, sys
 from feature_store.contract.identity import BuyerHasher
-from inference.api.requests.payloads import take_body
+from inference.api.bounds.costs import Meter
+from inference.api.bounds.json_text import JsonBounds
+from inference.api.requests.payloads import Collector
 name, body = sys.argv[1:]
-taken = take_body(body.encode(), name, "acme", BuyerHasher(bytes(32)), 100)
+collector = Collector(BuyerHasher(bytes(32)), 100, JsonBounds(1_000, 1_000, 64))
+taken = collector.take(body.encode(), name, "acme", Meter())
 print(json.dumps([taken.items, [[e.type, e.product_id, e.price] for e in taken.events], dict(taken.skipped)]))
 """
 _DOCUMENTS = """

@@ -11,12 +11,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.rig import Rig
+from tests.waiting import random_moment
 
 MOMENTS = int(os.environ.get("SIMPERSONA_TEST_MOMENTS", "1"))
 SEED = int(os.environ.get("SIMPERSONA_TEST_SEED", "1"))
@@ -90,9 +90,8 @@ def test_a_signal_ends_a_command_at_any_moment(rig: Rig, tmp_path: Path, name: s
     draw = random.Random(f"{SEED} {name}")
     for number in (signal.SIGINT, signal.SIGTERM):
         for _ in range(MOMENTS):
-            moment = draw.uniform(0, 5)
             process = begun(argv, environment, log)
-            time.sleep(moment)
+            moment = random_moment(draw, 0, 5)
             process.send_signal(number)
             status = ended(process)
             told = f"{number.name} after {moment:.2f} s: {status}\n{log.read_text()}"

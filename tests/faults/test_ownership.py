@@ -7,11 +7,11 @@ all the time, and with every kind of membership.
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
-from tests.rig import SESSION_TIMEOUT_MS, Rig
+from tests.rig import Rig
+from tests.waiting import random_moment
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -36,19 +36,19 @@ def test_churn_of_three_workers_loses_nothing(rig: Rig, membership: str, rate: i
                 victim.kill()
             else:
                 victim.terminate()
-            time.sleep(chance.uniform(0.0, 2.0))
+            random_moment(chance, 0.0, 2.0)
             victim.start()
-            time.sleep(chance.uniform(0.5, 4.0))
+            random_moment(chance, 0.5, 4.0)
     rig.assert_nothing_lost()
 
 
 def test_two_fresh_workers_with_static_ids_under_a_trickle(rig: Rig) -> None:
     with rig.trickle(rate=300):
-        for turn in range(3):
+        for turn in range(2):
             pair = [rig.worker(instance_id=f"fresh-{turn}-{n}") for n in range(2)]
             for worker in pair:
                 worker.wait_assigned()
-            time.sleep(1)
+            rig.wait_for_more(100)
             for worker in pair:
                 worker.terminate()
     rig.worker().wait_assigned()
@@ -59,14 +59,13 @@ def test_a_zombie_that_wakes_up_overwrites_nothing(rig: Rig) -> None:
     zombie = rig.worker(checkpoint_ms=2_000)
     zombie.wait_assigned()
     with rig.trickle(rate=400):
-        rig.wait_for(lambda: rig.folded() > 400, "the first checkpoint")
-        time.sleep(1.0)  # work in its cache that no checkpoint holds yet
+        rig.wait_for_more(400)
+        random_moment(random.Random(8), 0.5, 1.5)  # work in its cache that no checkpoint holds yet
         zombie.freeze()
         heir = rig.worker()
-        time.sleep(SESSION_TIMEOUT_MS / 1000 + 1)
         heir.wait_assigned()
-        before = rig.folded()
-        rig.wait_for(lambda: rig.folded() > before + 200, "the heir to go on")
+        rig.wait_for_more(200)  # by the heir: nobody else can
         zombie.thaw()
-        time.sleep(4)
+        rig.wait_for(lambda: zombie.says("partitions_lost"), "the zombie to hear of it")
+        rig.wait_for_more(200)
     rig.assert_nothing_lost()

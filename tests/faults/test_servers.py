@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -20,28 +21,35 @@ from feature_store.online.encoding import unpack_row
 from ops.history.files import history_batches
 from streams.control import Erase, encode_command
 from tests.rig import PARTITIONS, Rig
+from tests.waiting import random_moment
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 
 def test_broker_kill_9_under_load(rig: Rig) -> None:
+    draw = random.Random(5)
     rig.worker().wait_assigned()
     with rig.trickle(rate=1_000):
         for _ in range(2):
-            time.sleep(2)
+            rig.wait_for_more(500)
+            random_moment(draw, 0, 2)
             rig.kafka.kill()
-            time.sleep(1)
+            random_moment(draw, 0, 2)
             rig.kafka.start()
     rig.assert_nothing_lost()
 
 
 def test_store_kill_9_under_load(rig: Rig) -> None:
-    rig.worker().wait_assigned()
+    draw = random.Random(6)
+    worker = rig.worker()
+    worker.wait_assigned()
     with rig.trickle(rate=800):
         for _ in range(2):
-            time.sleep(2)
+            rig.wait_for_more(500)
+            random_moment(draw, 0, 2)
+            noticed = worker.count("reading_again")
             rig.valkey.kill()
-            time.sleep(1.5)
+            rig.wait_for(lambda n=noticed: worker.count("reading_again") > n, "the worker to notice")
             rig.valkey.start()
     rig.assert_nothing_lost()
 
@@ -129,8 +137,8 @@ def test_an_erased_buyer_stays_erased_through_replay_and_rollback(rig: Rig) -> N
     rig.wait_caught_up()
     rig.command(encode_command(msgspec.structs.replace(command, requested_at=int(time.time() * 1000))))
     rig.wait_for(lambda: not present(rig, key), "the second erasure")
-    time.sleep(1)
-    assert worker.log.read_text().count("erasures_forwarded") == 2  # each heard by two starts, written once
+    # Each is heard by two starts, and written once.
+    rig.wait_for(lambda: worker.count("erasures_forwarded") == 2, "the worker to tell of it")
     rig.assert_nothing_lost()
 
 
@@ -165,12 +173,13 @@ def test_an_erasure_under_lag_takes_what_still_waits_in_the_topic(rig: Rig) -> N
 def test_an_archiver_killed_again_and_again_holds_every_event_once(rig: Rig) -> None:
     command = [sys.executable, "-m", "ops.cli.main", "archive", "--file-events", "40", "--file-seconds", "1"]
     environment, archive = rig.environment(rig.settings), rig.folder / "home" / "archive"
+    draw = random.Random(7)
     with rig.trickle(rate=300):
-        for turn in range(3):
+        for _ in range(3):
             archiver = subprocess.Popen(command, env=environment)
             files = len(list(archive.rglob("*.parquet")))
             rig.wait_for(lambda known=files: len(list(archive.rglob("*.parquet"))) > known + 3, "new files")
-            time.sleep(0.3 * turn)
+            random_moment(draw, 0, 0.6)
             archiver.kill()
             archiver.wait(30)
     subprocess.run([*command, "--once"], env=environment, check=True, timeout=120)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 
 from tests.rig import Rig
+from tests.waiting import random_moment
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
@@ -18,7 +18,7 @@ def test_kill_9_again_and_again_under_load(rig: Rig) -> None:
     with rig.trickle(rate=1_500, buyers=1_000):
         for _ in range(4):
             worker.wait_assigned()
-            time.sleep(pauses.uniform(0.2, 2.0))
+            random_moment(pauses, 0.2, 2.0)
             worker.kill()
             worker.log.write_text("")
             worker.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +13,14 @@ from inference.bundles.bundle import Bundle, load_bundle
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
+from inference.encoders.triton import TritonEncoder
 from inference.encoders.triton_repository import build_repository
 from inference.errors import EncoderUnavailableError
 from ops.stack.triton import Triton
 from tests.inference.made_bundles import make_bundle, random_vectors
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
-
-ATTEMPTS = 300
 
 
 class Stream:
@@ -48,12 +47,11 @@ class Stream:
                 assert column.tobytes() == expected.tobytes()
 
     def send_until(self, mode: str) -> None:
-        for _ in range(ATTEMPTS):
-            if self.modes and self.modes[-1] == mode:
-                return
+        def arrived() -> bool:
             self.send(1)
-            time.sleep(0.05)
-        pytest.fail(f"still not {mode} after {ATTEMPTS} batches: {self.modes}")
+            return self.modes[-1:] == [mode]
+
+        wait_until(arrived, f"the mode {mode}")
 
 
 @pytest.fixture
@@ -105,14 +103,28 @@ def test_a_server_that_hangs_meets_the_deadline(stream: Stream, own_triton: Trit
 
 
 def test_a_server_that_comes_back_with_another_bundle_is_not_asked(
-    stream: Stream, own_triton: Triton, tmp_path: Path
+    stream: Stream, own_triton: Triton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    refusals: list[str] = []
+    probe = TritonEncoder.probe
+
+    def heard(encoder: TritonEncoder) -> None:
+        try:
+            probe(encoder)
+        except EncoderUnavailableError as error:
+            refusals.append(str(error))
+            raise
+
     own_triton.kill()
     build_repository(make_bundle(tmp_path / "other"), tmp_path / "models")
     own_triton.start()
-    for _ in range(5):
+    monkeypatch.setattr(TritonEncoder, "probe", heard)
+
+    def refused_again_and_again() -> bool:
         stream.send(1)
-        time.sleep(0.25)
+        return sum("connect" not in told for told in refusals) >= 3
+
+    wait_until(refused_again_and_again, f"the new server to refuse; so far {refusals}")
     assert stream.modes == ["degraded"]
 
 
@@ -125,11 +137,14 @@ def test_waiting_refuses_until_the_server_is_back(starter: Bundle, own_triton: T
             stream.send(1)
     assert stream.modes == ["waiting"]
     own_triton.start()
-    for _ in range(ATTEMPTS):
+
+    def answered() -> bool:
         try:
             stream.send(1)
-            break
         except EncoderUnavailableError:
-            time.sleep(0.05)
+            return False
+        return True
+
+    wait_until(answered, "an answer")
     assert stream.modes == ["waiting", "primary"]
     stream.encoder.close()

@@ -118,7 +118,7 @@ def _claim(rig: Rig, topic: str, number: int, progress: bytes) -> None:
     client.close()
 
 
-def test_bad_settings_are_one_line(rig: Rig) -> None:
+def test_bad_settings_are_one_line() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "ops.cli.main", "worker"],
         env={"SIMPERSONA_BATCH_EVENTS": "many", "PATH": "/usr/bin"},

@@ -50,7 +50,7 @@ def test_simulated_and_real_sessions_come_back_as_the_offline_fold_says(rig: Rig
         rig.assert_nothing_lost()
 
         other = make_bundle(rig.folder / "other", 1, "another")
-        with pytest.raises(LoopError, match="workers answer with the codebook"):
+        with pytest.raises(LoopError, match="workers assign codes of"):
             loop_figures(runs[:1], real[:1], other.folder, 0, encode=LivePath(live, "simulated", 120))
         rig.workers[0].kill()
         with pytest.raises(LoopError, match="is one running"):

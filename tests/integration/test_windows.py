@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from feature_store.errors import InvalidEventError
+from feature_store.log.producer import Output
 from feature_store.log.reader import LogReader
 from feature_store.log.records import accept
 from feature_store.online.intake import IntakeCounts, Items
@@ -26,6 +27,7 @@ from inference.counts.windows import WindowReader, WindowSettings
 from inference.encoders.onnx import OnnxEncoder
 from tests.api_process import Api
 from tests.rig import PARTITIONS, Rig
+from tests.waiting import random_moment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 LENGTH_MS = 10_000
@@ -76,7 +78,7 @@ def test_after_kills_the_counts_equal_an_offline_recount(rig: Rig) -> None:
     with rig.trickle(rate=600, buyers=400):
         for _ in range(3):
             worker.wait_assigned()
-            time.sleep(pauses.uniform(0.5, 2.0))
+            random_moment(pauses, 0.5, 2.0)
             worker.kill()
             worker.log.write_text("")
             worker.start()
@@ -94,13 +96,17 @@ def test_after_kills_the_counts_equal_an_offline_recount(rig: Rig) -> None:
         assert not len(different), (key, different)
 
 
-def test_drift_reports_the_stores_that_the_workers_counted(rig: Rig) -> None:
+def test_drift_reports_the_stores_and_the_refusals_that_the_workers_counted(rig: Rig) -> None:
     rig.worker(environment=ENVIRONMENT).wait_assigned()
     rig.send(600)
+    _send_broken(rig, 7)
     _to_collectors(rig)
-    time.sleep(LENGTH_MS / 1000 + 1)  # event time is the clock's here: so the window of the 600 is complete
+    counted_by = time.time_ns() // 1_000_000 // LENGTH_MS
+    rig.wait_for(lambda: time.time_ns() // 1_000_000 // LENGTH_MS > counted_by, "the window to be over")
     rig.send(20)
     rig.wait_caught_up()
+    refused = sum(int(counts[TALLY["refused"]]) for (store, _), counts in stored(rig).items() if store == "")
+    assert refused == 7, "counted where event time is"
     ran = subprocess.run(
         [sys.executable, "-m", "ops.cli.main", "drift", "--json"],
         env={**rig.environment(rig.settings), **ENVIRONMENT},
@@ -117,6 +123,13 @@ def test_drift_reports_the_stores_that_the_workers_counted(rig: Rig) -> None:
     assert {shift["feature"] for shift in report["shifts"]} >= {"codes", "event_mix"}
     book = json.loads((rig.folder / "home" / "drift.json").read_text())
     assert book["version"] == report["codebook_version"]
+
+
+def _send_broken(rig: Rig, count: int) -> None:
+    output = Output(rig.client_config(), 60)
+    for _ in range(count):
+        output.send(rig.settings.topic, b"acme|x", b"not json")
+    output.flush()
 
 
 def _to_collectors(rig: Rig) -> None:
@@ -157,17 +170,3 @@ def _track(name: str, message_id: str, **more: str) -> dict[str, object]:
         "timestamp": now,
         **more,
     }
-
-
-def test_refused_records_are_counted_where_event_time_is(rig: Rig) -> None:
-    from feature_store.log.producer import Output
-
-    rig.worker(environment=ENVIRONMENT).wait_assigned()
-    rig.send(50)
-    output = Output(rig.client_config(), 60)
-    for _ in range(7):
-        output.send(rig.settings.topic, b"acme|x", b"not json")
-    output.flush()
-    rig.wait_caught_up()
-    refused = sum(int(counts[TALLY["refused"]]) for (store, _), counts in stored(rig).items() if store == "")
-    assert refused == 7

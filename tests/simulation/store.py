@@ -39,6 +39,7 @@ class Server:
         self.scripts: set[str] = set()
         self.changes: dict[bytes, int] = {}
         self.is_gone = False
+        self._cursors: dict[int, bytes] = {}
         self._kept: tuple[dict[bytes, Any], dict[bytes, int]] = {}, {}
 
     def keep(self) -> None:
@@ -168,11 +169,16 @@ class Server:
             self.data.pop(key, None)
 
     def _scan(self, cursor: int, match: bytes, count: int) -> tuple[int, list[bytes]]:
-        """A few keys at a time, in name order, so that a walk takes several turns."""
+        """A few keys at a time, in name order, so that a walk takes several turns. Like Redis it gives every
+        key that is there all the time, whatever else comes and goes: a cursor is the place of a name."""
         pattern = re.compile(_glob(match), re.DOTALL)
-        names = sorted(name for name in self.data if pattern.fullmatch(name))
-        part = names[cursor : cursor + 3]
-        return (cursor + 3 if cursor + 3 < len(names) else 0), part
+        after = self._cursors.get(cursor, b"")
+        names = sorted(name for name in self.data if name > after and pattern.fullmatch(name))
+        part = names[:3]
+        if len(names) <= len(part):
+            return 0, part
+        self._cursors[len(self._cursors) + 1] = part[-1]
+        return len(self._cursors), part
 
     def _script_load(self, _script: str) -> str:
         self.scripts.add(fence.PERSONA_SCRIPT_SHA)

@@ -14,7 +14,7 @@ def _silent() -> None:
     silence()
 
 
-@pytest.mark.parametrize("first", range(0, 1_500, 250))
+@pytest.mark.parametrize("first", range(0, 2_000, 250))
 def test_nothing_is_lost_or_said_wrongly_in_any_history(first: int) -> None:
     wrong = {seed: problem for seed in range(first, first + 250) if (problem := run(draw(seed)))}
     assert not wrong, (

@@ -113,6 +113,23 @@ def test_a_rebalance_that_fails_inside_consume_passes_no_assignment_that_kafka_r
     assert_all_is_well(world)
 
 
+def test_a_store_that_goes_back_while_a_partition_is_taken_over_brings_no_erased_buyer_back() -> None:
+    world = told(
+        ("start", 1), ("produce", 4, 1, 506073), ("erase", 4, 0), ("run", 1, 8), ("produce", 5, 1, 547070),
+        ("run", 1, 11), ("expel", 1), ("run", 1, 5), ("produce", 4, 1, 810618), ("store rolled back",),
+    )  # fmt: skip
+    assert_all_is_well(world)
+
+
+@pytest.mark.parametrize("calls", range(1, 30))
+def test_a_store_emptied_at_any_call_brings_no_erased_buyer_back(calls: int) -> None:
+    world = told(
+        *FOLDED, ("erase", 1, 0), ("produce", 1, 1, 7), ("run", 0, 13), ("tick", 1_100), ("run", 0, 9),
+        ("expel", 0), ("run", 0, calls), ("store rolled back",), ("produce", 1, 1, 8),
+    )  # fmt: skip
+    assert_all_is_well(world)
+
+
 def test_a_stop_while_the_encoder_is_away_loses_nothing() -> None:
     world = told(*FOLDED, ("produce", 1, 3, 3), ("encoder gone", 0), ("run", 0, 5), ("stop", 0), ("start", 1))
     assert_all_is_well(world)

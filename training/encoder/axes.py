@@ -1,4 +1,4 @@
-"""What a buyer does, told in levels: targets of the auxiliary heads, and the ends that a code must not mix.
+"""What a buyer does, in levels: targets of the auxiliary heads, and the ends that a code must not mix.
 
 SimPersona (paper.md) names three axes and defines none of them; these are ours (docs/concepts.md):
 
@@ -59,17 +59,17 @@ class ByEvents(NamedTuple):
         A knot with few rows leans on the mean of all, as if _PRIOR_ROWS rows of that mean were there.
         """
         weight = hat_weights(log_events)
-        told = np.ones_like(columns) if known is None else known.astype(np.float64)
-        seen = np.maximum(told.sum(axis=0), 1.0)
-        overall = (told * columns).sum(axis=0) / seen
-        off = told * (columns - overall)
+        is_known = np.ones_like(columns) if known is None else known.astype(np.float64)
+        seen = np.maximum(is_known.sum(axis=0), 1.0)
+        overall = (is_known * columns).sum(axis=0) / seen
+        off = is_known * (columns - overall)
         mean = np.empty((len(KNOTS), columns.shape[1]))
         for i in range(columns.shape[1]):
-            normal = (weight * told[:, i, None]).T @ weight + _PRIOR_ROWS * np.eye(len(KNOTS))
+            normal = (weight * is_known[:, i, None]).T @ weight + _PRIOR_ROWS * np.eye(len(KNOTS))
             mean[:, i] = overall[i] + np.linalg.solve(normal, weight.T @ off[:, i])
-        square = told * (columns - weight @ mean) ** 2
+        square = is_known * (columns - weight @ mean) ** 2
         variance = weight.T @ square + _PRIOR_ROWS * (off**2).sum(axis=0) / seen
-        variance /= weight.T @ told + _PRIOR_ROWS
+        variance /= weight.T @ is_known + _PRIOR_ROWS
         return cls(mean, np.maximum(np.sqrt(variance), _LEAST_DEVIATION))
 
     def standardise(self, log_events: Floats, columns: Floats) -> Floats:
@@ -87,7 +87,7 @@ def hat_weights(log_events: Floats) -> Floats:
 
 class Levels(NamedTuple):
     """Levels of rows, int64 [n] each: engagement and exploration LOW, MID, HIGH; purchase 0 to 3 as
-    said above (the strata D, C, B, A)."""
+    listed above (the strata D, C, B, A)."""
 
     engagement: Ints
     exploration: Ints
@@ -148,7 +148,7 @@ class Axes(NamedTuple):
 
 
 def _breadth(logs: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Parts of exploration, float64 [n, 3], and which are told, bool [n, 3]; the looks always are."""
+    """Parts of exploration, float64 [n, 3], and which are known, bool [n, 3]; the looks always are."""
     looks = np.log1p(np.expm1(logs[:, list(LOOKS)]).sum(axis=1))
     parts = np.column_stack([looks, logs[:, list(DISTINCT)]])
     return parts, np.column_stack([np.ones(len(parts), np.bool_), logs[:, list(DISTINCT)] > 0])

@@ -33,7 +33,7 @@ class TrainConfig(BaseModel):
         0.5, ge=0, le=1, description="0 draws buyers alike, 1 stores alike, 0.5 by the root of their buyers"
     )
     varied_share: float = Field(
-        0.3, ge=0, le=1, description="share of drawn rows that are told as a store that does not exist would"
+        0.3, ge=0, le=1, description="share of drawn rows that are varied to a store that does not exist"
     )
     brief_share: float = Field(
         0.1, ge=0, le=1, description="share of drawn rows that are buyers of 1 or 2 events, who differ little"

@@ -28,7 +28,7 @@ SESSIONS_COLUMN = _NAMES.index("sessions")
 class BuyerVectors(NamedTuple):
     """Training rows of buyers; no two rows are of one buyer after the same number of events.
 
-    vectors float32 [n, 403], raw; column EVENTS_COLUMN says after how many events a row was taken.
+    vectors float32 [n, 403], raw; column EVENTS_COLUMN: the number of events before the row was taken.
     buyer int64 [n]: a row's index into buyers.
     whole bool [n]: True for the row of a buyer's whole history. These rows come first and in the order of
     buyers, so `vectors[buyer]` is, row by row, how its history ended: what "later" means for a prefix.
@@ -44,7 +44,7 @@ class BuyerVectors(NamedTuple):
     session_end: NDArray[np.int64]
 
     def landmark(self, events: int) -> NDArray[np.int64]:
-        """Rows int64 [m], one a buyer who came so far, as they looked after exactly so many events.
+        """Rows int64 [m], one per buyer who came so far, as they looked after exactly so many events.
 
         Complete only for counts that were among the prefixes. Unlike `~whole`, it holds buyers whose
         history is just that long, so it is an unbiased sample of what live traffic shows.
@@ -74,7 +74,7 @@ def training_rows(
     events, so that the early states which live traffic is full of are in distribution) and one for the
     end of each session in which such a prefix lies.
 
-    With `work`, an empty folder, only the buyers' names and three numbers a row stay in memory: events are
+    With `work`, an empty folder, only the buyers' names and three numbers per row stay in memory: events are
     split in that folder (feature_store.history.shards), and the vectors are a file there, mapped into
     memory. The folder must stay as long as the result is used. Without it, everything is held in memory.
 

@@ -1,4 +1,4 @@
-"""The three coordinates of the latent that tell the levels of the axes, computed and not learned.
+"""The three coordinates of the latent that hold the levels of the axes; computed, not learned.
 
 How engaged and how exploring a buyer is and how deep into the funnel are rules of the vector (axes.py). A
 network of this size learns them from some thousand buyers only roughly, and worse for a store that it never
@@ -31,7 +31,7 @@ REACH: Final = 10.0
 
 
 class LevelCoordinates(nn.Module):
-    """Latents float32 [n, 96] and log1p of scalars float32 [n, 16] -> latents with three coordinates told.
+    """Latents float32 [n, 96] and log1p of scalars float32 [n, 16] -> latents with three computed ones.
 
     With s = scale * REACH: that of engagement or exploration is s tanh((2 score - c1 - c2) / (c2 - c1)) for
     the terciles c1 and c2 of the score, so 0 in the middle and 0.76 s at a tercile; that of the funnel is -s
@@ -73,11 +73,11 @@ class LevelCoordinates(nn.Module):
             return latents
         score = torch.stack([self._engagement(logs), self._exploration(logs)], dim=1)
         low, high = self.cuts[:, 0], self.cuts[:, 1]
-        told = torch.tanh((2 * score - low - high) / (high - low).clamp(min=_NARROWEST))
-        told = REACH * self.scale * torch.cat([told, _depth(logs)], dim=1)
+        coordinates = torch.tanh((2 * score - low - high) / (high - low).clamp(min=_NARROWEST))
+        coordinates = REACH * self.scale * torch.cat([coordinates, _depth(logs)], dim=1)
         learned = latents * self.learned
         shrink = (1.0 + learned.square().sum(dim=1, keepdim=True) / REACH**2).sqrt()
-        return learned / shrink + F.pad(told, (latents.shape[1] - COORDINATES, 0))
+        return learned / shrink + F.pad(coordinates, (latents.shape[1] - COORDINATES, 0))
 
     def _engagement(self, logs: Tensor) -> Tensor:
         return ((logs[:, list(ENGAGEMENT)] - self.engagement_mean) / self.engagement_deviation).mean(dim=1)

@@ -103,12 +103,13 @@ class VQVAE(nn.Module):
         """The loss terms; without the quantiser (warm-up) the latents go on as they are."""
         scaled = self.scaling(batch.vectors)
         latents = self._place(batch.vectors, scaled)
-        told, commitment = latents, latents.new_zeros(())
+        decoded_from, commitment = latents, latents.new_zeros(())
         if quantize:
-            told, _, commitment = self.quantizer(latents)
-        scalars, embeddings, masks = _rebuilding(scaled, self.decoder(told))
+            decoded_from, _, commitment = self.quantizer(latents)
+        scalars, embeddings, masks = _rebuilding(scaled, self.decoder(decoded_from))
         engagement, exploration, purchase = (
-            F.cross_entropy(head(told), batch.levels[:, i]) for i, head in enumerate(self.heads.values())
+            F.cross_entropy(head(decoded_from), batch.levels[:, i])
+            for i, head in enumerate(self.heads.values())
         )
         contrastive = self._contrast(latents, batch) if self.contrasts else latents.new_zeros(())
         return Losses(scalars, embeddings, masks, commitment, engagement, exploration, purchase, contrastive)

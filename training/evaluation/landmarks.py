@@ -38,10 +38,10 @@ class Landmark(NamedTuple):
         return cls(events, points, rows[side == TRAIN], rows[side == TEST])
 
 
-def type_agreement(landmark: Landmark, coded: Coded, said: Ints) -> Panel:
+def type_agreement(landmark: Landmark, coded: Coded, stated: Ints) -> Panel:
     """Kappa of said types int64 [judged] with the type at the end of the session."""
     end = types_at_end(landmark.points, coded, landmark.judged)
-    return {"type_kappa": partial(m.kappa, said, end)}
+    return {"type_kappa": partial(m.kappa, stated, end)}
 
 
 def types_at_end(points: Points, coded: Coded, rows: Ints) -> Ints:
@@ -54,19 +54,19 @@ def calibration(points: Points, runs: list[Coded], events: tuple[int, ...]) -> d
     data = points.data
     rows = np.concatenate([data.landmark(count) for count in events])
     rows = rows[points.side[data.buyer[rows]] == TEST]
-    told = []
+    per_seed = []
     for coded in runs:
         right = coded.type[rows] == types_at_end(points, coded, rows)
         sure = coded.confidence[rows]
-        counts, said, was = m.reliability(sure, right)
-        told.append(
+        counts, stated, was = m.reliability(sure, right)
+        per_seed.append(
             {
                 "ece": m.calibration_error(sure, right),
                 "brier": float(m.brier(sure, right, m.once(len(rows)))[0]),
                 "brier_of_base_rate": float(right.mean() * (1 - right.mean())),
                 "accuracy": float(right.mean()),
                 "confidence": float(sure.mean()),
-                "curve": {"rows": counts.tolist(), "said": said.tolist(), "was": was.tolist()},
+                "curve": {"rows": counts.tolist(), "said": stated.tolist(), "was": was.tolist()},
             }
         )
-    return {"rows": len(rows), "events": list(events), "seeds": told}
+    return {"rows": len(rows), "events": list(events), "seeds": per_seed}

@@ -138,7 +138,8 @@ def jensen_shannon(p: Floats, q: Floats) -> Floats:
     m = (p + q) / 2
 
     def kl(a: Floats) -> Floats:
-        ratio = np.divide(a, m, out=np.ones_like(m), where=a > 0)
+        # Half of the smallest number there is rounds to 0: such a share counts for nothing.
+        ratio = np.divide(a, m, out=np.ones_like(m), where=(a > 0) & (m > 0))
         return np.asarray((a * np.log(ratio)).sum(axis=-1))
 
     return np.maximum((kl(p) + kl(q)) / 2, 0.0)
@@ -263,12 +264,12 @@ def reliability(
     place = np.searchsorted(edges, confidence, side="right")
     counts = np.bincount(place)
     kept = counts > 0
-    said = np.bincount(place, confidence)[kept] / counts[kept]
+    stated = np.bincount(place, confidence)[kept] / counts[kept]
     was = np.bincount(place, right)[kept] / counts[kept]
-    return counts[kept].astype(np.int64), said, was
+    return counts[kept].astype(np.int64), stated, was
 
 
 def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> float:
     """Expected calibration error (Naeini et al. 2015): sum over bins of n_bin / n |said - was|."""
-    counts, said, was = reliability(confidence, right, bins)
-    return float((counts * np.abs(said - was)).sum() / counts.sum())
+    counts, stated, was = reliability(confidence, right, bins)
+    return float((counts * np.abs(stated - was)).sum() / counts.sum())

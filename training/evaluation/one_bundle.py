@@ -1,4 +1,4 @@
-"""One bundle on given histories: what it serves, judged as the study judges."""
+"""One bundle on given histories: what it serves, measured as the study measures it."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def judge_bundle(bundle: Bundle, data: BuyerVectors, *, seed: int, most: int | N
 
 def encode_rows(bundle: Bundle, points: Points) -> Coded:
     """What the bundle says of every row of the points."""
-    said = OnnxEncoder(bundle).encode(points.data.vectors)
+    answers = OnnxEncoder(bundle).encode(points.data.vectors)
     type_of_code = np.full(CODES, -1, dtype=np.int64)
     for index, kind in enumerate(bundle.catalogue.types):
         type_of_code[list(kind.codes)] = index
     return Coded(
-        codes=said.code,
-        type=said.type,
-        confidence=said.confidence.astype(np.float64),
+        codes=answers.code,
+        type=answers.type,
+        confidence=answers.confidence.astype(np.float64),
         type_of_code=type_of_code,
         sketched=np.empty(0, dtype=np.int64),
         about={},

@@ -1,4 +1,4 @@
-"""Which buyers are judged, and as they looked when.
+"""Which buyers are judged, and after how many events.
 
 Three sides by buyer, the same for all seeds: training fits, validation chooses, test is read once
 (studies/sealed_test.py refuses it before the configuration is fixed).

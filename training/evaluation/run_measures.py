@@ -1,4 +1,4 @@
-"""All that is measured of one run on one set of judged buyers, and runs set beside each other."""
+"""All measures of one run on one set of judged buyers, and runs compared with each other."""
 
 from __future__ import annotations
 
@@ -89,19 +89,19 @@ def panel(judged: Judged, codes: Ints, least: int = m.LEAST_BUYERS) -> Panel:
         measured[f"incoherence_{axis}"] = partial(m.incoherence, tested, levels, least=least)
         measured[f"fifth_{axis}"] = partial(m.incoherence, tested, levels, least=least, mixed=0.2)
         means = m.code_means(codes[judged.train], scores[judged.train], CODES)
-        said, known, actual = means[tested], means[learned], scores[judged.test]
-        measured[f"d_{axis}"] = partial(m.cohens_d, m.thirds(said, known), actual)
-        measured[f"d_exact_{axis}"] = partial(m.cohens_d_of_shares, m.exact_thirds(said, known), actual)
+        predicted, known, actual = means[tested], means[learned], scores[judged.test]
+        measured[f"d_{axis}"] = partial(m.cohens_d, m.thirds(predicted, known), actual)
+        measured[f"d_exact_{axis}"] = partial(m.cohens_d_of_shares, m.exact_thirds(predicted, known), actual)
     return measured
 
 
-def reference(judged: Judged, said: Ints) -> Panel:
-    """The measures of a rule that says a stratum, int64 [judged], and no code."""
+def reference(judged: Judged, predicted: Ints) -> Panel:
+    """The measures of a rule that predicts a stratum, int64 [judged], and no code."""
     actual = judged.strata[judged.test]
     return {
-        "purity": partial(m.accuracy, said, actual),
-        "macro_recall": partial(m.macro_recall, said, actual, len(STRATA)),
-        "js": partial(store_divergence, judged, np.eye(len(STRATA))[said]),
+        "purity": partial(m.accuracy, predicted, actual),
+        "macro_recall": partial(m.macro_recall, predicted, actual, len(STRATA)),
+        "js": partial(store_divergence, judged, np.eye(len(STRATA))[predicted]),
     }
 
 
@@ -137,7 +137,7 @@ class Compared(NamedTuple):
 
     def figure(self, who: str, name: str) -> dict[str, Any]:
         """Mean over seeds, its interval by buyers, and each seed's value."""
-        return _said(self.values[who][name])
+        return _mean_and_seeds(self.values[who][name])
 
     def difference(self, who: str, other: str, name: str) -> dict[str, Any]:
         """who - other on the same samples; by seed where both have as many, else from the other's mean."""
@@ -147,7 +147,7 @@ class Compared(NamedTuple):
         apart = mine - theirs
         sign = -1 if name in BETTER_LOW else 1
         ends = [interval(float(row[0]), row[1:]) for row in sign * apart]
-        return _said(apart) | {
+        return _mean_and_seeds(apart) | {
             "seeds_interval_above_0": sum(end.low > 0 for end in ends),
             "intervals": [sorted((sign * end.low, sign * end.high)) for end in ends],
             "better": bool((sign * apart[:, 0]).mean() > 0),
@@ -160,7 +160,7 @@ class Compared(NamedTuple):
         }
 
 
-def _said(values: Floats) -> dict[str, Any]:
+def _mean_and_seeds(values: Floats) -> dict[str, Any]:
     mean = values.mean(axis=0)
     estimate: Estimate = interval(float(mean[0]), mean[1:])
     return {

@@ -115,7 +115,7 @@ def with_status(catalogue: Catalogue, status: Sequence[Status | None]) -> Catalo
     """The catalogue whose cards say what became of each code."""
     cards = zip(catalogue.codes, status, strict=True)
     return msgspec.structs.replace(
-        catalogue, codes=tuple(msgspec.structs.replace(card, status=said) for card, said in cards)
+        catalogue, codes=tuple(msgspec.structs.replace(card, status=status) for card, status in cards)
     )
 
 

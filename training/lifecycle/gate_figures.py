@@ -29,7 +29,7 @@ _LEAST: Final = (measures.LEAST_BUYERS, 5)
 
 
 class Figures(NamedTuple):
-    """What the gates look at, of one encoder: shares, except perplexity (codes) and latency (ms a batch
+    """What the gates look at, of one encoder: shares, except perplexity (codes) and latency (ms per batch
     of 256 rows, one thread). NaN: the rows cannot say."""
 
     purity: float

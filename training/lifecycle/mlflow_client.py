@@ -97,5 +97,5 @@ def registry_errors(where: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        said = str(error).partition("\n")[0]
-        raise RegistryError(f"the model registry at {where} failed: {said}") from error
+        first_line = str(error).partition("\n")[0]
+        raise RegistryError(f"the model registry at {where} failed: {first_line}") from error

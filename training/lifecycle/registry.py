@@ -62,9 +62,9 @@ class Registry(Versions):
         target = folder.resolve() / version.codebook_version
         if target.exists():
             return load_bundle(target)
-        with self._said():
+        with self._registry_errors():
             target.parent.mkdir(parents=True, exist_ok=True)
-        with self._said(), self._staging(target.parent) as staging:
+        with self._registry_errors(), self._staging(target.parent) as staging:
             fetched = self._download(version, self._artifact, staging)
             bundle = load_bundle(fetched)
             if bundle.codebook_version != version.codebook_version:

@@ -55,12 +55,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def sources(self) -> list[str]:
         """What a manifest says of it."""
-        said = [
+        archives = [
             f"archive of {it.topic}/{it.partition} before offset {it.end}, {it.events} events, "
             f"sha256 {it.sha256}"
             for it in self.parts
         ]
-        return said + [f"{Path(it.path).name}, sha256 {it.sha256}" for it in self.files]
+        return archives + [f"{Path(it.path).name}, sha256 {it.sha256}" for it in self.files]
 
 
 def take_archive(archive: Path, taken_at: str) -> Snapshot:

@@ -51,7 +51,7 @@ class Versions:
         self._model, self._artifact = model, artifact
         self._where = uri or str(folder)
         self._client, artifacts = open_mlflow(folder.resolve(), uri)
-        with self._said():
+        with self._registry_errors():
             found = self._client.get_experiment_by_name(model)
             self._experiment = (
                 found.experiment_id
@@ -63,7 +63,7 @@ class Versions:
 
     def versions(self) -> list[Version]:
         """Every version, the newest first."""
-        with self._said():
+        with self._registry_errors():
             aliases = self._client.get_registered_model(self._model).aliases
             found = self._client.search_model_versions(
                 f"name = '{self._model}'", max_results=10_000, order_by=["version_number DESC"]
@@ -89,30 +89,30 @@ class Versions:
 
     def give(self, alias: Alias, number: int) -> None:
         """Move an alias to a version, from whichever had it."""
-        with self._said():
+        with self._registry_errors():
             self._client.set_registered_model_alias(self._model, alias, str(number))
         log.info("alias_moved", alias=alias, version=number)
 
     def take(self, alias: Alias) -> None:
         """Let no version bear an alias."""
-        with self._said():
+        with self._registry_errors():
             self._client.delete_registered_model_alias(self._model, alias)
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Write tags on a version."""
-        with self._said():
+        with self._registry_errors():
             for name, value in tags.items():
                 self._client.set_model_version_tag(self._model, str(number), name, value)
 
     def measured(self, version: Version, figures: Mapping[str, float]) -> None:
         """Write figures of a version; a figure that is NaN is left out."""
-        with self._said():
+        with self._registry_errors():
             self._measured(version.run, figures)
 
     @contextmanager
     def extra(self, version: Version, name: str) -> Iterator[Path | None]:
         """A file that was registered beside a bundle, for as long as the block lasts; None: it has none."""
-        with self._said():
+        with self._registry_errors():
             names = {Path(it.path).name for it in self._client.list_artifacts(version.run, _EXTRAS)}
         if name not in names:
             yield None
@@ -136,7 +136,7 @@ class Versions:
         describe: writes more about the run. A kill leaves at most a run without a version, which nothing
         reads.
         """
-        with self._said():
+        with self._registry_errors():
             run = self._client.create_run(self._experiment, run_name=name, tags=dict(tags)).info
             self._client.log_artifacts(run.run_id, str(folder), self._artifact)
             for path in extras.values():
@@ -165,13 +165,13 @@ class Versions:
                 self._client.log_metric(run, name, value)
 
     def _download(self, version: Version, path: str, folder: Path) -> Path:
-        with self._said(), warnings.catch_warnings():
+        with self._registry_errors(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Path(self._client.download_artifacts(version.run, path, str(folder)))
 
     @contextmanager
     def _staging(self, beside: Path | None) -> Iterator[Path]:
-        with self._said():
+        with self._registry_errors():
             staging = Path(tempfile.mkdtemp(prefix=".fetched-", dir=beside))
         try:
             yield staging
@@ -191,5 +191,5 @@ class Versions:
             run=str(found.run_id),
         )
 
-    def _said(self) -> Any:
+    def _registry_errors(self) -> Any:
         return registry_errors(self._where)

@@ -1,4 +1,4 @@
-"""The measures of the agents, each with its formula; weights are those of bootstrap.py, one a buyer.
+"""The measures of the agents, each with its formula; weights are those of bootstrap.py, one per buyer.
 
 A measure takes `weights` float64 [b, m], one row a sample of the m buyers, and gives float64 [b, ...]. All
 sessions of a buyer are drawn together. An agent stands beside each judged session, in its order.

@@ -54,7 +54,7 @@ def publish(
 
     The folder is filled beside `out` and renamed when it is complete. `events` opens the history that `data`
     was folded from: it is read once more for the sessions on the codes' cards and once for the reference;
-    without it, the cards have no sessions and the reference no counts. `status`, one a code, is what the
+    without it, the cards have no sessions and the reference no counts. `status`, one per code, is what the
     alignment says of them; empty where the codebook follows no other.
 
     Raises:

@@ -102,7 +102,7 @@ def _range(ranges: Sequence[tuple[int, str]], value: float) -> str:
 
 
 class SharedShapes:
-    """How many buyers have which form in common, at every level; one session counts a buyer."""
+    """How many buyers have which form in common, at every level; one session per buyer counts."""
 
     def __init__(self, sessions: Mapping[BuyerKey, Sequence[Visit]]) -> None:
         self._shapes = {key: forms(session) for key, session in sessions.items()}

@@ -136,15 +136,15 @@ def _temperature(logits: Tensor, target: Tensor) -> Tensor:
 def _judge(
     events: NDArray[np.float32], probability: NDArray[np.float64], target: NDArray[np.int64]
 ) -> dict[int, dict[str, float]]:
-    said, confidence = probability.argmax(axis=1), probability.max(axis=1)
+    forecast_type, confidence = probability.argmax(axis=1), probability.max(axis=1)
     judged: dict[int, dict[str, float]] = {}
     for count in np.unique(events).astype(int).tolist():
         at = events == count
         figures: dict[str, Any] = {
             "rows": int(at.sum()),
-            "kappa": float(kappa(said[at], target[at], once(int(at.sum())))[0]),
-            "accuracy": float((said[at] == target[at]).mean()),
-            "calibration_error": calibration_error(confidence[at], said[at] == target[at]),
+            "kappa": float(kappa(forecast_type[at], target[at], once(int(at.sum())))[0]),
+            "accuracy": float((forecast_type[at] == target[at]).mean()),
+            "calibration_error": calibration_error(confidence[at], forecast_type[at] == target[at]),
         }
         judged[count] = {name: round(value, 4) for name, value in figures.items()}
     return judged

@@ -73,7 +73,7 @@ def fit_scale(vectors: NDArray[np.float32]) -> ScalarScale:
 def type_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: ScalarScale) -> Floats:
     """Each buyer as a point float64 [n, 20] of the space in which codes are grouped.
 
-    Money is told against the buyers of the same store that have any, and is 0 for those that have none:
+    Money is relative to the buyers of the same store that have any, and is 0 for those that have none:
     currencies differ, and whether views name a price is the pixel's doing, not the buyer's.
     """
     scalars = _transformed(vectors)
@@ -85,13 +85,13 @@ def type_points(vectors: NDArray[np.float32], stores: NDArray[Any], scale: Scala
 
 
 def _against_store(values: Floats, stores: NDArray[Any]) -> Floats:
-    told = np.flatnonzero(values > 0)
-    _, store = np.unique(stores[told], return_inverse=True)
+    with_value = np.flatnonzero(values > 0)
+    _, store = np.unique(stores[with_value], return_inverse=True)
     counts = np.maximum(np.bincount(store), 1)
-    off = values[told] - (np.bincount(store, values[told]) / counts)[store]
+    off = values[with_value] - (np.bincount(store, values[with_value]) / counts)[store]
     spread = np.sqrt(np.bincount(store, off**2) / counts)
     against = np.zeros(len(values))
-    against[told] = off / np.where(spread < 1e-6, 1.0, spread)[store]
+    against[with_value] = off / np.where(spread < 1e-6, 1.0, spread)[store]
     return against
 
 

@@ -1,1 +1,1 @@
-"""The programs that are compared: one script a framework, each alone in its process."""
+"""The programs that are compared: one script per framework, each alone in its process."""

@@ -42,8 +42,8 @@ _ROW_BYTES: Final = sum(_SIZES)
 _ENDS: Final = np.cumsum(_SIZES).tolist()
 
 
-class Said(NamedTuple):
-    """What was last said of a buyer, or may be said now."""
+class Assigned(NamedTuple):
+    """What was last assigned to a buyer, or may be assigned now."""
 
     code: int
     type: int
@@ -53,7 +53,7 @@ class Said(NamedTuple):
 class Persona(NamedTuple):
     """An encoder's answer for one state, with what the message says of the state itself."""
 
-    said: Said
+    assigned: Assigned
     distance: float
     margin: float
     confidence: float
@@ -61,19 +61,19 @@ class Persona(NamedTuple):
     event_time: int
 
 
-_SAID: Final = struct.Struct("<hbB")
+_ASSIGNED: Final = struct.Struct("<hbB")
 
 
-def pack(state: bytes, said: Said) -> bytes:
+def pack(state: bytes, assigned: Assigned) -> bytes:
     """One value for what is kept of a buyer."""
-    return state + _SAID.pack(*said)
+    return state + _ASSIGNED.pack(*assigned)
 
 
-def unpack(value: bytes | None) -> tuple[bytes | None, Said | None]:
+def unpack(value: bytes | None) -> tuple[bytes | None, Assigned | None]:
     """A kept value taken apart; nothing of a new buyer."""
     if value is None:
         return None, None
-    return value[: -_SAID.size], Said(*_SAID.unpack(value[-_SAID.size :]))
+    return value[: -_ASSIGNED.size], Assigned(*_ASSIGNED.unpack(value[-_ASSIGNED.size :]))
 
 
 class Surroundings(NamedTuple):
@@ -116,13 +116,13 @@ class BuyerEncoder:
         self._encoder = OnnxEncoder(load_bundle(starter_bundle_path()), threads=1)
 
     def __call__(self, states: Sequence[bytes]) -> list[Persona]:
-        """One persona a state."""
+        """One persona per state."""
         table = _split(np.frombuffer(b"".join(states), dtype=np.uint8).reshape(len(states), -1))
         encoding: Encoding = self._encoder.encode(vectors(table, np.arange(len(states))))
         events = table.counters[:, COUNTER["events"]].tolist()
         times = table.counters[:, COUNTER["last_time"]].tolist()
         return [
-            Persona(Said(code, kind, confidence_band(confidence)), distance, margin, confidence, n, at)
+            Persona(Assigned(code, kind, confidence_band(confidence)), distance, margin, confidence, n, at)
             for code, distance, margin, kind, confidence, n, at in zip(
                 *(column.tolist() for column in encoding), events, times, strict=True
             )
@@ -130,15 +130,15 @@ class BuyerEncoder:
 
     def features(self, persona: Persona) -> tuple[int, str, float, float, int, int]:
         """A row of the persona view: code, token, distance, margin, events, assigned_at (ms)."""
-        code = persona.said.code
+        code = persona.assigned.code
         now = time.time_ns() // 1_000_000
         return code, token(code), persona.distance, persona.margin, persona.events, now
 
     def message(
-        self, event: Event, persona: Persona, before: Said | None, partition: int, offset: int
+        self, event: Event, persona: Persona, before: Assigned | None, partition: int, offset: int
     ) -> bytes | None:
         """The assignment to send; None where nothing changed."""
-        now = persona.said
+        now = persona.assigned
         if before == now:
             return None
         reason: Reason = "confidence"

@@ -18,10 +18,10 @@ from bytewax.run import cli_main
 from bench.comparison.programs.buyer import (
     CHECKPOINT_S,
     PRODUCER,
+    Assigned,
     BuyerEncoder,
     BuyerFold,
     Persona,
-    Said,
     surroundings,
 )
 from feature_store.contract.events import Event, decode_event
@@ -55,10 +55,10 @@ def encode(batch: list[tuple[str, Folded]]) -> list[tuple[str, Tagged]]:
     ]
 
 
-def say(before: Said | None, item: Tagged) -> tuple[Said, bytes | None]:
+def assign(before: Assigned | None, item: Tagged) -> tuple[Assigned, bytes | None]:
     """The assignment, if anything changed."""
     event, partition, offset, persona = item
-    return persona.said, encoder.message(event, persona, before, partition, offset)
+    return persona.assigned, encoder.message(event, persona, before, partition, offset)
 
 
 def to_sink(item: tuple[str, bytes | None]) -> KafkaSinkMessage | None:
@@ -74,8 +74,8 @@ def main() -> None:
     servers = [comparison.bootstrap_servers]
     records = op.input("events", flow, KafkaSource(servers, [comparison.input], batch_size=BATCH))
     folded = op.stateful_map("fold", op.map("decode", records, keyed), fold_event)
-    said = op.stateful_map("say", op.flat_map_batch("encode", folded, encode), say)
-    messages = op.filter_map("changed", said, to_sink)
+    assigned = op.stateful_map("assign", op.flat_map_batch("encode", folded, encode), assign)
+    messages = op.filter_map("changed", assigned, to_sink)
     kop.output("assignments", messages, brokers=servers, topic=comparison.output, add_config=PRODUCER)
     recovery = Path(comparison.folder) / "recovery"
     recovery.mkdir()

@@ -96,7 +96,7 @@ async def tag(records: Sequence[Any]) -> None:
     rows, now = [], datetime.now(UTC)
     for record, event, after, persona in zip(records, decoded, folded, encoder(folded), strict=True):
         before = unpack(buyers.get(record.key))[1]
-        buyers[record.key] = pack(after, persona.said)
+        buyers[record.key] = pack(after, persona.assigned)
         where = record.message
         message = encoder.message(event, persona, before, where.partition, where.offset)
         if message is not None:

@@ -1,4 +1,4 @@
-"""Quix Streams: a stateful apply, state in RocksDB with a changelog topic, an event at a time."""
+"""Quix Streams: a stateful apply, state in RocksDB with a changelog topic, one event at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tag(raw: bytes, state: State) -> bytes | None:
     kept, before = unpack(state.get_bytes("buyer"))
     after = fold(kept, event)
     (persona,) = encoder([after])
-    state.set_bytes("buyer", pack(after, persona.said))
+    state.set_bytes("buyer", pack(after, persona.assigned))
     here = message_context()
     return encoder.message(event, persona, before, here.partition, here.offset)
 
@@ -42,11 +42,11 @@ def main() -> None:
         loglevel="WARNING",
     )
     events = app.topic(comparison.input, key_deserializer="bytes", value_deserializer="bytes")
-    said = app.topic(comparison.output, key_serializer="bytes", value_serializer="bytes")
+    assignments = app.topic(comparison.output, key_serializer="bytes", value_serializer="bytes")
     stream = app.dataframe(events)
     stream = stream.apply(tag, stateful=True)
     stream = stream.filter(lambda message: message is not None)
-    stream.to_topic(said)
+    stream.to_topic(assignments)
     app.run()
 
 

@@ -178,7 +178,7 @@ def identifier(value: Json) -> str | None:
 
 
 def text(value: Json) -> str | None:
-    """Free text (category, brand, query), cut at 512 characters: what follows says nothing more."""
+    """Free text (category, brand, query), cut at 512 characters; the rest adds nothing."""
     sent = identifier(value)
     return None if sent is None else sent.strip()[:_MAX_TEXT]
 

@@ -22,7 +22,7 @@ from training.encoder.dataset import training_rows
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the split and the samples."
 )
-@click.option("--most", type=click.IntRange(min=10), help="Judged buyers of a store, at most.")
+@click.option("--most", type=click.IntRange(min=10), help="Judged buyers per store, at most.")
 @json_option
 def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None, as_json: bool) -> None:
     """Judge the codes of BUNDLE on files of events, beside k-means and two rules.
@@ -48,8 +48,8 @@ def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None,
         ours, lloyd = (cell(name, figures[who][name]) for who in ("bundle", "Lloyd"))
         click.echo(f"{TITLES[name]:28} {ours}   Lloyd {lloyd}")
     if report["types"]:
-        said = report["types"]["calibration"]["seeds"][0]
+        calibration = report["types"]["calibration"]["seeds"][0]
         kappas = ", ".join(
             f"{kappa:.2f} at event {n}" for n, kappa in report["types"]["kappa_at_event"].items()
         )
-        click.echo(f"type at the end of the session: kappa {kappas}; ECE {said['ece']:.3f}")
+        click.echo(f"type at the end of the session: kappa {kappas}; ECE {calibration['ece']:.3f}")

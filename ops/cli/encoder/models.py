@@ -54,7 +54,7 @@ def list_(as_json: bool) -> None:
 @click.option("--off", is_flag=True, help="End shadow mode.")
 @json_option
 def shadow(version: str | None, off: bool, as_json: bool) -> None:
-    """Let VERSION tag beside the champion; the agreement is on workers' metrics, nobody sees its personas.
+    """Let VERSION tag beside the champion. Metrics show the agreement; its personas are not published.
 
     VERSION is a number, a codebook version, an alias, or the folder of a bundle.
     """

@@ -51,7 +51,7 @@ def _types(_context: click.Context, _parameter: click.Parameter, filters: tuple[
 def sample(
     store: str, n: int, seed: int, types: tuple[str, ...], source: Source, bundle: Path | None, as_json: bool
 ) -> None:
-    """Draw persona tokens from p_s(k), the mix of a store's buyers: one token a line.
+    """Draw persona tokens from p_s(k), the mix of a store's buyers: one token per line.
 
     A store with few buyers is drawn towards the mix of all stores (as if by 100 more buyers of it); what
     the mix rests on is said on stderr.

@@ -30,7 +30,7 @@ from ops.history.progress_bars import progress_bars, read_with_bar
 @click.option("--prefix", type=click.IntRange(min=1), help="Only each buyer's first N events.")
 @json_option
 def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_json: bool) -> None:
-    """Encode the buyers of a file of events, or of an archive folder: one row a buyer, with code and token.
+    """Encode the buyers of a file of events, or of an archive folder: one row per buyer, with code and token.
 
     Columns: store, buyer, code, token, codebook_version, type, confidence, distance, margin.
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in

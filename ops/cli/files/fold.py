@@ -27,10 +27,10 @@ _ROWS_PER_GROUP = 20_000  # 30 MB in memory
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet file to write."
 )
-@click.option("--prefix", type=click.IntRange(min=1), help="Fold at most so many events a buyer.")
+@click.option("--prefix", type=click.IntRange(min=1), help="Fold at most so many events per buyer.")
 @json_option
 def fold(path: Path, out: Path, prefix: int | None, as_json: bool) -> None:
-    """Fold the events of PATH (a file or an archive folder) into one row of features a buyer.
+    """Fold the events of PATH (a file or an archive folder) into one row of features per buyer.
 
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
@@ -58,7 +58,7 @@ def feature_schema() -> pa.Schema:
 
 
 def write_features(path: Path, groups: Iterable[Folded]) -> int:
-    """Write one row a buyer, in the order they come; returns how many.
+    """Write one row per buyer, in the order they come; returns the number of rows.
 
     Raises:
         OSError: the file cannot be written.

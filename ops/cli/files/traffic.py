@@ -121,7 +121,7 @@ def _generate_live(
 
 @click.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path, exists=True))
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Times event time: 60 = 1 min/s.")
 @source_options
 @click.option("--dead-letters", is_flag=True, help="Send dead letters that are valid now back to the topic.")

@@ -21,7 +21,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     "Default: generated shoppers.",
 )
 @click.option("--seconds", type=_POSITIVE, help="Send for so long. Default: 20; a file: all of it.")
-@click.option("--rate", type=_POSITIVE, help="Events a second. Default: 500; a file: done in about 30 s.")
+@click.option("--rate", type=_POSITIVE, help="Events per second. Default: 500; a file takes about 30 s.")
 @click.option("--triton", is_flag=True, help="Encode on a Triton server of its own (380 MB, once).")
 @click.option("--stay", is_flag=True, help="Keep everything running afterwards, until Ctrl-C.")
 @click.option(

@@ -43,7 +43,7 @@ def keys() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     help="What it may do; several times. Default: all but buyers:erase and operation:read.",
 )
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events a second.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events per second.")
 @click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
 @click.option("--note", default="", help="What it is for.")
 @json_option

@@ -65,7 +65,7 @@ def _repair(live: Connection, yes: bool) -> tuple[VerifyReport, dict[str, Any]]:
         return report, {"repaired": 0}
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here: add --yes to repair what is shown above")
+            raise click.UsageError("no terminal to ask on: add --yes to repair what is shown above")
         click.confirm("Put it right?", abort=True, err=True)
     repaired = repair(live.rows, found)
     return verifier.run(), {"repaired": repaired, "plan": wanted.to_dict()}

@@ -92,7 +92,7 @@ def prepare(
             counted(),
             encoder,
             out,
-            sources=[said for snapshot in snapshots for said in snapshot.sources()],
+            sources=[source for snapshot in snapshots for source in snapshot.sources()],
             command=shlex.join(["simpersona", *sys.argv[1:]]),
             min_events=min_events,
             seed=seed,

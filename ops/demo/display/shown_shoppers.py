@@ -9,7 +9,7 @@ from typing import Final
 from feature_store.online.assignment import Assignment
 
 _READABLE_S: Final = 3.0
-"""A row keeps its shopper at least so long: at hundreds of tags a second a plain tail cannot be read."""
+"""A row keeps its shopper at least so long: a plain tail of hundreds of tags per second cannot be read."""
 _FRESH_S: Final = 1.0
 _WAITING: Final = 100
 """So many of the last shoppers tagged may come next."""

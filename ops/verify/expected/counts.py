@@ -183,8 +183,8 @@ class Recount:
         )
         segment = -1 if piece.version is None else len(self._segments) - 1
         slots = arrivals.slots[steps.places]
-        said = np.column_stack([np.full(len(slots), segment), encoding.code, encoding.type, bands])
-        self._voted[slots] = said  # of a repeated slot the last one stays
+        votes_of_steps = np.column_stack([np.full(len(slots), segment), encoding.code, encoding.type, bands])
+        self._voted[slots] = votes_of_steps  # of a repeated slot the last one stays
         self._touch(arrivals, piece.watermark, steps, vote)
         self._note_ties(encoding, vote, ties)
 

@@ -60,8 +60,8 @@ def markdown(report: Figures) -> str:
         "ablations": _ablations,
         "scaling": _scaling,
     }
-    told = [_head, _bars, *(part for name, part in parts.items() if name in report), _how]
-    return "\n".join(line for part in told for line in part(report)) + "\n"
+    sections = [_head, _bars, *(part for name, part in parts.items() if name in report), _how]
+    return "\n".join(line for part in sections for line in part(report)) + "\n"
 
 
 def _head(report: Figures) -> Iterator[str]:
@@ -244,10 +244,10 @@ def _calibration(report: Figures) -> Iterator[str]:
         f"states of test buyers after events {', '.join(map(str, part['events']))}.\n"
     )
     yield header("seed", "accuracy %", "mean confidence %", "Brier", "of the base rate", "ECE")
-    for seed, told in enumerate(part["seeds"]):
+    for seed, one in enumerate(part["seeds"]):
         yield (
-            f"| {seed} | {100 * told['accuracy']:.1f} | {100 * told['confidence']:.1f} | {told['brier']:.3f} "
-            f"| {told['brier_of_base_rate']:.3f} | {told['ece']:.3f} |"
+            f"| {seed} | {100 * one['accuracy']:.1f} | {100 * one['confidence']:.1f} | {one['brier']:.3f} "
+            f"| {one['brier_of_base_rate']:.3f} | {one['ece']:.3f} |"
         )
     yield "\n![Reliability](evaluation/reliability.svg)\n"
 

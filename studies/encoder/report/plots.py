@@ -65,8 +65,8 @@ def _frontier(axes: Axes, report: dict[str, Any]) -> None:
 
 def _reliability(axes: Axes, report: dict[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
-    for seed, told in enumerate(report["calibration"]["seeds"]):
-        curve = told["curve"]
+    for seed, of_seed in enumerate(report["calibration"]["seeds"]):
+        curve = of_seed["curve"]
         axes.plot(curve["said"], curve["was"], "o-", color=_OURS, alpha=0.5, label=f"seed {seed}")
     axes.set(
         xlabel="confidence said",

@@ -29,14 +29,14 @@ def with_profiles(traces: Sequence[Trace], vectors: NDArray[np.float32]) -> list
     levels = Axes.fit(vectors[training]).levels(vectors)
     out = []
     for i, trace in enumerate(traces):
-        said = "".join(words[int(level[i])] for words, level in zip(WORDS, levels, strict=True))
+        described = "".join(words[int(level[i])] for words, level in zip(WORDS, levels, strict=True))
         out.append(
             replace(
                 trace,
                 codes=dict.fromkeys(trace.codes, 0),
-                neutral=said + trace.neutral,
-                explicit=said + trace.explicit,
-                wrong=said + trace.wrong,
+                neutral=described + trace.neutral,
+                explicit=described + trace.explicit,
+                wrong=described + trace.wrong,
             )
         )
     return out

@@ -26,23 +26,23 @@ FAILED: Final = frozenset(ENDS) - {"done"}
 
 def by_goal(setting: Setting) -> dict[str, Any]:
     """ARA with each kind of goal; under a wrong one, what the agents follow; the worst store's error."""
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     kinds: tuple[GoalKind, ...] = ("neutral", "explicit", "wrong")
     for goal in kinds:
         acted = setting.agents("matched", goal)
         if acted:
-            told[goal] = {
+            figures[goal] = {
                 "ara": setting.estimate(_mean(setting, acted))._asdict(),
                 "worst_store_error": setting.estimate(_worst(setting, acted))._asdict(),
             }
     if wrong := setting.simulated("matched", "wrong"):
         traces = setting.judged.traces
         ended = [[outcome_of(run.actions) for run in runs] for runs in wrong]
-        told["wrong"] |= {
+        figures["wrong"] |= {
             "did what the session did": _share(setting, ended, [trace.outcome for trace in traces]),
             "did what the goal said": _share(setting, ended, [trace.wrong_outcome for trace in traces]),
         }
-    return told
+    return figures
 
 
 def failures(setting: Setting) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def failures(setting: Setting) -> dict[str, Any]:
     judged = setting.judged
     asked = np.array([FULFILLED_BY[trace.outcome] is not None for trace in judged.traces])
     pairs: dict[str, Pairing] = {"token": "matched", "no_token": "none"}
-    told: dict[str, Any] = {"tasks": {}, "ends": {}}
+    figures: dict[str, Any] = {"tasks": {}, "ends": {}}
     shares: dict[str, Floats] = {}
     for name, pairing in pairs.items():
         runs, neutral = setting.simulated(pairing, "explicit"), setting.simulated(pairing)
@@ -62,12 +62,12 @@ def failures(setting: Setting) -> dict[str, Any]:
             return {}
         failed = np.mean([[run.end in FAILED for run in seed] for seed in runs], axis=0)
         shares[name] = failed
-        told[name] = setting.estimate(_among(setting, asked, failed))._asdict()
-        told["ends"][name] = {
+        figures[name] = setting.estimate(_among(setting, asked, failed))._asdict()
+        figures["ends"][name] = {
             "neutral": _ends(setting, neutral),
             "explicit": _ends(setting, runs),
         }
-        told["tasks"][name] = {
+        figures["tasks"][name] = {
             task: setting.estimate(
                 _among(setting, np.array([t.outcome == wanted for t in judged.traces]), 1 - failed)
             )._asdict()
@@ -75,13 +75,13 @@ def failures(setting: Setting) -> dict[str, Any]:
             if any(t.outcome == wanted for t in judged.traces)
         }
     with_token, without = (_among(setting, asked, shares[name]) for name in pairs)
-    told["fewer"] = setting.estimate(lambda w: 1 - with_token(w) / np.maximum(without(w), 1e-9))._asdict()
+    figures["fewer"] = setting.estimate(lambda w: 1 - with_token(w) / np.maximum(without(w), 1e-9))._asdict()
     short = {name: _among(setting, asked, _short(setting, pairing)) for name, pairing in pairs.items()}
-    told["short_of_the_session"] = {name: setting.estimate(one)._asdict() for name, one in short.items()}
-    told["fewer_short"] = setting.estimate(
+    figures["short_of_the_session"] = {name: setting.estimate(one)._asdict() for name, one in short.items()}
+    figures["fewer_short"] = setting.estimate(
         lambda w: 1 - short["token"](w) / np.maximum(short["no_token"](w), 1e-9)
     )._asdict()
-    return told
+    return figures
 
 
 def _short(setting: Setting, pairing: Pairing) -> Floats:

@@ -52,18 +52,18 @@ def populations(setting: Setting) -> dict[str, dict[str, Any]]:
         ]
         return {key: float(np.nanmean([one[key] for one in each])) for key in each[0]}
 
-    told = {}
+    figures = {}
     found = {name: sessions[0] for name, sessions in (agents | part.walked).items() if sessions}
     for name, sessions in ({"real": real} | found).items():
         each = [measured(sessions, sample) for sample in samples]
-        told[name] = {
+        figures[name] = {
             key: interval(each[0][key], np.array([one[key] for one in each[1:]]))._asdict() for key in each[0]
         }
-    return told
+    return figures
 
 
 def _samples(setting: Setting) -> list[list[list[int]]]:
-    """The judged sessions as they are, then those of buyers drawn anew; a list of sessions a store each."""
+    """The judged sessions as they are, then those of buyers drawn anew: a list per store."""
     judged, random = setting.judged, np.random.default_rng(_SEED)
     of_buyer: dict[int, list[int]] = defaultdict(list)
     for i, buyer in enumerate(judged.buyer.tolist()):
@@ -85,18 +85,18 @@ def time_to_cart(setting: Setting) -> dict[str, Any]:
         "replay": [trace.steps for trace in beside],
     }
     samples = [[i for mine in sample for i in mine] for sample in _samples(setting)]
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, sessions in found.items():
         times = [times_to_cart([steps]) for steps in sessions]
         each = [np.concatenate([times[i] for i in sample]) for sample in samples]
         if min(map(len, each)) == 0:
             continue
         quartiles = np.array([np.percentile(one, (25, 50, 75)) for one in each])
-        told[name] = {
+        figures[name] = {
             "sessions": len(each[0]),
             "quartiles": [interval(values[0], values[1:])._asdict() for values in quartiles.T],
         }
-    return told
+    return figures
 
 
 def loop_on_actions(setting: Setting) -> dict[str, Any]:
@@ -145,14 +145,14 @@ def examples(setting: Setting) -> list[dict[str, Any]]:
     codes as there are, spread over stores and strata."""
     runs = setting.simulated("matched")[0]
     order = np.random.default_rng(_SEED).permutation(len(runs)).tolist()
-    told: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     cells: list[int] = []
     for i in order:
         trace, cell = setting.judged.traces[i], int(setting.judged.cell[i])
-        if cell < 0 or cells.count(cell) > len(told) // max(len(setting.judged.cells), 1):
+        if cell < 0 or cells.count(cell) > len(figures) // max(len(setting.judged.cells), 1):
             continue
         cells.append(cell)
-        told.append(
+        figures.append(
             {
                 "store": trace.store,
                 "code": trace.codes[setting.parts[0].kind],
@@ -163,6 +163,6 @@ def examples(setting: Setting) -> list[dict[str, Any]]:
                 "end": runs[i].end,
             }
         )
-        if len(told) == _SHOWN:
+        if len(figures) == _SHOWN:
             break
-    return sorted(told, key=lambda one: (one["store"], one["stratum"]))
+    return sorted(figures, key=lambda one: (one["store"], one["stratum"]))

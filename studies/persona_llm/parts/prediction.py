@@ -60,7 +60,7 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
         plays = [chosen.play(fit, pairing, draws=LM_DRAWS) for fit in fits]
         acted[name] = [one for play in plays for one in acted_in(runs, play)]
     bootstrap = Bootstrap(judged.buyers, _SEED, strata=judged.store_of_buyer)
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "seeds": seeds,
         "sessions": len(judged.traces),
         "with cart": int(judged.real.cart.sum()),
@@ -70,7 +70,7 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
     }
     for action in ("cart", "purchase"):
         groups, store_of_group = quarters(judged, getattr(forecasts, action), getattr(judged.real, action))
-        told["spread_kept"][action] = {
+        figures["spread_kept"][action] = {
             name: bootstrap.estimate(_slope(judged, groups, store_of_group, action, each))._asdict()
             for name, each in acted.items()
         }
@@ -78,22 +78,22 @@ def prediction(runs: Runs, chosen: Chosen, tokens: Tokens) -> dict[str, Any]:
             _slope(judged, groups, store_of_group, action, acted[name])
             for name in ("model", "shuffled token")
         ]
-        told["over_shuffled"][action] = bootstrap.difference(*slopes)._asdict()
-    said = {
+        figures["over_shuffled"][action] = bootstrap.difference(*slopes)._asdict()
+    likelihoods = {
         name: np.mean([runs.likelihood(Likelihood(fit=fit, pairing=pairing)) for fit in fits], axis=0)
         for name, pairing in pairings.items()
     }
-    said |= {name: chain.log_likelihood(judged.traces) for name, chain in part.chains.items()}
-    told["log-likelihood a session"] = {
+    likelihoods |= {name: chain.log_likelihood(judged.traces) for name, chain in part.chains.items()}
+    figures["log-likelihood a session"] = {
         name: bootstrap.estimate(partial(m.by_buyer, judged, values))._asdict()
-        for name, values in said.items()
+        for name, values in likelihoods.items()
     }
-    told["model less"] = {
-        name: bootstrap.estimate(partial(m.by_buyer, judged, said["model"] - values))._asdict()
-        for name, values in said.items()
+    figures["model less"] = {
+        name: bootstrap.estimate(partial(m.by_buyer, judged, likelihoods["model"] - values))._asdict()
+        for name, values in likelihoods.items()
         if name != "model"
     }
-    return told
+    return figures
 
 
 def acted_in(runs: Runs, play: Play) -> list[Acted]:
@@ -119,7 +119,7 @@ def _slope(
 
 
 def forecast(runs: Runs, training: list[Trace], judged: Judged, kind: Kind) -> Acted:
-    """Probabilities of a cart and of a purchase by gradient boosting, a store, on the vectors of `kind`:
+    """Probabilities of a cart and of a purchase by gradient boosting, per store, on the vectors of `kind`:
     fitted on training buyers, told of judged ones. The store's rate where too few did it."""
     rows, vectors = runs.material.vectors[kind]
     of = {_key(runs.material.traces[row]): vector for row, vector in zip(rows.tolist(), vectors, strict=True)}

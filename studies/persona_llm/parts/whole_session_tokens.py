@@ -31,7 +31,7 @@ AGENTS: Final[dict[str, Pairing]] = {
 def expressiveness(setting: Setting, more: Mapping[str, list[Acted]]) -> dict[str, Any]:
     """ARA of agents and baselines with intervals, the gain over a random token, log-likelihoods.
 
-    more: what other contenders did on the same sessions (a text profile), one a seed.
+    more: what other contenders did on the same sessions (a text profile), one per seed.
     """
     acted = {name: setting.agents(pairing) for name, pairing in AGENTS.items()}
     acted |= setting.baselines() | dict(more)
@@ -97,9 +97,9 @@ def _over_stores(by_store: Floats) -> dict[str, float]:
 
 
 def _strata(setting: Setting, acted: Mapping[str, list[Acted]]) -> dict[str, Any]:
-    """Rates of carts and purchases a store and stratum: real, and of each contender's mean over seeds."""
+    """Rates of carts and purchases per store and stratum: real, and of each contender's mean over seeds."""
     judged = setting.judged
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for place, (store, stratum) in enumerate(judged.cells):
         mine = judged.cell == place
         rates = {"real": [float(judged.real.cart[mine].mean()), float(judged.real.purchase[mine].mean())]}
@@ -109,15 +109,15 @@ def _strata(setting: Setting, acted: Mapping[str, list[Acted]]) -> dict[str, Any
                     float(np.mean([column[mine].mean() for column in columns]))
                     for columns in zip(*acted[name], strict=True)
                 ]
-        told[f"{store} {stratum}"] = {"sessions": int(mine.sum()), "rates": rates}
-    return told
+        figures[f"{store} {stratum}"] = {"sessions": int(mine.sum()), "rates": rates}
+    return figures
 
 
 def _likelihood(setting: Setting) -> dict[str, Any]:
     """Mean log-likelihood of an action, nats, and paired differences by buyer: model less each other."""
     traces = [trace for part in setting.parts for trace in part.judged.traces]
     actions = np.array([len(trace.steps) for trace in traces], np.float64)
-    said = {
+    likelihoods = {
         name: np.concatenate([part.chains[name].log_likelihood(part.judged.traces) for part in setting.parts])
         for name in ("markov_store", "markov_code")
     }
@@ -125,7 +125,7 @@ def _likelihood(setting: Setting) -> dict[str, Any]:
     for name, pairing in pairings.items():
         each = setting.likelihoods(pairing)
         if each:
-            said[name] = np.mean(each, axis=0)
+            likelihoods[name] = np.mean(each, axis=0)
 
     def per_action(values: Floats) -> Any:
         def measure(weights: Floats) -> Floats:
@@ -134,9 +134,11 @@ def _likelihood(setting: Setting) -> dict[str, Any]:
 
         return setting.estimate(measure)._asdict()
 
-    told = {"an action": {name: per_action(values) for name, values in said.items()}}
-    if "model" in said:
-        told["model less"] = {
-            name: per_action(said["model"] - values) for name, values in said.items() if name != "model"
+    figures = {"an action": {name: per_action(values) for name, values in likelihoods.items()}}
+    if "model" in likelihoods:
+        figures["model less"] = {
+            name: per_action(likelihoods["model"] - values)
+            for name, values in likelihoods.items()
+            if name != "model"
         }
-    return told
+    return figures

@@ -99,8 +99,8 @@ def _setting(title: str, part: Figures) -> Iterator[str]:
     yield header("store, stratum", "sessions", "real", *(_CONTENDERS[name] for name in names))
     for cell, found in part["strata"].items():
         rates = found["rates"]
-        said = [" / ".join(f"{100 * rate:.0f}" for rate in rates[name]) for name in ("real", *names)]
-        yield f"| {cell} | {found['sessions']} | {' | '.join(said)} |"
+        rate_cells = [" / ".join(f"{100 * rate:.0f}" for rate in rates[name]) for name in ("real", *names)]
+        yield f"| {cell} | {found['sessions']} | {' | '.join(rate_cells)} |"
     yield (
         "\nLog-likelihood of an action, nats, neutral goals; of a model that plans a lower bound (plans "
         "with the session's own aims only):\n"
@@ -120,8 +120,8 @@ def prediction(report: Figures) -> Iterator[str]:
         "early": "Token from the first three events, none of them of the funnel; the rest is simulated",
         "before": "Token from earlier sessions",
     }
-    told = report.get("prediction", {})
-    if told:
+    predictions = report.get("prediction", {})
+    if predictions:
         yield "## b. Prediction (leak-free)\n"
         yield (
             "Strata are quarters of a forecast made before the session (gradient boosting, fitted on "
@@ -130,7 +130,7 @@ def prediction(report: Figures) -> Iterator[str]:
             "is near. Log-likelihoods of a model that plans are lower bounds. The early agents also read the "
             "three actions, so a shuffled token need not fall to 0.\n"
         )
-    for kind, part in told.items():
+    for kind, part in predictions.items():
         seeds = ", ".join(map(str, part["seeds"]))
         yield f"### {titles[kind]}\n"
         yield (

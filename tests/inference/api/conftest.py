@@ -13,9 +13,9 @@ from tests.rig import Rig
 
 
 @pytest.fixture(scope="module")
-def live(rig_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig_kafka.start()
-    rig = Rig(rig_kafka, tmp_path_factory.mktemp("api-rig"))
+def live(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    kafka.start()
+    rig = Rig(kafka, tmp_path_factory.mktemp("api-rig"))
     rig.worker()
     yield rig
     rig.close()

@@ -101,11 +101,12 @@ def test_follow(
     command = [str(DOCS / "examples" / "follow.py"), str(place)]
     buyers = [uuid.uuid4().hex for _ in range(3)]
     with running(environment, output, *command, python=shop):
-        deadline = time.monotonic() + 60
-        while not place.exists():  # whoever comes before the stream is open is not heard of
-            assert time.monotonic() < deadline, output.read_text()
+
+        def open_() -> bool:  # whoever comes before the stream is open is not heard of
             acme.post("/v1/events", json=event(uuid.uuid4().hex, uuid.uuid4().hex)).raise_for_status()
-            time.sleep(0.2)
+            return place.exists()
+
+        live.wait_for(open_, f"the stream to be open\n{output}")
         said_of(live, acme, buyers[0], output)
     acme.post("/v1/events", json=event("away", buyers[1])).raise_for_status()
     wait_for_persona(live, acme, buyers[1], 1)

@@ -27,16 +27,16 @@ def stored(rig: Rig) -> list[str]:
         ]
 
 
-def test_without_kafka_nothing_is_accepted_and_with_it_again_everything(rig: Rig, rig_kafka: Kafka) -> None:
+def test_without_kafka_nothing_is_accepted_and_with_it_again_everything(rig: Rig, kafka: Kafka) -> None:
     api = Api(rig, ack_timeout_s=2, stalled_s=0.5)
     with api.client(api.new_key("acme")) as client:
         assert client.post("/v1/events", json=event("before")).status_code == 202
-        rig_kafka.kill()
+        kafka.kill()
         away = client.post("/v1/events", json=event("meanwhile"))
         assert away.status_code == 503
         assert int(away.headers["retry-after"]) >= 1
         assert away.json()["type"] == "urn:simpersona:unavailable"
-        rig_kafka.start()
+        kafka.start()
         rig.wait_for(
             lambda: client.post("/v1/events", json=event("meanwhile")).status_code == 202, "Kafka's return"
         )

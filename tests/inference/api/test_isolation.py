@@ -137,10 +137,10 @@ def test_a_stores_slow_readers_do_not_hold_up_what_others_missed(
 
 @pytest.mark.faults
 def test_a_hung_kafka_holds_up_only_what_needs_it(
-    live: Rig, api: Api, other: httpx.Client, rig_kafka: Kafka
+    live: Rig, api: Api, other: httpx.Client, kafka: Kafka
 ) -> None:
     assert other.get("/v1/stores/other/distribution").status_code == 200
-    key, pid = api.new_key("acme"), rig_kafka.process.pid if rig_kafka.process else 0
+    key, pid = api.new_key("acme"), kafka.process.pid if kafka.process else 0
     os.kill(pid, signal.SIGSTOP)
     try:
         with ExitStack() as held:

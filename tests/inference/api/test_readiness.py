@@ -8,6 +8,7 @@ from typing import Any
 
 from feature_store.errors import OnlineStoreError
 from inference.api.readiness import Readiness
+from tests.waiting import eventually
 
 
 class Buyers:
@@ -54,8 +55,10 @@ def test_a_store_that_went_away_is_noticed_later() -> None:
         readiness = Readiness(shared)
         assert await readiness.missing() == []
         shared.buyers.away = True
-        while not (missing := await readiness.missing()):
-            await asyncio.sleep(0.05)
-        assert missing == ["the online store does not answer"]
+
+        async def noticed() -> bool:
+            return await readiness.missing() == ["the online store does not answer"]
+
+        await eventually(noticed, "the store's absence to be noticed")
 
     asyncio.run(run())

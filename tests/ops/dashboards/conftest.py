@@ -26,9 +26,9 @@ def window_s() -> int:
 
 
 @pytest.fixture(scope="module")
-def live(rig_kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    rig_kafka.start()
-    rig = Rig(rig_kafka, tmp_path_factory.mktemp("page-rig"))
+def live(kafka: Kafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    kafka.start()
+    rig = Rig(kafka, tmp_path_factory.mktemp("page-rig"))
     yield rig
     rig.close()
 

@@ -23,6 +23,7 @@ class Tab:
         )
         self._context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self._context.new_page()
+        self.page.clock.install()
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -41,6 +42,10 @@ class Tab:
     def see(self, selector: str, text: str | re.Pattern[str]) -> None:
         """Wait until something shows a text."""
         self.page.locator(selector).filter(has_text=text, visible=True).first.wait_for()
+
+    def let_pass(self, ms: int) -> None:
+        """Put the page's own clock forward: its timers fire now, and nobody waits."""
+        self.page.clock.run_for(ms)
 
     def close(self) -> None:
         """Hold what every visit must keep: nothing asked elsewhere, no key in an address."""

@@ -128,7 +128,8 @@ def test_a_shops_key_shows_the_shop_and_says_what_it_may_not_show(
     assert page.locator("#store option").all_inner_texts() == [store]
     tab.see("#types th", "Bouncer")
     before = sum(url.endswith("/v1/operation") for url in tab.asked)
-    page.wait_for_timeout(6_000)
+    for _ in range(3):
+        tab.let_pass(6_000)
     assert sum(url.endswith("/v1/operation") for url in tab.asked) == before == 1  # it is not asked again
 
 
@@ -196,7 +197,7 @@ def test_the_keyboard_is_enough(
     for number in range(20):  # others come, but nobody takes the row away under the focus
         click(operator, store, f"crowd-{number}", 1)
     tab.see("#seen", re.compile("2[1-9] seen"))
-    page.wait_for_timeout(6_000)
+    tab.let_pass(6_000)
     assert page.evaluate("document.activeElement.dataset.buyer") == chosen
     page.keyboard.press("Escape")
     tab.see("#nobody", "Nobody is followed")
@@ -227,13 +228,15 @@ def test_everything_can_be_read_in_both_schemes(
 def test_a_paused_page_stands_still(
     visit: Callable[..., Tab], operator: httpx.Client, operator_key: str, store: str
 ) -> None:
-    tab = visit()
+    tab, beside = visit(), visit()
     page = tab.open(operator_key, store)
     tab.see("#seen", "1 seen")
+    beside.open(operator_key, store)
     page.click("#pause")
     tab.see("#seen", "paused")
     click(operator, store, "late", 1)
-    page.wait_for_timeout(2_000)
+    beside.see("#seen", "2 seen")
+    tab.let_pass(2_000)
     assert page.locator("#rows tr").count() == 1
     page.click("#pause")
     tab.see("#seen", "2 seen")

@@ -20,7 +20,7 @@ from feature_store.log.config import KafkaSettings
 from ops.errors import StackInUseError
 from ops.stack.local import LocalStack, StackInfo, load_stack, use_local_stack
 from streams.settings import WorkerSettings
-from tests.ops.stack.waiting import gone, wait_until
+from tests.waiting import gone, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +51,7 @@ def test_up_starts_only_what_is_down(stack: LocalStack) -> None:
     assert [line for line in said if "already up" in line] == said
 
     psutil.Process(first.pids["valkey"]).kill()
-    wait_until(lambda: states(stack)["valkey"] == "down")
+    wait_until(lambda: states(stack)["valkey"] == "down", "valkey to be found dead")
     said.clear()
     second = stack.up()
     assert said == ["starting valkey", f"kafka is already up at {first.bootstrap_servers}"]
@@ -125,7 +125,7 @@ def test_an_owned_stack_leaves_no_process_when_its_owner_ends(tmp_path: Path, en
         assert len(pids) == 2
         owner.send_signal(end)
         owner.wait(60)
-        wait_until(lambda: all(map(gone, processes)))
+        wait_until(lambda: all(map(gone, processes)), "every process to end")
 
 
 def test_an_owned_stack_resumes_the_data_of_the_last_owner(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ops.errors import ServerStartError, StackInUseError
 from ops.stack.processes import Server, free_ports, port_answers, port_is_free
-from tests.ops.stack.waiting import gone, wait_until
+from tests.waiting import gone, wait_until
 
 LISTEN = """
 import signal, socket, subprocess, sys
@@ -84,7 +84,7 @@ def test_a_stopped_server_leaves_neither_its_children_nor_its_port(
     assert len(processes) == 2
     getattr(server, end)()
     assert not server.running
-    wait_until(lambda: all(map(gone, processes)))
+    wait_until(lambda: all(map(gone, processes)), "every process to end")
     assert port_is_free(server.port)
 
 
@@ -93,7 +93,7 @@ def test_a_server_that_ignores_term_is_killed_after_the_grace(toy: Callable[...,
     server.start()
     processes = family(server)
     server.stop()
-    wait_until(lambda: all(map(gone, processes)))
+    wait_until(lambda: all(map(gone, processes)), "every process to end")
 
 
 def test_a_killed_server_comes_back_on_its_port(toy: Callable[..., Toy], owned: bool) -> None:
@@ -181,7 +181,7 @@ def test_an_owned_server_ends_with_its_owner(tmp_path: Path, end: signal.Signals
         assert len(processes) == 3  # server, guard, the server's child
         owner.send_signal(end)
         owner.wait(10)
-        wait_until(lambda: all(map(gone, processes)))
+        wait_until(lambda: all(map(gone, processes)), "every process to end")
 
 
 def test_free_ports_are_different_and_below_the_ephemeral_range() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ops.errors import ServerStartError
 from ops.stack.triton import SHARED_MEMORY, Triton
-from tests.ops.stack.waiting import gone, wait_until
+from tests.waiting import gone, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +66,7 @@ def test_it_answers_and_comes_back_after_a_kill(triton: Triton) -> None:
 
     triton.kill()
 
-    wait_until(lambda: all(map(gone, stubs)))
+    wait_until(lambda: all(map(gone, stubs)), "the stubs to end")
     assert not list(SHARED_MEMORY.glob(f"simpersona_triton_{triton.port}_*"))
     triton.start()
     assert triton.address == address

@@ -103,7 +103,7 @@ class Agent:
 
     def __init__(self, shopper: Shopper, model: StoreModel, seed: int, number: int) -> None:
         self.shopper, self.steps, self.refused = shopper, list[Step](), 0
-        self._refused_in_a_row = 0
+        self._refused_in_succession = 0
         self._fulfilled = False
         self.end: End | None = None
         self.plan: str | None = None
@@ -118,7 +118,7 @@ class Agent:
         if info["error"] is not None:
             self.misread()
         else:
-            self._refused_in_a_row = 0
+            self._refused_in_succession = 0
             self.steps.append(info["step"])
             self._fulfilled |= action == self.shopper.goal.fulfilled_by
             if left:
@@ -133,8 +133,8 @@ class Agent:
     def misread(self) -> None:
         """Take note of what was no action at all: it counts as refused."""
         self.refused += 1
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row >= REFUSED_LIMIT:
+        self._refused_in_succession += 1
+        if self._refused_in_succession >= REFUSED_LIMIT:
             self.end = "invalid"
 
     @property

@@ -38,11 +38,13 @@ def play_by_chat(
     runs = []
     for number, shopper in enumerate(crowd):
         agent = Agent(shopper, stores[shopper.store], seed, number)
-        told = [("system", _instruction(shopper, profiles))]
+        messages = [("system", _instruction(shopper, profiles))]
         while agent.end is None:
-            told.append(("user", agent.page))
-            answer = chat.answer([told[0], *told[1:][-_REMEMBERED:]], seed=seed + number, temperature=1.0)
-            told.append(("assistant", answer))
+            messages.append(("user", agent.page))
+            answer = chat.answer(
+                [messages[0], *messages[1:][-_REMEMBERED:]], seed=seed + number, temperature=1.0
+            )
+            messages.append(("assistant", answer))
             action = parse_action(answer)
             if action is None:
                 agent.misread()

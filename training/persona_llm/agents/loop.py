@@ -98,10 +98,10 @@ def loop_figures(
     out, back = through(simulated, encoder), through(real, encoder)
 
     def figures(label: Codes) -> dict[str, Any]:
-        said, came = label[given], label[out]
+        given_label, label_again = label[given], label[out]
         return {
-            "simulated": _share(said == came, np.arange(len(runs)), seed)._asdict(),
-            "chance": _chance(said, came, stores),
+            "simulated": _share(given_label == label_again, np.arange(len(runs)), seed)._asdict(),
+            "chance": _chance(given_label, label_again, stores),
             "replay": _share(label[known] == label[back], buyers, seed)._asdict(),
         }
 
@@ -148,14 +148,15 @@ def _share(same: NDArray[np.bool_], unit: Codes, seed: int) -> Estimate:
     return Bootstrap(len(counts), seed).estimate(lambda weights: weights @ hits / (weights @ counts))
 
 
-def _chance(said: Codes, came: Codes, stores: Codes) -> float:
+def _chance(given_label: Codes, label_again: Codes, stores: Codes) -> float:
     """The share that would agree if codes were dealt out anew within each store, in expectation."""
     agreed = 0.0
     for store in np.unique(stores):
         mine = stores == store
-        names, counts = np.unique(said[mine], return_counts=True)
+        names, counts = np.unique(given_label[mine], return_counts=True)
         shares = counts / mine.sum()
         agreed += sum(
-            float(share) * int((came[mine] == name).sum()) for name, share in zip(names, shares, strict=True)
+            float(share) * int((label_again[mine] == name).sum())
+            for name, share in zip(names, shares, strict=True)
         )
-    return agreed / len(said)
+    return agreed / len(given_label)

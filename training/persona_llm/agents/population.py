@@ -105,7 +105,7 @@ def events_in_order(came: Sequence[Visit], currency: str | None) -> list[Event]:
 
 
 def describe_runs(runs: Sequence[Run]) -> dict[str, Any]:
-    """How runs ended (counts of all ends), and what they did: shares of runs, and means a run.
+    """How runs ended (counts of all ends), and what they did: shares of runs, and means per run.
 
     failed: the share that did not end as "done", as in the evaluation and the gates.
     """

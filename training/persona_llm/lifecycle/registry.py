@@ -27,7 +27,7 @@ class LlmRegistry(Versions):
 
     def track(self, manifest: LlmManifest) -> None:
         """Keep what a training run was: its settings, its losses by epoch, and what it learned from."""
-        with self._said():
+        with self._registry_errors():
             run = self._client.create_run(
                 self._experiment, run_name=manifest.model_version, tags=lineage(manifest)
             ).info.run_id
@@ -64,9 +64,9 @@ class LlmRegistry(Versions):
         """
         target = folder.resolve() / version.tags["model_version"]
         if not target.exists():
-            with self._said():
+            with self._registry_errors():
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with self._said(), self._staging(target.parent) as staging:
+            with self._registry_errors(), self._staging(target.parent) as staging:
                 fetched = self._download(version, self._artifact, staging)
                 shutil.move(fetched, target)
         model = load_llm(target)

@@ -138,8 +138,8 @@ def _figures(figures: Mapping[str, Any] | None) -> str:
         raise ExportError("the evaluation holds no figures in_store or held_out; give evaluation-llm.json")
     command = figures.get("command", "simpersona llm evaluate")
     made = f"`{command}`, on {figures.get('device', 'a device not told')}"
-    said = f"Of models that the evaluation trained itself, not of this one: {made}.\n"
-    return "\n".join([said, "| figure | value | 95 % interval |", "|---|---|---|", *rows])
+    introduction = f"Of models that the evaluation trained itself, not of this one: {made}.\n"
+    return "\n".join([introduction, "| figure | value | 95 % interval |", "|---|---|---|", *rows])
 
 
 def _estimates(figures: Mapping[str, Any], path: Sequence[str]) -> list[tuple[str, Figure]]:

@@ -1,4 +1,4 @@
-"""Persona tokens: one new token a code in the vocabulary of any causal LM."""
+"""Persona tokens: one new token per code in the vocabulary of any causal LM."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def codebook(bundle: Bundle) -> NDArray[np.float32]:
 def _tables(model: PreTrainedModel) -> list[torch.Tensor]:
     """Input and output embeddings: one tensor where they are tied."""
     given = model.get_input_embeddings().get_parameter("weight")
-    said = model.get_output_embeddings().get_parameter("weight")
-    return [given] if said.data_ptr() == given.data_ptr() else [given, said]
+    output_weight = model.get_output_embeddings().get_parameter("weight")
+    return [given] if output_weight.data_ptr() == given.data_ptr() else [given, output_weight]

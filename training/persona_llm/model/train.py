@@ -123,7 +123,7 @@ class _Run:
         self.best, self.kept = math.inf, dict[str, Tensor]()
         self.given = LANDMARK if config.kind == "early" else 0
         actions = np.mean([len(trace.steps) - self.given for trace in training])
-        self.actions_a_batch = float(actions) * config.batch_size
+        self.actions_per_batch = float(actions) * config.batch_size
 
     def go(self, resume_from: Path | None) -> TrainedLlm:
         """All steps that are still to do, then the weights of the best epoch of the last stage."""
@@ -169,7 +169,7 @@ class _Run:
         rows = [self._example(self.training[i], stage, random) for i in step.rows]
         self.model.train()
         # Batches are of like lengths: without this an action of a short session would weigh more.
-        loss = self._loss(rows) * (sum(len(row.written) for row in rows) / self.actions_a_batch)
+        loss = self._loss(rows) * (sum(len(row.written) for row in rows) / self.actions_per_batch)
         if not math.isfinite(loss.item()):
             raise DivergedError(f"the loss became {loss.item()}; lower the learning rate")
         optimiser.zero_grad(set_to_none=True)
@@ -251,7 +251,7 @@ class _Run:
     # ---- resume
 
     def _identity(self) -> str:
-        """What makes a run this run: a checkpoint of another must not be gone on from."""
+        """What makes a run this run: a checkpoint of another must not be continued."""
         seen = [*self.training, *self.validation]
         traces = [[t.split, t.store, t.codes, t.neutral, t.explicit, t.actions] for t in seen]
         digest = hashlib.sha256(json.dumps(traces).encode() + self.first_rows).hexdigest()

@@ -58,7 +58,7 @@ _ACTION_OF: Final[dict[str, str]] = {
 
 
 class Item(NamedTuple):
-    """A product as a store shows it; None is what its events do not say. price: major units."""
+    """A product as a store shows it; None where its events have no value. price: major units."""
 
     product_id: str | None
     category: str | None

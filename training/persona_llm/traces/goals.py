@@ -66,6 +66,6 @@ def about_words(steps: Sequence[Step]) -> str:
     categories = [step.item.category for step in steps if step.item and step.item.category]
     if not categories:
         return ""
-    # The leaf of a path is a word; an id of a shop's own, digits only, says nothing.
+    # The leaf of a path is a word; an id of a shop's own, digits only, means nothing.
     leaf = max(sorted(set(categories)), key=categories.count).replace("/", ".").rpartition(".")[2]
     return "" if leaf.isdigit() else leaf.replace("_", " ").replace("-", " ")

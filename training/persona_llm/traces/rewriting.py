@@ -36,10 +36,12 @@ def rewritten(traces: Sequence[Trace], rewriter: Rewriter) -> tuple[list[Trace],
     Returns the traces and {"goals", "taken"}: how many different goals there are, and how many changed.
     """
     goals = sorted({goal for t in traces for goal in (t.neutral, t.explicit, t.wrong)})
-    said = {goal: _checked(rewriter(goal)) or goal for goal in goals}
-    about = {"goals": len(goals), "taken": sum(said[goal] != goal for goal in goals)}
+    new_texts = {goal: _checked(rewriter(goal)) or goal for goal in goals}
+    about = {"goals": len(goals), "taken": sum(new_texts[goal] != goal for goal in goals)}
     replaced = [
-        msgspec.structs.replace(t, neutral=said[t.neutral], explicit=said[t.explicit], wrong=said[t.wrong])
+        msgspec.structs.replace(
+            t, neutral=new_texts[t.neutral], explicit=new_texts[t.explicit], wrong=new_texts[t.wrong]
+        )
         for t in traces
     ]
     return replaced, about

@@ -11,7 +11,7 @@ _NO_ITEM: Final = Item(None, None, None, None)
 
 
 def step_rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """One flat row a step: action, query, dwell_ms, the item's fields, has_item."""
+    """One flat row per step: action, query, dwell_ms, the item's fields, has_item."""
     return [
         {"action": step.action, "query": step.query, "dwell_ms": step.dwell_ms}
         | (step.item or _NO_ITEM)._asdict()

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
 from inference.api.bounds.connections import BoundedConnection, ConnectionBounds
+from tests.waiting import pace
 
 pytestmark = pytest.mark.timeout(60)
 _WAIT_S = 30
@@ -90,7 +91,7 @@ def test_drops_of_a_head_do_not_win_time() -> None:
         with suppress(ConnectionError):  # nothing else ends it but the test's time-out
             while True:  # a slow loris: never silent, never done
                 slow.sendall(b"X")
-                time.sleep(0.01)
+                pace(time.monotonic() + 0.01)
 
 
 def test_a_second_request_has_its_own_time() -> None:

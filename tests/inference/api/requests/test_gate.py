@@ -17,6 +17,7 @@ from inference.api.app import create_app
 from inference.api.requests.gate import PUBLIC, STRICT_HEADERS
 from inference.api.settings import ApiSettings
 from tests.inference.api.doors import Call, Keys, app_without_servers, installation
+from tests.waiting import eventually
 
 EVERYTHING = list(Scope)
 KEYS = Keys(all=EVERYTHING, none=[], empty=EVERYTHING)
@@ -156,8 +157,11 @@ def test_a_flood_of_refused_bodies_holds_a_few_connections_only(tmp_path: Path) 
         for call in calls:
             call.receive = hold  # type: ignore[method-assign]
         tasks = [asyncio.create_task(call.to(app)) for call in calls]
-        while sum(task.done() for task in tasks) < 84:
-            await asyncio.sleep(0.01)
+
+        async def most_are_refused() -> bool:
+            return sum(task.done() for task in tasks) >= 84
+
+        await eventually(most_are_refused, "84 of 100 to be refused")
         assert reading == 16
         ended.set()
         await asyncio.gather(*tasks)

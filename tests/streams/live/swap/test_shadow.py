@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +14,7 @@ from inference.errors import EncoderUnavailableError
 from streams.live.swap.duty_cycle import Share
 from streams.live.swap.shadow import Shadow
 from streams.metrics import WorkerMetrics
+from tests.waiting import wait_until
 
 VECTORS = np.zeros((4, VECTOR_SIZE), np.float32)
 
@@ -51,20 +51,13 @@ def value(metrics: WorkerMetrics, name: str, candidate: str | None = None) -> fl
     )
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_agreement_of_code_and_of_type_by_name_is_counted() -> None:
     metrics = WorkerMetrics()
     shadow = Shadow(metrics, share=1.0)
     shadow.begin(Candidate("next", encoding([1, 2, 3, 4], [0, 1, 1, -1])))
     said = encoding([1, 2, 9, 9], [1, 0, 1, -1])
     shadow.offer(VECTORS, said, ("browser", "buyer"))  # the same names, numbered otherwise
-    wait_until(lambda: value(metrics, "same_type", "next") != 0)
+    wait_until(lambda: value(metrics, "same_type", "next") != 0, "the comparison")
     assert value(metrics, "compared", "next") == 4
     assert value(metrics, "same_code", "next") == 2
     assert value(metrics, "same_type", "next") == 3

@@ -6,9 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from streams.sinks.telling import Erased, KnownErasures
 from streams.sinks.webhook.settings import WebhookSettings
 from streams.sinks.webhook.sink import WebhookSink
 from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 PARTITIONS = 3
@@ -159,13 +159,6 @@ def assert_in_order(taken: list[tuple[str, dict[str, Any]]]) -> None:
             last[said["buyer"]] = said["events"]
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def test_every_assignment_arrives_signed_and_in_order(feed: Feed) -> None:
     feed.say(95)
     with receiving() as (url, receiver):
@@ -206,7 +199,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(feed: Feed) -> None:
     with feed.sink(f"http://127.0.0.1:{port}/personas") as sink:
         thread = threading.Thread(target=lambda: ended.append(sink.run(until_end=True)))
         thread.start()
-        wait_for(lambda: sink.metrics.delivered().failed_requests >= 3, "three refused connections")
+        wait_until(lambda: sink.metrics.delivered().failed_requests >= 3, "three refused connections")
         with receiving(port=port) as (_, receiver):
             thread.join(60)
     assert len(receiver.ids()) == 30
@@ -263,7 +256,7 @@ def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
     with receiving(answer) as (url, receiver):
         for taken in (50, 150, 250):
             with feed.process(url) as process:
-                wait_for(lambda taken=taken: len(receiver.ids()) >= taken, "some to be delivered")
+                wait_until(lambda taken=taken: len(receiver.ids()) >= taken, "some to be delivered")
                 process.kill()
         slow.set()
         with feed.process(url, "--once", "--json") as process:
@@ -281,8 +274,8 @@ def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
     feed.say(10)
     (port,) = free_ports(1)
     with receiving() as (url, receiver), feed.process(url, "--json", metrics_port=port) as process:
-        wait_for(lambda: len(receiver.ids()) == 10, "the assignments")
-        wait_for(
+        wait_until(lambda: len(receiver.ids()) == 10, "the assignments")
+        wait_until(
             lambda: "simpersona_webhook_assignments_total 10.0" in httpx.get(f"http://127.0.0.1:{port}").text,
             "the metrics",
         )
@@ -302,7 +295,7 @@ def test_sigterm_ends_it_while_a_request_is_under_way(feed: Feed) -> None:
         return TAKEN
 
     with receiving(answer) as (url, receiver), feed.process(url, "--json", timeout_s=600) as process:
-        wait_for(lambda: bool(receiver.bodies), "a request")
+        wait_until(lambda: bool(receiver.bodies), "a request")
         process.terminate()
         try:
             report = json.loads(process.communicate(timeout=100)[0])
@@ -369,13 +362,13 @@ def test_a_second_sink_takes_over_while_the_first_waits_for_the_server(feed: Fee
     ):
         threads = [threading.Thread(target=first.run)]
         threads[0].start()
-        wait_for(lambda: first.metrics.delivered().failed_requests >= 2, "the first to wait")
+        wait_until(lambda: first.metrics.delivered().failed_requests >= 2, "the first to wait")
         threads.append(threading.Thread(target=second.run))
         threads[1].start()
-        wait_for(lambda: second.metrics.delivered().assignments > 0, "the second to get a share")
+        wait_until(lambda: second.metrics.delivered().assignments > 0, "the second to get a share")
         first.stop()
         threads[0].join(60)
-        wait_for(lambda: len(receiver.ids()) == 60, "the second to get the rest")
+        wait_until(lambda: len(receiver.ids()) == 60, "the second to get the rest")
         second.stop()
         threads[1].join(60)
     assert first.metrics.delivered().assignments == 0
