@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.comparison.environments import python_of
-from bench.comparison.errors import RaceError
+from bench.comparison.errors import TrialError
 from bench.comparison.peers import OURS, PEERS, ROOT, Peer
 from bench.comparison.report import HEADER, Comparison, Entry, rows, write
 from bench.comparison.trial import Latency, Track, Trial, latency, trial
@@ -74,7 +74,7 @@ def hold(
                 continue
             try:
                 done = trial(track, c, pythons[c.name], courses[int(events * c.share)], _LAP_LIMIT_S)
-            except RaceError as error:
+            except TrialError as error:
                 failed[c.name] = str(error)
                 say(f"{c.title}: {error}")
                 continue
@@ -98,7 +98,7 @@ def _follow(track: Track, c: Peer, python: Path, entry: Entry, seconds: float, s
     rate = _RATE if speed >= _HEADROOM * _RATE else float(max(1, int(speed * _SLOW_SHARE)))
     try:
         steady = latency(track, c, python, rate, seconds, seed + 1)
-    except RaceError as error:
+    except TrialError as error:
         say(f"{c.title} at {rate:,.0f} events/s: {error}")
         return None
     say(f"{c.title} at {rate:,.0f} events/s: p50 {steady.p50_ms:.0f} ms, p99 {steady.p99_ms:.0f} ms")

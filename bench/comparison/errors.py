@@ -1,7 +1,7 @@
 """Exceptions of the benchmarks. The root and the other branches: feature_store/errors.py.
 
 SimpersonaError
-+-- RaceError     a peer ended early or did not reach the finish; its log says why
++-- TrialError    a peer ended early or did not reach the finish; its log says why
 +-- LoadError     a server answered a load test with something else than what was asked for
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from feature_store.errors import SimpersonaError
 
 
-class RaceError(SimpersonaError):
+class TrialError(SimpersonaError):
     """A peer did not finish."""
 
 

@@ -20,7 +20,7 @@ import psutil
 import redis
 from confluent_kafka import Message
 
-from bench.comparison.errors import RaceError
+from bench.comparison.errors import TrialError
 from bench.comparison.peers import ROOT, Peer
 from bench.comparison.watch import Meter, event_to_tag_ms, read_assignment, tail
 from bench.comparison.workload import Workload, make_topic, mark, run
@@ -82,9 +82,9 @@ class _Running:
 
     def check(self, started: float, limit_s: float) -> None:
         if self.process.poll() is not None:
-            raise RaceError(f"it ended with status {self.process.returncode}; {self._last_words()}")
+            raise TrialError(f"it ended with status {self.process.returncode}; {self._last_words()}")
         if time.monotonic() - started > limit_s:
-            raise RaceError(f"it was not through after {limit_s:.0f} s; {self._last_words()}")
+            raise TrialError(f"it was not through after {limit_s:.0f} s; {self._last_words()}")
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").rstrip().splitlines()[-_LOG_LINES:]
@@ -95,7 +95,7 @@ def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: f
     """Let a peer fold a filled topic as fast as it can.
 
     Raises:
-        RaceError: it ended, or was not through after `limit_s`.
+        TrialError: it ended, or was not through after `limit_s`.
     """
     with _contestant(track, peer, python, workload.topic) as running:
         own = Meter([psutil.Process(running.process.pid)])
@@ -141,7 +141,7 @@ def _check_codes(workload: Workload, assignments: list[Message]) -> None:
         key not in last or read_assignment(last[key]).code != code for key, code in workload.codes.items()
     )
     if wrong:
-        raise RaceError(
+        raise TrialError(
             f"the last code assigned is wrong or missing for {wrong} of {len(workload.codes)} buyers"
         )
 
@@ -150,7 +150,7 @@ def latency(track: Track, peer: Peer, python: Path, rate: float, seconds: float,
     """Let a peer follow live traffic at a steady rate; the first quarter is to warm up.
 
     Raises:
-        RaceError: it ended, or was not through soon after the traffic.
+        TrialError: it ended, or was not through soon after the traffic.
     """
     topic = make_topic(track.kafka, f"live-{peer.name}-{uuid.uuid4().hex[:6]}")
     with (

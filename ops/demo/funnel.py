@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from feature_store.errors import OnlineStoreError
-from ops.demo.display.shown_shoppers import Board
+from ops.demo.display.shown_shoppers import ShownShoppers
 
 _READ_EVERY_S: Final = 0.5
 _FEATURES: Final = ("purchases", "checkouts", "carts")
@@ -26,10 +26,10 @@ def stage(counts: dict[str, float | None]) -> str:
 
 
 class FunnelReader:
-    """Keeps the stages of a board's shoppers, in a thread: Feast's import alone takes two seconds."""
+    """Keeps the stages of the shown shoppers, in a thread: Feast's import alone takes two seconds."""
 
-    def __init__(self, board: Board, store_url: str, topic: str, home: Path) -> None:
-        self._board, self._store = board, (store_url, topic, home)
+    def __init__(self, shown: ShownShoppers, store_url: str, topic: str, home: Path) -> None:
+        self._shown, self._store = shown, (store_url, topic, home)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="funnel", daemon=True)
 
@@ -55,7 +55,7 @@ class FunnelReader:
                 continue  # the worker's own log says more; the stages stay as they were
 
     def _read(self, store: Any) -> None:
-        shoppers = list(self._board.rows)
+        shoppers = list(self._shown.rows)
         if not shoppers:
             return
         found = store.get_online_features(

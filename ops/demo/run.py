@@ -171,7 +171,7 @@ class LiveRun:
         self._watcher = Watcher(
             config, settings, info.partitions, worker, encoder, sent=lambda: self._replay.sent
         )
-        self._funnel = FunnelReader(self._watcher.board, settings.store_url, settings.topic, folder)
+        self._funnel = FunnelReader(self._watcher.shown, settings.store_url, settings.topic, folder)
         self._invite = invite
         self._seconds = 0.0
         self._failed_starts = 0
@@ -249,7 +249,7 @@ class LiveRun:
         self._keep_worker_alive()
         if self._invite is not None:
             self._invite()
-        snapshot = self._watcher.look(_FRAME_S)
+        snapshot = self._watcher.snapshot(_FRAME_S)
         show(snapshot)
         return bool(snapshot.shoppers)
 

@@ -14,7 +14,7 @@ from feature_store.log.clients import lone_consumer
 from feature_store.log.reader import LogReader, arrived, is_end
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.rows import OnlineRows
-from ops.demo.display.shown_shoppers import Board, Key
+from ops.demo.display.shown_shoppers import Key, ShownShoppers
 from ops.demo.display.view import ROWS, Snapshot
 from ops.demo.scrapes import Scrapes
 from ops.demo.worker import DemoWorker
@@ -39,7 +39,7 @@ class Watcher:
         encoder: str,
         sent: Callable[[], int],
     ) -> None:
-        self.board = Board(ROWS)
+        self.shown = ShownShoppers(ROWS)
         self.scrapes = Scrapes()
         self.started = time.monotonic()
         self._settings, self._numbers = settings, list(range(partitions))
@@ -68,14 +68,14 @@ class Watcher:
         """Different buyers that were assigned a persona."""
         return len(self._buyers)
 
-    def look(self, wait_s: float) -> Snapshot:
+    def snapshot(self, wait_s: float) -> Snapshot:
         """Take in what is new, waiting `wait_s` for it, and describe the moment."""
         self._take_assignments(wait_s)
         now = time.monotonic()
         if now >= self._next_scrape:
             self.scrape()
             self._next_scrape = now + _SCRAPE_EVERY_S
-        self.board.turn(now)
+        self.shown.turn(now)
         return self._snapshot(now)
 
     def scrape(self) -> None:
@@ -141,7 +141,7 @@ class Watcher:
                 assignment = decode_assignment(message.value())
                 self._assignments += 1
                 self._buyers.add((assignment.store, assignment.buyer))
-                self.board.add(assignment, now)
+                self.shown.add(assignment, now)
             if left == 0.0:
                 return
 
@@ -154,7 +154,7 @@ class Watcher:
             state = f"{'running' if scrapes.alive else 'starting'} (pid {process.pid})"
         lag = scrapes.gauge("simpersona_consumer_lag_events")
         degraded = bool(scrapes.gauge("simpersona_encoder_degraded"))
-        shoppers = list(self.board.rows)
+        shoppers = list(self.shown.rows)
         return Snapshot(
             seconds=now - self.started,
             sent=self._sent(),
@@ -170,7 +170,7 @@ class Watcher:
             restarts=worker.restarts,
             encoder=f"onnx, no {self._encoder}" if degraded else self._encoder,
             shoppers=shoppers,
-            fresh=frozenset(i for i, row in enumerate(shoppers) if self.board.is_fresh(row, now)),
+            fresh=frozenset(i for i, row in enumerate(shoppers) if self.shown.is_fresh(row, now)),
         )
 
     def _rate(self) -> float:

@@ -61,7 +61,7 @@ def _run(name: str, once: bool, as_json: bool) -> None:
         click.echo(
             f"{delivered.assignments} assignments delivered in {delivered.requests} requests "
             f"({delivered.failed_requests} failed), {delivered.dead_letters} dead letters, "
-            f"{delivered.skipped} skipped, {delivered.erasures} erasures told"
+            f"{delivered.skipped} skipped, {delivered.erasures} erasures delivered"
         )
 
 

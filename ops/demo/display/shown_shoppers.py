@@ -33,7 +33,7 @@ class Shopper:
         return self.assignment.store, self.assignment.buyer
 
 
-class Board:
+class ShownShoppers:
     """A fixed number of rows; a newly tagged shopper takes the row that was shown longest.
 
     Of those who wait, the one with most events comes first: a newcomer has no funnel to show yet.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from feature_store.online.assignment import Assignment, token
-from ops.demo.display.shown_shoppers import Board, Shopper
+from ops.demo.display.shown_shoppers import Shopper, ShownShoppers
 from ops.demo.display.view import ROWS, Snapshot, plain_line, render
 
 NOTHING_YET = Snapshot(
@@ -137,24 +137,24 @@ def test_the_size_never_changes(width: int, shoppers: list[Shopper], rate: float
 
 
 def test_a_shopper_on_the_board_changes_in_place() -> None:
-    board = Board(2)
+    shown = ShownShoppers(2)
     for buyer in "ab":
-        board.add(assignment(buyer), now=0.0)
-    board.turn(0.0)
-    board.add(assignment("a", code=3), now=1.0)
-    board.turn(1.0)
-    assert sorted((row.assignment.buyer, row.assignment.code) for row in board.rows) == [("a", 3), ("b", 17)]
+        shown.add(assignment(buyer), now=0.0)
+    shown.turn(0.0)
+    shown.add(assignment("a", code=3), now=1.0)
+    shown.turn(1.0)
+    assert sorted((row.assignment.buyer, row.assignment.code) for row in shown.rows) == [("a", 3), ("b", 17)]
 
 
 def test_a_row_stays_readable_then_goes_to_who_has_most_to_show() -> None:
-    board = Board(1)
-    board.add(assignment("a"), now=0.0)
-    board.turn(0.0)
+    shown = ShownShoppers(1)
+    shown.add(assignment("a"), now=0.0)
+    shown.turn(0.0)
     for buyer, events in (("b", 1), ("c", 5), ("d", 2)):
-        board.add(assignment(buyer, events=events), now=1.0)
-    board.turn(1.0)
-    assert board.rows[0].assignment.buyer == "a"
-    board.turn(5.0)
-    assert board.rows[0].assignment.buyer == "c"
-    assert board.is_fresh(board.rows[0], 5.5)
-    assert not board.is_fresh(board.rows[0], 7.0)
+        shown.add(assignment(buyer, events=events), now=1.0)
+    shown.turn(1.0)
+    assert shown.rows[0].assignment.buyer == "a"
+    shown.turn(5.0)
+    assert shown.rows[0].assignment.buyer == "c"
+    assert shown.is_fresh(shown.rows[0], 5.5)
+    assert not shown.is_fresh(shown.rows[0], 7.0)

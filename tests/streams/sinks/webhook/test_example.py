@@ -20,7 +20,7 @@ from streams.sinks.webhook.letters import Letter, SignedBatch
 from streams.sinks.webhook.post import Post
 from tests.streams.sinks.webhook.receiver import KEY, SECRET
 from tests.streams.sinks.webhook.test_letters import item
-from tests.streams.sinks.webhook.test_sink import wait_for
+from tests.waiting import wait_until
 
 EXAMPLE = Path(__file__).parents[4] / "docs" / "examples" / "receive_webhook.py"
 FRESH = bytes(range(32, 64))
@@ -49,7 +49,7 @@ class Example:
         )
         self.url = f"http://127.0.0.1:{port}/"
         nothing = SignedBatch(base64.b64decode(secret.removeprefix("whsec_"))).write([])
-        wait_for(lambda: self.post(nothing) == Taken(), "the receiver")
+        wait_until(lambda: self.post(nothing) == Taken(), "the receiver")
 
     def post(self, letter: Letter) -> Answer:
         with closing(Post(self.url, 30.0)) as sender:

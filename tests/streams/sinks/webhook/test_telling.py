@@ -11,7 +11,8 @@ import pytest
 
 from ops.stack.kafka import Kafka
 from tests.streams.sinks.webhook.receiver import TAKEN, Reply, receiving
-from tests.streams.sinks.webhook.test_sink import Feed, wait_for
+from tests.streams.sinks.webhook.test_sink import Feed
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 BUYERS = [f"{number:016x}" for number in range(4)]
@@ -95,9 +96,9 @@ def test_an_idle_sink_tells_of_an_erasure_as_it_comes(feed: Feed) -> None:
     with receiving() as (url, receiver), feed.sink(url) as sink:
         thread = threading.Thread(target=sink.run)
         thread.start()
-        wait_for(lambda: len(receiver.ids()) == 4, "the assignments")
+        wait_until(lambda: len(receiver.ids()) == 4, "the assignments")
         feed.erase(BUYERS[2], 100)
-        wait_for(lambda: len(receiver.erased) == 1, "the erasure")
+        wait_until(lambda: len(receiver.erased) == 1, "the erasure")
         sink.stop()
         thread.join(60)
     assert story(receiver.bodies, BUYERS[2]) == ["2", "erased before 100"]
@@ -112,14 +113,14 @@ def test_what_waits_for_the_receiver_is_not_sent_once_its_buyer_is_erased(feed: 
     ):
         thread = threading.Thread(target=sink.run)
         thread.start()
-        wait_for(lambda: sink.metrics.delivered().failed_requests >= 2, "the receiver to be away")
+        wait_until(lambda: sink.metrics.delivered().failed_requests >= 2, "the receiver to be away")
         feed.erase(BUYERS[3], 100)
         tries = sink.metrics.delivered().failed_requests
-        wait_for(lambda: BUYERS[3] not in str(receiver.bodies[-1]), "the sink to hear of it")
+        wait_until(lambda: BUYERS[3] not in str(receiver.bodies[-1]), "the sink to hear of it")
         assert sink.metrics.delivered().failed_requests > tries
         away.set()
-        wait_for(lambda: bool(receiver.erased), "the erasure")
-        wait_for(lambda: sink.metrics.delivered().assignments == 6, "the others")
+        wait_until(lambda: bool(receiver.erased), "the erasure")
+        wait_until(lambda: sink.metrics.delivered().assignments == 6, "the others")
         sink.stop()
         thread.join(60)
     assert BUYERS[3] not in {said["buyer"] for _, said in receiver.taken}
@@ -131,12 +132,12 @@ def test_two_sinks_tell_each_erasure_after_what_it_voids(feed: Feed) -> None:
         threads = [threading.Thread(target=sink.run) for sink in (first, second)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(receiver.ids()) == 60, "the assignments")
+        wait_until(lambda: len(receiver.ids()) == 60, "the assignments")
         for number in range(20):
             feed.erase(f"{number:016x}", 1_000)
         feed.say(20, buyers=20, first=1_000)
-        wait_for(lambda: len({it["buyer"] for _, it in receiver.erased}) == 20, "the erasures")
-        wait_for(lambda: len(receiver.ids()) == 80, "the new lives")
+        wait_until(lambda: len({it["buyer"] for _, it in receiver.erased}) == 20, "the erasures")
+        wait_until(lambda: len(receiver.ids()) == 80, "the new lives")
         for sink in (first, second):
             sink.stop()
         for thread in threads:
