@@ -13,7 +13,6 @@ OpsError
     +-- DownloadError         a server's files could not be fetched or installed
     +-- ServerStartError      a server died or did not become ready; quotes its last log lines
     +-- StackInUseError       another process runs servers on this data folder
-    +-- StackTopicError       a topic exists with another partition count, or was refused
 """
 
 from __future__ import annotations
@@ -71,7 +70,3 @@ class ServerStartError(StackError):
 
 class StackInUseError(StackError):
     """Servers already run on this data folder, owned by another process."""
-
-
-class StackTopicError(StackError):
-    """A topic of the local stack cannot be made, or cannot be used as it is."""

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import faust
 import structlog
-from confluent_kafka import Consumer
 from mode import Service
 
+from feature_store.log.clients import worker_consumer
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
@@ -39,7 +39,6 @@ from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from streams.commands import Commander, first_that_loads, read_standing
-from streams.consumer_config import consumer_config
 from streams.erasures.forwarding import Forwarder
 from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
@@ -182,7 +181,14 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
 
     erasures = PendingErasures(WholeTopic(config, settings.erasures_topic), folded)
     tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings(), clock)
-    consumer, ends = Consumer(consumer_config(config, settings)), partial(end_offsets, config, settings.topic)
+    consumer = worker_consumer(
+        config,
+        settings.group,
+        session_ms=settings.session_timeout_ms,
+        protocol=settings.group_protocol,
+        instance_id=settings.instance_id,
+    )
+    ends = partial(end_offsets, config, settings.topic)
     loop = ConsumerLoop(settings, consumer, ends, rows, output, tagger, erasures, metrics, clock)
     forwarder = Forwarder(
         lambda: ErasureLog(config, settings.erasures_topic),

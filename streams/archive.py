@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 from filelock import FileLock, Timeout
 
 from feature_store.errors import InvalidEventError, TopicError
 from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file
+from feature_store.log.clients import lone_consumer
 from feature_store.log.erasures import ErasureLog
+from feature_store.log.reader import LogReader, arrived, is_end
 from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
 from streams.erasures.ending import Trimmer
 
 log = structlog.get_logger(__name__)
 
+_BATCH: Final = 2_000
 _POLL_S: Final = 0.2
 _PURGE_EVERY_S: Final = 30.0
 
@@ -80,34 +83,27 @@ class Archiver:
             raise TopicError(f"another archiver writes to {self._archive}; run one a folder") from None
 
     def _run(self, until_end: bool) -> int:
-        consumer = Consumer(
-            {
-                **self._config,
-                "group.id": "simpersona-archive",  # required by the client; nothing is ever committed
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-            }
-        )
+        consumer = lone_consumer(self._config, "simpersona-archive")
         written = 0
         try:
-            ends = self._begin(consumer)
+            ends = self._begin()
+            consumer.assign([TopicPartition(self._topic, n, it.start) for n, it in self._open.items()])
             while not self._stopping.is_set():
                 self._honour_erasures()
-                for message in consumer.consume(2_000, _POLL_S):
+                for message in arrived(consumer, self._topic, _BATCH, _POLL_S):
                     self._take(message)
                 written += self._finish(all_files=False)
                 if until_end and all(self._open[p].next_offset >= end for p, end in ends.items()):
                     break
             return written + self._finish(all_files=True)
-        except KafkaException as error:
-            raise TopicError(f"cannot archive {self._topic}: {error}") from error
         finally:
             consumer.close()
 
-    def _begin(self, consumer: Consumer) -> dict[int, int]:
-        ends = {}
-        for number in range(self._partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=15)
+    def _begin(self) -> dict[int, int]:
+        """Open a file per partition; returns where the partitions end now."""
+        with LogReader(self._config) as reader:
+            bounds = {number: reader.bounds(self._topic, number) for number in range(self._partitions)}
+        for number, (low, high) in bounds.items():
             files = archive_files(self._archive, self._topic, number)
             start = files[-1].end if files else low
             if start < low:
@@ -121,9 +117,7 @@ class Archiver:
                     "the topic was made anew; move the archive away and begin a new one"
                 )
             self._open[number] = _Open(start, start)
-            ends[number] = high
-        consumer.assign([TopicPartition(self._topic, n, o.start) for n, o in self._open.items()])
-        return ends
+        return {number: high for number, (_, high) in bounds.items()}
 
     def _honour_erasures(self) -> None:
         """Take erased buyers out of the files, at the start and then every so often."""
@@ -141,13 +135,10 @@ class Archiver:
         self._trimmer.turn(self._erasures, {number: it.start for number, it in self._open.items()})
 
     def _take(self, message: Message) -> None:
-        error = message.error()
-        if error is not None:
-            if error.fatal():
-                raise TopicError(f"cannot archive {self._topic}: {error}")
-            log.warning("consumer_error", code=error.name())
-            return
         gathered = self._open[message.partition()]
+        if is_end(message):  # what lies between the last record and here is a hole in the log
+            gathered.next_offset = max(gathered.next_offset, message.offset())
+            return
         gathered.next_offset = message.offset() + 1
         number, created = message.partition(), message.timestamp()[1]
         try:

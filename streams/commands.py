@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from feature_store.contract.events import record_key
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from inference.encoders.encoder import Encoder
 from inference.errors import BundleError, InferenceError
 from streams.control import Erase, Shadow, Swap, decode_command

@@ -13,32 +13,24 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import psutil
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 from numpy.typing import NDArray
 
 from bench.comparison.workload import PARTITIONS
+from feature_store.log.clients import lone_consumer
+from feature_store.log.reader import arrived, is_end
 
 _POLL_S: Final = 0.05
 _BATCH: Final = 5_000
-_SETTINGS: Final = {
-    "group.id": "bench-watch",  # required by the client; nothing is ever committed
-    "enable.auto.commit": False,
-    "auto.offset.reset": "earliest",
-    "fetch.wait.max.ms": 20,
-}
 
 
 def tail(kafka: Mapping[str, Any], topic: str) -> Generator[list[Message], None, None]:
     """What is written to a topic, from its beginning and without end; an empty list while nothing comes."""
-    consumer = Consumer({**kafka, **_SETTINGS})
+    consumer = lone_consumer(kafka, "bench-watch", fetch_wait_ms=20)
     consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
     try:
         while True:
-            messages = consumer.consume(_BATCH, _POLL_S)
-            for message in messages:
-                if message.error() is not None:
-                    raise KafkaException(message.error())
-            yield messages
+            yield [m for m in arrived(consumer, topic, _BATCH, _POLL_S) if not is_end(m)]
     finally:
         consumer.close()
 

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka.admin import AdminClient, NewTopic
-
 from feature_store.contract.events import SCHEMA_VERSION, Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.history.offline_fold import fold_history
 from feature_store.log.producer import Output
+from feature_store.log.topics import create_topics
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.replay.events import AsFastAsPossible, Pace, first_events, replay_events
@@ -50,9 +49,7 @@ def traffic(count: int, seed: int) -> Iterator[list[Event]]:
 def make_topic(kafka: Mapping[str, Any], name: str, **config: str) -> str:
     """Create a topic with PARTITIONS partitions; config: topic settings with _ for dots."""
     settings = {key.replace("_", "."): value for key, value in config.items()}
-    topic = NewTopic(name, num_partitions=PARTITIONS, replication_factor=1, config=settings)
-    admin = AdminClient(dict(kafka))  # named: its requests end with it
-    admin.create_topics([topic], operation_timeout=15)[name].result()
+    create_topics(kafka, {name: (PARTITIONS, settings)})
     return name
 
 

@@ -1,1 +1,1 @@
-"""Kafka: connection, topics, ranges of records, the producer, erasures."""
+"""Kafka: the clients, readers, topics, the producer, erasures (docs/adr/0042)."""

@@ -59,10 +59,11 @@ def check_connection(config: Mapping[str, Any], timeout_s: float = 15) -> None:
         KafkaConnectionError: refused, at once; or no answer in `timeout_s`.
     """
     from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient
+
+    from feature_store.log.clients import admin_client
 
     errors: list[KafkaError] = []
-    admin = AdminClient({**config, "error_cb": errors.append, "log_level": 0})
+    admin = admin_client({**config, "error_cb": errors.append, "log_level": 0})
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -86,6 +87,18 @@ def check_connection(config: Mapping[str, Any], timeout_s: float = 15) -> None:
                 f"Kafka at {servers} does not answer: {why}; is it up, and is {protocol} "
                 "(SIMPERSONA_KAFKA_SECURITY_PROTOCOL) what it speaks?"
             )
+
+
+def answers(config: Mapping[str, Any], timeout_s: float = 5) -> bool:
+    """Whether a broker serves metadata now, quietly. config: as `librdkafka_config` returns it."""
+    from confluent_kafka import KafkaException
+
+    from feature_store.log.clients import admin_client
+
+    try:
+        return bool(admin_client({**config, "log_level": 0}).list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return False
 
 
 def faust_credentials(settings: KafkaSettings) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure
 from feature_store.errors import ProducerError
-from feature_store.log.producer import PRODUCER_SETTINGS
+from feature_store.log.clients import make_producer, producer_config
 
 _Report = Callable[[KafkaError | None, Message], None]
 
@@ -23,7 +23,7 @@ class ErasureWriter:
     def __init__(self, config: Mapping[str, Any], topic: str, erasures_topic: str, timeout_s: float) -> None:
         """`topic` is that of the events."""
         self._topic, self._erasures_topic, self._timeout_s = topic, erasures_topic, timeout_s
-        self._producer = Producer({**config, **PRODUCER_SETTINGS, "delivery.report.only.error": False})
+        self._producer = make_producer(producer_config(config, {}))
         self._failed: KafkaError | None = None
 
     def ask(self, wanted: Mapping[bytes, ErasureRequest]) -> dict[bytes, Erasure]:

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from feature_store.errors import FatalProducerError, ProducerError
-
-PRODUCER_SETTINGS: Final[dict[str, Any]] = {
-    "enable.idempotence": True,
-    "compression.type": "lz4",
-    "partitioner": "murmur2_random",  # every producer of the project: a buyer stays in one partition
-    "linger.ms": 5,
-    "queue.buffering.max.messages": 500_000,
-    # Only failures call back: a call a message would cost more than the message.
-    "delivery.report.only.error": True,
-}
+from feature_store.log.clients import make_producer, producer_config
 
 
 class Output:
@@ -27,12 +18,16 @@ class Output:
         self,
         config: Mapping[str, Any],
         flush_timeout_s: float,
-        make: Callable[[dict[str, Any]], Producer] = Producer,
+        make: Callable[[dict[str, Any]], Producer] = make_producer,
     ) -> None:
         """`make` makes the client out of its settings."""
-        self._producer = make(
-            {**config, **PRODUCER_SETTINGS, "on_delivery": self._delivered, "error_cb": self._error}
-        )
+        special = {
+            # Only failures call back: a call per message would cost more than the message.
+            "delivery.report.only.error": True,
+            "on_delivery": self._delivered,
+            "error_cb": self._error,
+        }
+        self._producer = make(producer_config(config, special))
         self._flush_timeout_s = flush_timeout_s
         self._failed: KafkaError | None = None
         self._fatal: KafkaError | None = None

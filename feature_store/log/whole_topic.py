@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from feature_store.errors import TopicError
+from feature_store.log.clients import lone_consumer
+from feature_store.log.reader import batches, is_end
 from feature_store.log.topics import end_offsets, partition_count
 
 log = structlog.get_logger(__name__)
 
 _BATCH: Final = 10_000
-_POLL_S: Final = 0.1
-_SILENCE_S: Final = 15.0
+
+
+class _Taken(NamedTuple):
+    records: list[Message]
+    trouble: KafkaError | None
 
 
 class WholeTopic:
     """Every record of a topic, once; `restart` begins again."""
 
     def __init__(self, config: Mapping[str, Any], topic: str) -> None:
-        # No group: every reader wants every record. The group id is required but never used.
-        self._consumer = Consumer(
-            {
-                **config,
-                "group.id": "simpersona-whole-topic-reader",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-            }
-        )
+        self._consumer = lone_consumer(config, "simpersona-whole-topic-reader")
         self._config, self._topic = config, topic
         self._next: dict[int, int] = {}
 
@@ -49,42 +45,44 @@ class WholeTopic:
             self._next = dict.fromkeys(range(partition_count(self._config, self._topic)), 0)
             self._consumer.assign([TopicPartition(self._topic, p, OFFSET_BEGINNING) for p in self._next])
         ends = end_offsets(self._config, self._topic, list(self._next))
-        heard = time.monotonic()
-        try:
-            while any(self._next[p] < end for p, end in ends.items()):
-                received = self._consumer.consume(_BATCH, _POLL_S)
-                if received:
-                    heard = time.monotonic()
-                    yield self._records(received)
-                elif time.monotonic() - heard > _SILENCE_S:
-                    raise TopicError(f"the topic {self._topic} does not answer for {_SILENCE_S:g} s")
-        except KafkaException as error:
-            raise TopicError(f"cannot read the topic {self._topic}: {error}") from error
+
+        def unfinished() -> bool:
+            return any(self._next[number] < end for number, end in ends.items())
+
+        for received in batches(self._consumer, self._topic, unfinished, _BATCH):
+            records, trouble = self._take(received)
+            yield records
+            if trouble is not None:
+                raise TopicError(f"cannot read {self._topic}: {trouble}")
 
     def arrived(self) -> list[Message]:
         """What has come since, without waiting for anything; nothing before the first `to_end`."""
         if not self._next:
             return []
         try:
-            return self._records(self._consumer.consume(_BATCH, 0))
-        except (KafkaException, TopicError) as error:  # the client reads on by itself
-            log.warning("kafka_read", topic=self._topic, error=str(error))
-            return []
+            records, trouble = self._take(self._consumer.consume(_BATCH, 0))
+        except KafkaException as error:
+            records, trouble = [], error.args[0]
+        if trouble is not None:  # the client reads on by itself
+            log.warning("kafka_read", topic=self._topic, error=str(trouble))
+        return records
 
     def close(self) -> None:
         """Close the reader."""
         self._consumer.close()
 
-    def _records(self, received: list[Message]) -> list[Message]:
-        records = []
+    def _take(self, received: list[Message]) -> _Taken:
+        """The records, every one of them: what is taken from the client does not come again."""
+        records: list[Message] = []
+        trouble: KafkaError | None = None
         for message in received:
             error, number = message.error(), message.partition()
             if error is None:
                 self._next[number] = message.offset() + 1
                 records.append(message)
-            elif error.name() == "_PARTITION_EOF":
-                # What is left before the end was compacted away.
+            elif is_end(message):
+                # What is left before the end was compacted away. The end may be an older one than asked for.
                 self._next[number] = max(self._next[number], message.offset())
             else:
-                raise TopicError(f"cannot read the topic {self._topic}: {error}")
-        return records
+                trouble = error
+        return _Taken(records, trouble)

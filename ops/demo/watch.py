@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from feature_store.log.records import LogReader
+from feature_store.log.clients import lone_consumer
+from feature_store.log.reader import LogReader, arrived, is_end
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.rows import OnlineRows
 from ops.demo.display.shown_shoppers import Key, ShownShoppers
@@ -50,7 +51,7 @@ class Watcher:
         self._rows = OnlineRows(settings.store_url, settings.topic)
         self._open.callback(self._rows.close)
         self._log = self._open.enter_context(LogReader(kafka))
-        self._tail = Consumer({**kafka, "group.id": "simpersona-demo", "enable.auto.commit": False})
+        self._tail = lone_consumer(kafka, "simpersona-demo")
         self._open.callback(self._tail.close)
         self._tail.assign(
             [TopicPartition(settings.assignments_topic, number, OFFSET_BEGINNING) for number in self._numbers]
@@ -134,9 +135,9 @@ class Watcher:
         while True:
             left = max(deadline - time.monotonic(), 0.0)
             now = time.monotonic()
-            for message in self._tail.consume(_TAKEN_AT_ONCE, left):
-                if message.error() is not None:
-                    continue  # the client tries again by itself
+            for message in arrived(self._tail, self._settings.assignments_topic, _TAKEN_AT_ONCE, left):
+                if is_end(message):
+                    continue
                 assignment = decode_assignment(message.value())
                 self._assignments += 1
                 self._buyers.add((assignment.store, assignment.buyer))

@@ -17,7 +17,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,8 +26,10 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from feature_store.contract.erasure import Erasure, ErasureRequest
 from feature_store.contract.events import check_clock, check_record_size, decode_event, record_key
 from feature_store.errors import InvalidEventError
+from feature_store.log.clients import lone_consumer
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
+from feature_store.log.reader import Ranges
 from feature_store.log.topics import partition_count
 from ops.replay.events import EventProducer
 from streams.dead_letters import DeadLetter, decode_dead_letter
@@ -70,19 +72,21 @@ def replay_dead_letters(
 
     Raises:
         TopicError: there is no such topic, or Kafka does not answer.
-        ConsumerError: the dead letters cannot be read to their end, or the offsets not committed.
+        ConsumerError: progress cannot be read or committed.
         ProducerError: Kafka did not take an event; nothing of that batch is committed.
 
     A letter whose body does not parse names no buyer, and is not sent back; after a release that can parse
     it, its buyer is looked up as any other's.
     """
-    consumer = Consumer(
-        {**kafka, "group.id": GROUP, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    )
+    consumer = lone_consumer(kafka, GROUP)  # joins no group, but its progress is that group's
     read, skipped = 0, Counter[str]()
     try:
         progress = _Progress(consumer, dead_letters_topic, partition_count(kafka, dead_letters_topic))
-        for messages in progress.batches(stop or threading.Event()):
+        for messages in progress.letters:
+            if stop is not None and stop.is_set():
+                break
+            if not messages:
+                continue
             erasures.refresh()
             sent: dict[bytes, DeadLetter | None] = {}
             for message in messages:
@@ -195,32 +199,9 @@ class _Progress:
                 found.metadata or "{}", type=dict[str, int]
             )
             self._end[found.partition] = high
-        self._position = dict(self._base)
         self._topic = topic
-        consumer.assign([TopicPartition(topic, p, offset) for p, offset in self._base.items()])
-
-    def batches(self, stop: threading.Event) -> Iterator[list[Message]]:
-        """The letters between progress and the end that each partition had at the start."""
-        heard = time.monotonic()
-        while (left := self._left()) and not stop.is_set():
-            messages = self._consumer.consume(min(_BATCH, left), timeout=1.0)
-            if not messages:
-                if time.monotonic() - heard > _TIMEOUT_S:
-                    raise ConsumerError(f"no dead letter came for {_TIMEOUT_S:g} s, before the topic's end")
-                continue
-            heard = time.monotonic()
-            good = []
-            for message in messages:
-                if message.error():
-                    raise KafkaException(message.error())
-                partition, offset = message.partition(), message.offset()
-                self._position[partition] = offset + 1
-                if offset < self._end[partition]:
-                    good.append(message)
-            yield good
-
-    def _left(self) -> int:
-        return sum(max(end - self._position[partition], 0) for partition, end in self._end.items())
+        self.letters = Ranges(consumer, topic, self._base, self._end, _BATCH)
+        """Those between progress and the end that each partition had at the start."""
 
     def is_done(self, message: Message, reason: str) -> bool:
         """Whether an earlier run for this reason alone has dealt with the letter."""
@@ -229,7 +210,7 @@ class _Progress:
     def commit(self, reason: str | None) -> None:
         """Everything read so far is done: for all reasons, or for the one that was asked for."""
         offsets = []
-        for partition, position in self._position.items():
+        for partition, position in self.letters.at.items():
             reached = min(position, self._end[partition])
             base, by_reason = self._base[partition], dict(self._by_reason[partition])
             if reason is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from feature_store.log.config import answers
 from ops.errors import ServerStartError
 from ops.stack.kafka_files import class_path, java
 from ops.stack.processes import Say, Server, port_answers, silent
@@ -123,15 +124,7 @@ class Kafka(Server):
 
     def answers(self) -> bool:
         """Whether the broker serves metadata and is registered with its controller."""
-        if not port_answers(self.port):
-            return False
-        from confluent_kafka import KafkaException
-        from confluent_kafka.admin import AdminClient
-
-        try:
-            return bool(AdminClient({**self.client_config(), "log_level": 0}).list_topics(timeout=5).brokers)
-        except KafkaException:
-            return False
+        return port_answers(self.port) and answers(self.client_config())
 
     @property
     def _data(self) -> Path:

@@ -119,7 +119,7 @@ class LocalStack:
         """Start what does not run, wait until all answer, make the topics, then call `on_ready`.
 
         Raises:
-            DownloadError, ServerStartError, StackInUseError, StackTopicError.
+            DownloadError, ServerStartError, StackInUseError, TopicError.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(self.data_dir / "stack.lock"):

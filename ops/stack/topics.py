@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ops.errors import StackTopicError
+from feature_store.log.topics import create_topics as create_missing
 
 DEFAULT_PARTITIONS: Final = 8
 ERASURE_PARTITIONS: Final = 8
@@ -36,38 +36,11 @@ def _sinks_dead_letters() -> list[str]:
 
 
 def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITIONS) -> list[str]:
-    """Create the topics that are missing and return their names; the others are left as they are.
+    """Create those of `topics` that are missing and return their names; the others are left as they are.
 
     config: connection settings of a confluent-kafka client.
 
     Raises:
-        StackTopicError: Kafka refused, or a topic exists with another partition count.
+        TopicError: Kafka refused, or a topic exists with another partition count.
     """
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    admin = AdminClient({**config, "log_level": 0})  # what matters comes as an exception
-    try:
-        existing = admin.list_topics(timeout=15).topics
-    except KafkaException as error:
-        raise StackTopicError(f"Kafka at {config['bootstrap.servers']} does not answer: {error}") from error
-    wanted = topics(partitions)
-    for name, (count, _) in wanted.items():
-        found = len(existing[name].partitions) if name in existing else count
-        if found != count:
-            raise StackTopicError(
-                f"topic {name} has {found} partitions, not {count}: buyers would move between partitions; "
-                "keep the old count, or start with a new data folder"
-            )
-    missing = [
-        NewTopic(name, num_partitions=count, replication_factor=1, config=settings)
-        for name, (count, settings) in wanted.items()
-        if name not in existing
-    ]
-    if missing:
-        for name, created in admin.create_topics(missing, operation_timeout=15).items():
-            try:
-                created.result()
-            except KafkaException as error:
-                raise StackTopicError(f"Kafka refused to create topic {name}: {error}") from error
-    return [topic.topic for topic in missing]
+    return create_missing(config, topics(partitions))

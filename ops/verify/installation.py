@@ -20,7 +20,8 @@ from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
 from feature_store.history.archive import archive_files, base_batches, read_archive_file
 from feature_store.log.erasures import ErasureLog
-from feature_store.log.records import LogReader, accept
+from feature_store.log.reader import LogReader
+from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings

@@ -17,7 +17,7 @@ from feature_store.contract.events import record_key
 from feature_store.errors import LogError, OnlineStoreError
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from feature_store.log.topics import begin_offsets
 from feature_store.online.encoding import Progress
 from streams.control import Erase, decode_command

@@ -17,7 +17,9 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from feature_store.errors import TopicError
+from feature_store.log.clients import sink_consumer
 from feature_store.log.producer import Output
+from feature_store.log.reader import is_end
 from feature_store.log.topics import partition_count
 from feature_store.online.assignment import decode_assignment
 from streams.errors import ConsumerError
@@ -104,17 +106,7 @@ class SinkRunner:
         partition_count(self._kafka, self._settings.dead_letters_topic)
         partitions = partition_count(self._kafka, self._topic)
         self._telling = Telling(self._erasures, partitions, self._stores)
-        consumer = Consumer(
-            {
-                **self._kafka,
-                "group.id": self._settings.group,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": _SESSION_MS,
-            }
-        )
+        consumer = sink_consumer(self._kafka, self._settings.group, session_ms=_SESSION_MS)
         consumer.subscribe(
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
@@ -161,7 +153,7 @@ class SinkRunner:
             if error is None:
                 self._at_end.discard(message.partition())
                 found.append(message)
-            elif error.name() == "_PARTITION_EOF":
+            elif is_end(message):
                 self._at_end.add(message.partition())
             elif error.fatal():
                 raise ConsumerError(f"cannot read {self._topic}: {error}")

@@ -16,7 +16,7 @@ from feature_store.contract.erasure import ErasureRequest
 from feature_store.contract.events import encode_event, record_key
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.producer import Output
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from feature_store.online.encoding import unpack_row
 from ops.history.files import history_batches
 from streams.control import Erase, encode_command

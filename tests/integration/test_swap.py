@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from feature_store.online.assignment import Assignment, decode_assignment
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.encoders.triton_live import put_live

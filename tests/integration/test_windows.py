@@ -16,7 +16,8 @@ import pytest
 
 from feature_store.errors import InvalidEventError
 from feature_store.log.producer import Output
-from feature_store.log.records import LogReader, accept
+from feature_store.log.reader import LogReader
+from feature_store.log.records import accept
 from feature_store.online.intake import IntakeCounts, Items
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.counts.counting import WindowRule

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka import Producer
 
 from feature_store.contract.erasure import Erasure, encode_erasure
 from feature_store.contract.events import Event, encode_event, record_key
@@ -17,6 +18,7 @@ from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, read_archive_file, write_archive_file
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
+from feature_store.log.reader import LogReader
 from ops.history.files import history_batches
 from ops.stack.kafka import Kafka
 from streams.archive import Archiver
@@ -70,6 +72,22 @@ def test_each_event_once_over_restarts_and_a_kill(
     assert archived(tmp_path) == sorted(f"e{i}" for i in range(400))
     archiver(kafka, topics, tmp_path).run(until_end=True)
     assert archived(tmp_path) == sorted(f"e{i}" for i in range(400))
+
+
+def test_a_transactions_marker_at_the_end_is_not_waited_for(
+    kafka: Kafka, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    producer = Producer({**kafka.client_config(), "transactional.id": topics[0], "partitioner": "murmur2"})
+    producer.init_transactions()
+    producer.begin_transaction()
+    for e in some(20):
+        producer.produce(topics[0], encode_event(e), record_key(e.store, e.buyer))
+    producer.commit_transaction()
+    archiver(kafka, topics, tmp_path).run(until_end=True)
+    assert archived(tmp_path) == sorted(f"e{i}" for i in range(20))
+    with LogReader(kafka.client_config()) as reader:
+        ends = [reader.bounds(topics[0], number)[1] for number in range(PARTITIONS)]
+    assert [archive_files(tmp_path, topics[0], number)[-1].end for number in range(PARTITIONS)] == ends
 
 
 def test_what_comes_back_is_what_was_sent(kafka: Kafka, topics: tuple[str, str], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from feature_store.log.clients import make_producer, producer_config
 from inference.api.problems import ProblemError, unavailable
 
 log = structlog.get_logger(__name__)
@@ -18,12 +19,6 @@ log = structlog.get_logger(__name__)
 _POLL_S: Final = 0.25
 _FLUSH_POLL_S: Final = 0.05
 _AT_ONCE: Final = 200
-_SETTINGS: Final[dict[str, Any]] = {
-    "enable.idempotence": True,
-    "compression.type": "lz4",
-    "partitioner": "murmur2_random",  # every producer of the project: a buyer stays in one partition
-    "linger.ms": 2,
-}
 
 
 class _Ticket:
@@ -54,16 +49,16 @@ class AckedProducer:
     def __init__(
         self, config: Mapping[str, Any], *, queue_events: int, ack_timeout_s: float, stalled_s: float
     ) -> None:
-        self._config = {
-            **config,
-            **_SETTINGS,
+        special = {
+            "linger.ms": 2,  # a request waits for it
             "queue.buffering.max.messages": queue_events,
             "message.timeout.ms": int(ack_timeout_s * 1000),
             "error_cb": self._error,
         }
+        self._config = producer_config(config, special)
         self._queue_events, self._stalled_s = queue_events, stalled_s
         self._fatal = False
-        self._producer = Producer(self._config)
+        self._producer = make_producer(self._config)
         self._dead: list[Producer] = []
         self._lock = threading.Lock()
         self._waiting, self._heard = 0, 0.0
@@ -149,7 +144,7 @@ class AckedProducer:
         if self._fatal:
             self._producer.purge()
             self._dead.append(self._producer)
-            self._producer, self._fatal = Producer(self._config), False
+            self._producer, self._fatal = make_producer(self._config), False
         return self._producer
 
     def _error(self, error: KafkaError) -> None:

@@ -6,20 +6,21 @@ the client and the thread before a byte is written: however slow its reader is, 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
+from feature_store.errors import TopicError
+from feature_store.log.clients import lone_consumer
+from feature_store.log.reader import Ranges
+from feature_store.log.topics import begin_offsets
 from inference.api.bounds.turns import Turns
-from inference.api.live.tail import consumer_config
+from inference.api.live.tail import CLIENT
 from inference.api.problems import unavailable
 
 _BATCH: Final = 500
-_POLL_S: Final = 0.2
-_METADATA_S: Final = 5.0
-_SILENCE_S: Final = 15.0
+_FETCH_WAIT_MS: Final = 100
 _AHEAD_KB: Final = 4_096
 """What a client reads ahead of a part; by default it is 64 MB, per client."""
 _THREADS: Final = 8
@@ -42,8 +43,7 @@ class Replays:
 
     def __init__(self, config: Mapping[str, Any], topic: str, *, waiting: int) -> None:
         """waiting: most reads of a store that wait for a turn."""
-        self._config = {**consumer_config(config), "queued.max.messages.kbytes": _AHEAD_KB}
-        self._topic = topic
+        self._config, self._topic = dict(config), topic
         self._turns = Turns("resume", threads=_THREADS, per_store=_PER_STORE, waiting=waiting)
 
     def close(self) -> None:
@@ -64,29 +64,21 @@ class Replays:
             return Part([], list(start))
         try:
             return await self._turns.run(store, self._read, list(start), end, wants)
-        except KafkaException as error:
+        except TopicError as error:
             raise unavailable("Kafka does not give back what the stream missed") from error
 
     def _read(self, at: list[int], end: Sequence[int], wants: Callable[[Message], bool]) -> Part:
-        wanted = [number for number, last in enumerate(end) if at[number] < last]
         kept: list[Message] = []
-        looked, heard = 0, time.monotonic()
-        consumer = Consumer(self._config)
+        consumer = lone_consumer(self._config, CLIENT, fetch_wait_ms=_FETCH_WAIT_MS, ahead_kb=_AHEAD_KB)
         try:
-            consumer.assign([TopicPartition(self._topic, number, at[number]) for number in wanted])
-            while looked < _PART_RECORDS and len(kept) < _PART_WANTED:
-                if all(at[number] >= end[number] for number in wanted):
+            ranges = Ranges(consumer, self._topic, dict(enumerate(at)), dict(enumerate(end)), _BATCH)
+            for messages in ranges:
+                kept += filter(wants, messages)
+                if ranges.received >= _PART_RECORDS or len(kept) >= _PART_WANTED:
                     break
-                messages = consumer.consume(_BATCH, _POLL_S)
-                looked += len(messages)
-                kept += [message for message in messages if _advance(at, end, message) and wants(message)]
-                if messages:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > _SILENCE_S:
-                    raise unavailable("Kafka does not give back what the stream missed")
         finally:
             consumer.close()
-        return Part(kept, at)
+        return Part(kept, [ranges.at[number] for number in range(len(at))])
 
     async def back(self, store: str, now: Sequence[int], records: int) -> list[int]:
         """Positions about so many records before `now`, as far as the topic goes back.
@@ -115,28 +107,6 @@ class Replays:
 
     async def _begins(self, store: str, partitions: Sequence[int]) -> dict[int, int]:
         try:
-            return await self._turns.run(store, self._first_offsets, partitions)
-        except KafkaException as error:
+            return await self._turns.run(store, begin_offsets, self._config, self._topic, partitions)
+        except TopicError as error:
             raise unavailable("Kafka does not say where the topic begins") from error
-
-    def _first_offsets(self, partitions: Sequence[int]) -> dict[int, int]:
-        consumer = Consumer(self._config)
-        try:
-            return {
-                number: consumer.get_watermark_offsets(TopicPartition(self._topic, number), _METADATA_S)[0]
-                for number in partitions
-            }
-        finally:
-            consumer.close()
-
-
-def _advance(at: list[int], end: Sequence[int], message: Message) -> bool:
-    """Note how far a message goes; whether it is a record of the range."""
-    number, error = message.partition(), message.error()
-    if error is None and message.offset() < end[number]:
-        at[number] = message.offset() + 1
-        return True
-    if error is not None and error.name() != "_PARTITION_EOF":
-        raise KafkaException(error)
-    at[number] = max(at[number], end[number])
-    return False

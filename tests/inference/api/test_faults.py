@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from ops.stack.kafka import Kafka
 from tests.api_process import Api, event
 from tests.rig import PARTITIONS, Rig

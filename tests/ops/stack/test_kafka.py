@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from pydantic import SecretStr
 
-from feature_store.errors import KafkaConnectionError
+from feature_store.errors import KafkaConnectionError, TopicError
 from feature_store.log.config import KafkaSettings, check_connection, faust_credentials, librdkafka_config
-from ops.errors import ServerStartError, StackTopicError
+from ops.errors import ServerStartError
 from ops.stack.kafka import Kafka, KafkaSecurity
 from ops.stack.topics import create_topics, topics
 from tests.ops.stack.clients import produce, read_all
@@ -49,7 +49,7 @@ def test_topics_are_made_once_and_as_designed(kafka: Kafka) -> None:
     for letters in ("clickstream-dead-letters", "persona-webhook-dead-letters"):
         assert setting(letters, "retention.ms") == str(30 * 86_400_000)  # they hold what erased buyers did
 
-    with pytest.raises(StackTopicError, match="has 8 partitions, not 3"):
+    with pytest.raises(TopicError, match="has 8 partitions, not 3"):
         create_topics(kafka.client_config(), partitions=3)
 
 

@@ -21,7 +21,7 @@ from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import TopicError
 from feature_store.log.producer import Output
-from feature_store.log.records import LogReader
+from feature_store.log.reader import LogReader
 from feature_store.online.assignment import Assignment, encode_assignment, token
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
