@@ -120,7 +120,7 @@ def _load(folder: Path) -> Bundle:
         )
     if manifest.vector_size != VECTOR_SIZE:
         raise BundleError(
-            f"manifest.json does not fit: vector_size is {manifest.vector_size}, here it is {VECTOR_SIZE}"
+            f"manifest.json does not fit: $.vector_size is {manifest.vector_size}, here it is {VECTOR_SIZE}"
         )
     contents = {name: _read_checked(folder, name, manifest) for name in FILES}
     for name in FILES[1:]:
