@@ -84,7 +84,7 @@ def test_a_version_that_cannot_be_loaded_leaves_server_and_repository_as_they_we
     broken = msgspec.structs.replace(make_bundle(tmp_path / "broken", seed=4), model=b"not a graph")
     with (
         asked_all_the_while(starter, url),
-        pytest.raises(EncoderUnavailableError, match="did not load the codebook"),
+        pytest.raises(EncoderUnavailableError, match="did not load"),
     ):
         put_live(broken, repository, url)
     assert (repository / "encoder" / "config.pbtxt").read_bytes() == config
