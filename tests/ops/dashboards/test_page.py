@@ -68,9 +68,9 @@ def test_a_shopper_is_followed_from_the_first_click_to_the_purchase(
         click(operator, store, "anna", number, kind)
         tab.see("#who-path li[aria-current]", step)
     tab.see("#log li.stage", "Purchased")
-    tab.see("#log li", "first click")
+    tab.see("#log li", "first event")
     entries = page.locator("#log li").all_inner_texts()
-    assert "first click" in entries[-1]  # the newest is first
+    assert "first event" in entries[-1]  # the newest is first
     stages = [step for entry in entries for step in ("Purchased", "Checkout", "Cart") if entry.endswith(step)]
     assert stages == ["Purchased", "Checkout", "Cart"]
     tab.see(follow_button(store, "anna") + "[aria-pressed=true]", re.compile(r"^[0-9a-f]{8}$"))
@@ -101,7 +101,7 @@ def test_a_key_that_does_not_hold_is_said_and_not_kept(visit: Callable[..., Tab]
     assert page.evaluate("document.activeElement.id") == "key"
     page.fill("#key", operator_key[:-1] + ("A" if operator_key[-1] != "A" else "B"))
     page.click("#door button")
-    tab.see("[role=alert]", "The key does not hold")
+    tab.see("[role=alert]", "This key is not valid")
     assert page.evaluate("sessionStorage.length") == 0
     assert page.evaluate("document.activeElement.id") == "key"
     assert broken_rules(page) == []
@@ -114,7 +114,7 @@ def test_a_revoked_key_closes_the_page(visit: Callable[..., Tab], api: Api, stor
     tab.open(key)
     tab.see("#stream", "Live")
     api.keys("revoke", key.split("_")[1])
-    tab.see("[role=alert]", "mistyped, or revoked")
+    tab.see("[role=alert]", "mistyped or revoked")
 
 
 def test_a_shops_key_shows_the_shop_and_says_what_it_may_not_show(
@@ -137,7 +137,7 @@ def test_a_store_without_shoppers_says_so(visit: Callable[..., Tab], api: Api) -
     tab = visit()
     page = tab.open(api.new_key("empty"))
     tab.see("#no-shoppers", "No shoppers yet")
-    tab.see("#mix-note", "Nobody was counted here lately")
+    tab.see("#mix-note", "No shoppers were counted lately")
     tab.see("#drift-note", "Nothing to compare yet")
     assert page.is_hidden("#shoppers")
     assert broken_rules(page) == []
@@ -155,7 +155,7 @@ def test_an_installation_on_which_no_worker_has_run(browser: Browser, make_rig: 
     tab = Tab(browser, api)
     page = tab.open(key)
     tab.see("#title", "No store yet")
-    tab.see("#stream", "No store has been heard of")
+    tab.see("#stream", "No store has sent events yet")
     tab.see("#operation-note", "SIMPERSONA_DASHBOARD_WORKERS names no worker")
     assert broken_rules(page) == []
     assert weak_text(page) == []
@@ -200,7 +200,7 @@ def test_the_keyboard_is_enough(
     tab.let_pass(6_000)
     assert page.evaluate("document.activeElement.dataset.buyer") == chosen
     page.keyboard.press("Escape")
-    tab.see("#nobody", "Nobody is followed")
+    tab.see("#nobody", "No shopper chosen")
     assert tab.complaints == []
 
 
@@ -251,7 +251,7 @@ def test_a_shopper_is_found_by_the_shops_own_id(
     tab.see("#seen", "1 seen")
     page.fill("#find-id", "nobody-of-that-name")
     page.click("#find button")
-    tab.see("#find-trouble", "No shopper of that id: unknown")
+    tab.see("#find-trouble", "No shopper with this id: unknown")
     page.fill("#find-id", "passer-by")
     page.click("#find button")
     tab.see("#follow-title", HASHER.buyer(store, "passer-by")[:8])
