@@ -47,8 +47,9 @@ TOPICS: Final = {
 
 
 @pytest.fixture(autouse=True)
-def _silent() -> None:
-    silence()
+def _silent() -> Iterator[None]:
+    with silence():
+        yield
 
 
 @dataclass

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,17 @@ from tests.simulation.steps import draw
 _CHUNK: Final = 250
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _ROOMS: Final = ("feature_store", "inference", "streams", "ops/verify", "tests/simulation")
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Workers log every fault that they survive: not here."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 @click.command(help=__doc__)
@@ -74,8 +86,8 @@ def _live(chunks: list[tuple[int, int]], processes: int) -> Iterator[tuple[tuple
         yield from pool.imap_unordered(_chunk, chunks)
 
 
+@silence()
 def _chunk(chunk: tuple[int, int]) -> tuple[tuple[int, int], dict[str, Any]]:
-    silence()
     run(draw(0))  # compiled code is loaded before the clock starts
     began, counts, bad = time.perf_counter(), Counter[str](), []
     for seed in range(chunk[0], chunk[0] + chunk[1]):
@@ -86,9 +98,9 @@ def _chunk(chunk: tuple[int, int]) -> tuple[tuple[int, int], dict[str, Any]]:
     return chunk, {"seconds": time.perf_counter() - began, "counts": dict(counts), "bad": bad}
 
 
+@silence()
 def _explain(seed: int) -> None:
-    """Say what goes wrong, in as few steps as show it."""
-    silence()
+    """Print what goes wrong, in as few steps as show it."""
     problem = run(draw(seed))
     assert problem is not None, f"history {seed} went wrong in another process and not here"
     print(f"\nhistory {seed}: {problem}\n", file=sys.stderr)
@@ -101,11 +113,6 @@ def _explain(seed: int) -> None:
 def same(found: str | None, wanted: str) -> bool:
     """Whether two violations are of one kind: the words before the first comma."""
     return found is not None and found.split(",")[0] == wanted.split(",", maxsplit=1)[0]
-
-
-def silence() -> None:
-    """Workers log every fault that they survive."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def _code() -> str:

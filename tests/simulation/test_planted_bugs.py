@@ -15,7 +15,7 @@ from streams.live.cache import BuyerCache
 from streams.live.loop import ConsumerLoop
 from streams.live.tagger import Tagger
 from streams.live.takeover import Takeover
-from tests.simulation.__main__ import same, silence
+from tests.simulation.__main__ import same
 from tests.simulation.history import run
 from tests.simulation.kafka import SimConsumer
 from tests.simulation.shrink import shrink
@@ -104,7 +104,6 @@ def a_swap_in_the_middle_of_a_batch(patch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_planted_bug_is_found_and_shown_in_few_steps(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    silence()
     plant(monkeypatch)
     for seed in range(HISTORIES):
         problem = run(draw(seed))

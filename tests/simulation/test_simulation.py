@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.__main__ import silence
 from tests.simulation.history import History, run
 from tests.simulation.steps import STEPS, draw
-
-
-@pytest.fixture(autouse=True)
-def _silent() -> None:
-    silence()
 
 
 @pytest.mark.parametrize("first", range(0, 2_000, 250))

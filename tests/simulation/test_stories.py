@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 
 from streams.errors import ConsumerError
-from tests.simulation.__main__ import silence
 from tests.simulation.history import World
 from tests.simulation.oracle import differences
 from tests.simulation.steps import Step
@@ -22,11 +21,6 @@ FOLDED: Sequence[Step] = [
     ("tick", 1_100),
 ]
 """A worker with work behind it in the store, and work before it in the log."""
-
-
-@pytest.fixture(autouse=True)
-def _silent() -> None:
-    silence()
 
 
 def told(*steps: Step, cache_buyers: int = 4) -> World:

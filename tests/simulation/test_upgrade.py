@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 
 from feature_store.online.migrations import ROW_VERSION
-from tests.simulation.__main__ import silence
 from tests.simulation.history import World
 from tests.simulation.oracle import differences
 from tests.simulation.steps import Step
 from tests.simulation.worker import Outside
-
-
-@pytest.fixture(autouse=True)
-def _silent() -> None:
-    silence()
 
 
 def _as_of_0_1_0(world: World) -> None:

@@ -97,8 +97,8 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(
     out = tmp_path / "out.parquet"
     program = (
         "import functools, resource, sys\n"
-        "from feature_store import history, shards\n"
-        "history.warm_up()\n"  # compiled kernels go to files, too
+        "from feature_store.history import offline_fold, shards\n"
+        "offline_fold.warm_up()\n"  # compiled kernels go to files, too
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
         f"limits = shards.Limits(events={500 if spill else 10**6})\n"
         "shards.shard_events = functools.partial(shards.shard_events, shards=1, limits=limits)\n"

@@ -213,8 +213,8 @@ class Live:
             self.tag(every)
             self.checkpoint()
         while any(not partition.tag_as.all_of_them for partition in self.owned.values()):
-            self.tagger.restater._time = Mock(wait_s=0, spend=_no_wait)
-            self.tagger.restater.walk(self.owned)
+            self.tagger.reannouncer._time = Mock(wait_s=0, spend=_no_wait)
+            self.tagger.reannouncer.walk(self.owned)
             self.checkpoint()
         self.checkpoint()
 

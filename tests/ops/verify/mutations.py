@@ -35,6 +35,8 @@ NOT_PROVABLE: Final = {
 }
 
 
+_NAMED: Final = {"state.fold": "state.row_version", "progress.row_version": "progress.row"}
+"""Fields of a release that this code does not know: the whole row cannot be read then."""
 _LOST_HISTORY: Final = "the log may have lost history"
 _NO_FENCE: Final = "there is no fence to write behind; stop the workers, empty the store, replay"
 _UNKNOWN: Final = "what it is for is not known"
@@ -43,6 +45,7 @@ BEYOND_REPAIR: Final = {
     "state: of nobody": _LOST_HISTORY,
     "progress.next_offset + 1": "the log ends before it; stop the workers, empty the store, replay",
     "progress: not three numbers": _NO_FENCE,
+    "progress.row_version + 1": "the rows are of a later release; run that one",
     "progress: deleted": _NO_FENCE,
     "persona-writes: no number": "what it counted is not in the log; delete the key while no worker runs",
     "a key that nobody knows": _UNKNOWN,
@@ -102,7 +105,7 @@ def another(value: Any, name: str) -> Any:
 
 def _of_headers() -> Iterator[Mutation]:
     for name in RowHeader._fields:
-        yield Mutation(f"state.{name}", f"state.{name}", _header(name))
+        yield Mutation(f"state.{name}", _NAMED.get(f"state.{name}", f"state.{name}"), _header(name))
     yield Mutation("state: row version", "state.row_version", _state_bytes(lambda row: b"\xff" + row[1:]))
     yield Mutation("state: cut short", "state.length", _state_bytes(lambda row: row[:-9]))
     yield Mutation("state: a header's stump", "state.row_version", _state_bytes(lambda row: row[:9]))
@@ -298,7 +301,8 @@ def _of_partition() -> Iterator[Mutation]:
         return lambda live: _delete(live, [name_of(live, rest)])
 
     for name in Progress._fields:
-        yield Mutation(f"progress.{name} + 1", f"progress.{name}", _progress(name, 1))
+        named = _NAMED.get(f"progress.{name}", f"progress.{name}")
+        yield Mutation(f"progress.{name} + 1", named, _progress(name, 1))
     yield Mutation("progress.watermark - 1", "progress.watermark", _progress("watermark", -1))
     yield Mutation("progress: not three numbers", "progress.row", _set(b"progress", b"1 x 3"))
     yield Mutation(
