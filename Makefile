@@ -41,9 +41,9 @@ setup-dev: .venv/.dev ## Make .venv with everything: training, tests, checks
 demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--events PATH --rate N ...")
 	@.venv/bin/simpersona demo $(ARGS)
 
-# Two processes, a file of tests each: most tests wait for servers. Torch's threads would fight over the same cores.
+# Three processes, a file of tests each, on two cores: most tests wait for servers. Torch's threads would fight over the same cores.
 test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones, "-n 0" one by one)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
 	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)
