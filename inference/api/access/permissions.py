@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
-from inference.api.bounds.costs import REQUEST
+from inference.api.bounds.costs import REFUSED, REQUEST
 from inference.api.bounds.in_flight import Share
 from inference.api.problems import ProblemError
 from inference.api.state import State
@@ -151,4 +151,5 @@ WritesEvents = Annotated[KeyRecord, allowed(Scope.EVENTS_WRITE)]
 ReadsPersonas = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ)]
 ReadsStream = Annotated[KeyRecord, allowed(Scope.STREAM_READ)]
 ErasesBuyers = Annotated[KeyRecord, allowed(Scope.BUYERS_ERASE)]
+ReadsRefused = Annotated[KeyRecord, allowed(Scope.REFUSED_READ, REFUSED)]
 ReadsOperation = Annotated[KeyRecord, allowed(Scope.OPERATION_READ)]

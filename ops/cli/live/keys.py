@@ -41,7 +41,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; several times. Default: all but buyers:erase and operation:read.",
+    help="What it may do; several times. Default: events:write, personas:read, stream:read.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events per second.")
 @click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
