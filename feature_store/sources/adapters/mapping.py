@@ -27,6 +27,7 @@ contract fields.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,36 +40,29 @@ from feature_store.contract.names import Name
 from feature_store.errors import AdapterError
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    TimeUnit,
     adapt_items,
     build_event,
-    currency,
     get,
-    identifier,
-    invalid,
     items_of,
-    line,
-    most_valuable,
-    number,
     refuse_bot,
-    text,
-    time_ms,
     unmapped,
-    whole_number,
 )
 from feature_store.sources.formats import Format, register, vendor
+from feature_store.sources.skips import invalid
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Fields, Reader
+from feature_store.sources.values.units import TimeUnit
 
-_READERS: Final = {
-    "product_id": identifier,
-    "category": text,
-    "brand": text,
-    "query": text,
-    "price": number,
-    "value": number,
-    "currency": currency,
-    "quantity": whole_number,
+_READERS: Final[dict[str, Callable[[Reader, Json], Json]]] = {
+    "product_id": lambda read, value: read.identifier("product_id", value),
+    "category": lambda read, value: read.category(value),
+    "brand": lambda read, value: read.text("brand", value),
+    "query": lambda read, value: read.text("query", value),
+    "price": lambda read, value: read.amount("price", value),
+    "value": lambda read, value: read.amount("value", value),
+    "currency": lambda read, value: read.currency(value),
+    "quantity": lambda read, value: read.quantity(value),
 }
 FieldName = Literal["product_id", "category", "brand", "query", "price", "value", "currency", "quantity"]
 
@@ -119,15 +113,17 @@ class PixelMapping:
         Raises:
             AdapterError: a condition is no regular expression, or names a group that is no contract field.
         """
-        self.store, self.about = file.store, file.about
+        self.store, self.about, self.time_unit = file.store, file.about, file.time_unit
         self._file = file
         self._rules = [(rule, _compile_conditions(rule)) for rule in file.events]
 
-    def adapt(self, payload: Any, *, store: str, hasher: Identity) -> Adapted:
+    def adapt(self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
         """Adapt one record (a row, or a line's JSON object); never raises, whatever it is."""
-        return adapt_items([payload], lambda record: self._adapt_one(record, store, hasher))
+        return adapt_items(
+            [payload], lambda record, read: self._adapt_one(record, read, store, hasher), context
+        )
 
-    def _adapt_one(self, record: Json, store: str, hasher: Identity) -> Event:
+    def _adapt_one(self, record: Json, read: Reader, store: str, hasher: Identity) -> Event:
         if not isinstance(record, dict):
             raise invalid("the record is no object")
         file = self._file
@@ -137,20 +133,21 @@ class PixelMapping:
         rule, captured = self._match(decoded)
         fields: Fields = {"currency": file.currency}
         if rule.lines is not None:
-            fields.update(_line_fields(rule.lines, decoded))
-        fields.update({name: _READERS[name](value) for name, value in captured.items()})
-        fields.update({name: _READERS[name](_at(decoded, path)) for name, path in rule.fields.items()})
+            fields.update(_line_fields(read, rule.lines, decoded))
+        fields.update({name: _READERS[name](read, value) for name, value in captured.items()})
+        fields.update({name: _READERS[name](read, _at(decoded, path)) for name, path in rule.fields.items()})
         fields["type"] = rule.type
-        fields["timestamp"] = time_ms(_at(decoded, file.time), file.time_unit)
+        fields["timestamp"] = read.time(file.time, _at(decoded, file.time), file.time_unit)
         if file.event_id is not None:
-            fields["event_id"] = identifier(_at(decoded, file.event_id))
+            fields["event_id"] = read.identifier("event_id", _at(decoded, file.event_id))
         return build_event(
             fields,
+            read=read,
             store=store,
-            raw_buyer=_at(decoded, file.buyer),
+            buyers={file.buyer: _at(decoded, file.buyer)},
             identity=hasher,
             content=record,
-            order=None if rule.order is None else identifier(_at(decoded, rule.order)),
+            order=None if rule.order is None else read.identifier("order", _at(decoded, rule.order)),
         )
 
     def _match(self, record: Json) -> tuple[Rule, dict[str, str | None]]:
@@ -214,26 +211,32 @@ def _decode_column(value: Json) -> Json:
         raise invalid("a JSON column does not hold JSON") from None
 
 
-def _line_fields(lines: Lines, record: Json) -> Fields:
-    def read(item: Json, path: str | None) -> Json:
+def _line_fields(read: Reader, lines: Lines, record: Json) -> Fields:
+    def at(item: Json, path: str | None) -> Json:
         return None if path is None else _at(item, path)
 
-    return most_valuable(
-        line(
-            product_id=read(item, lines.product_id),
-            category=read(item, lines.category),
-            brand=read(item, lines.brand),
-            price=read(item, lines.price),
-            currency_code=None,
-            quantity=read(item, lines.quantity),
-        )
-        for item in items_of(_at(record, lines.at))
+    fields = read.cart(
+        [
+            read.line(
+                product_id=at(item, lines.product_id),
+                category=at(item, lines.category),
+                brand=at(item, lines.brand),
+                price=at(item, lines.price),
+                currency_code=None,
+                quantity=at(item, lines.quantity),
+            )
+            for item in items_of(_at(record, lines.at))
+        ]
     )
+    if fields["currency"] is None:
+        del fields["currency"]
+    return fields
 
 
 def mapped(name: str, pixel: PixelMapping) -> Format:
     """The format that a mapping file describes."""
-    return vendor(name, pixel.about or "A mapping file", pixel.adapt, store=pixel.store)
+    about = pixel.about or "A mapping file"
+    return vendor(name, about, pixel.adapt, store=pixel.store, time_unit=pixel.time_unit)
 
 
 for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
