@@ -20,6 +20,7 @@ from feature_store.contract.identity import Identity
 from feature_store.errors import AdapterError
 from feature_store.sources import adapters
 from feature_store.sources.adapters.common import Adapted
+from feature_store.sources.adapters.mapping.language import Dialect
 
 CONTRACT: Final = "contract"
 """The format of events as they are on the topic."""
@@ -79,6 +80,12 @@ class Format:
     """Whether each record names its store."""
     store: str | None = None
     """The store of the records if --store is not given."""
+    timezone: str | None = None
+    """The zone of times that name none if --timezone is not given."""
+    decimal: str | None = None
+    """The decimal sign of amounts in text if --decimal is not given."""
+    dialect: Dialect | None = None
+    """How text files of columns are written; None: looking at one tells."""
     payload: Payload | None = None
     """How the collector takes it; None: not at all."""
     decode_line: Callable[[bytes], Event] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ _NO_ID: Final = frozenset(
 )
 """What broken pixels send for "unknown"; taken as an id, it would merge thousands of buyers into one."""
 _MAX_TEXT: Final = 512
+_BLANKS: Final = re.compile(r"[\s_-]+")
 
 
 class SkipReason(enum.StrEnum):
@@ -44,6 +46,7 @@ class SkipReason(enum.StrEnum):
     OTHER_EVENT = "other_event"
     UNMAPPED_EVENT = "unmapped_event"
     SESSION_BOUNDARY = "session_boundary"
+    OPTED_OUT = "opted_out"
     BAD_TIMESTAMP = "bad_timestamp"
     INVALID = "invalid"
 
@@ -169,6 +172,20 @@ def get(value: Json, *path: str | int) -> Json:
 def items_of(value: Json) -> list[Json]:
     """The list at hand, or an empty one."""
     return value if isinstance(value, list) else []
+
+
+def elements(value: Json) -> list[Json] | None:
+    """The items of a list, or of an object by index ({"0": ..., "2": ...}), or a lone object; else None."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    if not value or not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in value):
+        return [value] if value else []
+    return [value[key] for key in sorted(value, key=int)]
+
+
+def spelling(name: str) -> str:
+    """A name without what senders spell differently: case, blanks, "_" and "-"."""
+    return _BLANKS.sub("", name[:_MAX_TEXT]).casefold()
 
 
 def identifier(value: Json) -> str | None:

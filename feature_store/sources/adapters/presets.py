@@ -1,0 +1,25 @@
+"""The mapping files that come with the package: each is a format of the file's name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from feature_store.sources.adapters.mapping.loading import load_mapping
+from feature_store.sources.adapters.mapping.pixel import PixelMapping
+from feature_store.sources.formats import Format, register, vendor
+
+
+def mapped(name: str, pixel: PixelMapping) -> Format:
+    """The format that a mapping file describes."""
+    file = pixel.file
+    return replace(
+        vendor(name, file.about or "A mapping file", pixel.adapt, store=file.store),
+        timezone=file.timezone,
+        decimal=file.decimal,
+        dialect=file.dialect,
+    )
+
+
+for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
+    register(mapped(_preset.stem, load_mapping(_preset)))
