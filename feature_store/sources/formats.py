@@ -20,6 +20,7 @@ from feature_store.contract.identity import Identity
 from feature_store.errors import AdapterError
 from feature_store.sources import adapters
 from feature_store.sources.adapters.common import Adapted
+from feature_store.sources.adapters.mapping.language import Dialect
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.units import TimeUnit
 
@@ -89,6 +90,8 @@ class Format:
     """The store of the records if --store is not given."""
     time_unit: TimeUnit = "iso8601"
     """Of the records' times, where they are counts."""
+    dialect: Dialect | None = None
+    """How text files of columns are written; None: looking at one tells."""
     payload: Payload | None = None
     """How the collector takes it; None: not at all."""
     decode_line: Callable[[bytes], Event | None] | None = None

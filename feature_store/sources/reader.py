@@ -28,7 +28,8 @@ from feature_store.contract.identity import Identity
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
 from feature_store.sources.adapters.common import Adapted
-from feature_store.sources.adapters.mapping import load_mapping, mapped
+from feature_store.sources.adapters.mapping.loading import load_mapping
+from feature_store.sources.adapters.presets import mapped
 from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
 from feature_store.sources.records import (
     LINE_SUFFIXES,

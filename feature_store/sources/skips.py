@@ -16,6 +16,7 @@ class SkipReason(enum.StrEnum):
     OTHER_EVENT = "other_event"
     UNMAPPED_EVENT = "unmapped_event"
     SESSION_BOUNDARY = "session_boundary"
+    OPTED_OUT = "opted_out"
     BAD_TIMESTAMP = "bad_timestamp"
     INVALID = "invalid"
 

@@ -7,6 +7,7 @@ of skipped items never quote a payload, which may hold personal data. Loose valu
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -29,6 +30,8 @@ OPTIONAL_TYPES: Final[dict[str, Any]] = {
     field.name: field.type for field in msgspec.structs.fields(Event) if field.default is None
 }
 """Fields of an event that may be None, with their types."""
+_MAX_NAME: Final = 512
+_BLANKS: Final = re.compile(r"[\s_-]+")
 
 
 class Adapted(NamedTuple):
@@ -167,3 +170,17 @@ def get(value: Json, *path: str | int) -> Json:
 def items_of(value: Json) -> list[Json]:
     """The list at hand, or an empty one."""
     return value if isinstance(value, list) else []
+
+
+def elements(value: Json) -> list[Json] | None:
+    """The items of a list, or of an object by index ({"0": ..., "2": ...}), or a lone object; else None."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else None
+    if not value or not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in value):
+        return [value] if value else []
+    return [value[key] for key in sorted(value, key=int)]
+
+
+def spelling(name: str) -> str:
+    """A name without what senders spell differently: case, blanks, "_" and "-"."""
+    return _BLANKS.sub("", name[:_MAX_NAME]).casefold()

@@ -119,6 +119,7 @@ def _checked(name: str, ms: int, unit: TimeUnit) -> int:
     if 0 < ms <= MAX_TIME_MS:
         return ms
     hint = ""
-    if unit != "iso8601" and (fitting := fitting_unit(ms * TICKS_PER_SECOND[unit] / 1000)) is not None:
+    count = 0 if unit == "iso8601" else ms * TICKS_PER_SECOND[unit] // 1000
+    if (fitting := fitting_unit(count)) is not None:
         hint = f": read as {unit}, it fits {fitting}"
     raise invalid(f"{name} is not between 1970 and 9999{hint}")

@@ -25,7 +25,7 @@ def fitting_unit(count: float) -> CountUnit | None:
     """
     latest = time.time() + _AHEAD_S
     for unit, ticks in TICKS_PER_SECOND.items():
-        if _FIRST_SHOPS_S <= count / ticks <= latest:
+        if _FIRST_SHOPS_S * ticks <= count <= latest * ticks:
             return unit
     return None
 
