@@ -58,14 +58,10 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """How the collector takes a format. items: key of a payload's list of items; None: it is one item.
-
-    stamp: (payload, time of receipt in ms) -> payload, for formats in which no time means "now".
-    """
+    """How the collector takes a format. items: key of a payload's list of items; None: it is one item."""
 
     adapt: AdaptPayload
     items: str | None = None
-    stamp: Callable[[Any, int], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +118,6 @@ def vendor(
     *,
     columns: frozenset[str] = frozenset(),
     items: str | None = None,
-    stamp: Callable[[Any, int], Any] | None = None,
     store: str | None = None,
     time_unit: TimeUnit = "iso8601",
 ) -> Format:
@@ -138,7 +133,7 @@ def vendor(
         columns=columns,
         store=store,
         time_unit=time_unit,
-        payload=Payload(adapt=adapt, items=items, stamp=stamp),
+        payload=Payload(adapt=adapt, items=items),
     )
 
 

@@ -1,7 +1,7 @@
 """Google Analytics 4 -> Event: Measurement Protocol payloads and rows of the BigQuery export.
 
 Measurement Protocol: {client_id, timestamp_micros, events: [{name, params}]}. A payload without
-timestamp_micros means "now": whoever receives it writes the time of receipt there first.
+timestamp_micros means "now": over HTTP it is the time of receipt.
 BigQuery export: one row an event, event_name, event_timestamp (microseconds), user_pseudo_id,
 event_params (key-value records), ecommerce, items; as JSON (numbers may be text) or parquet.
 The buyer is the device (client_id, app_instance_id, user_pseudo_id), so that a shopper who signs in halfway
@@ -149,9 +149,10 @@ def _adapt_message(
     refuse_bot(get(payload, "user_agent"))
     params = get(event, "params")
     raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
+    timestamp = read.time("timestamp_micros", raw_time, "us", or_now=True)
     fields = {
         "type": kind,
-        "timestamp": read.time("timestamp_micros", raw_time, "us"),
+        "timestamp": timestamp,
         **_item_fields(read, kind, params, get(params, "items"), get(params, "value")),
     }
     return build_event(
@@ -160,7 +161,7 @@ def _adapt_message(
         store=store,
         buyers={name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")},
         identity=hasher,
-        content=[raw_time, index, event],
+        content=[timestamp if raw_time is None else raw_time, index, event],
         order=_order_id(read, kind, get(params, "transaction_id")),
     )
 
@@ -228,13 +229,6 @@ def _item_line(read: Reader, item: Json, params: Json) -> Line:
     )
 
 
-def _received(payload: Json, received_ms: int) -> Json:
-    """A payload without a time means "now"."""
-    if isinstance(payload, dict) and "events" in payload:
-        return {"timestamp_micros": received_ms * 1000} | payload
-    return payload
-
-
 register(
     vendor(
         "ga4",
@@ -243,6 +237,5 @@ register(
         columns=frozenset({"event_name", "event_timestamp", "user_pseudo_id"}),
         items="events",
         time_unit="us",
-        stamp=_received,
     )
 )
