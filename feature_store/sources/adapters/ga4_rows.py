@@ -4,8 +4,8 @@ As it is: event_name, event_timestamp (microseconds), user_pseudo_id, event_para
 ecommerce, items; as JSON (numbers may be text) or parquet, the nested columns also as JSON text (Airbyte,
 Snowflake). Flat: a parameter is a column of its own, `value`, `param_value` (Fivetran) or
 `event_param_value`; an ecommerce field is `ecommerce_transaction_id`; an item may be columns of the row
-(UNNEST). Fivetran's `name` and `timestamp` are event_name and event_timestamp. Times are UTC, also where a tool
-left the zone out.
+(UNNEST). In Fivetran's rows, `name` and `timestamp` are event_name and event_timestamp. Times are UTC, also
+where a tool left the zone out.
 """
 
 from __future__ import annotations
