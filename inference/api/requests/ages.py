@@ -31,7 +31,7 @@ def check_time(event: Event, received_ms: int, max_age_ms: int, unit: TimeUnit) 
     else:
         detail = (
             f"timestamp lies {age // DAY_MS:,} days back, in {_year(event)}, and here at most "
-            f"{max_age_ms // DAY_MS:,} days are taken: history goes through `simpersona events replay` or `backfill`"
+            f"{max_age_ms // DAY_MS:,} days are taken: history goes through `events replay` or `backfill`"
         )
     raise InvalidEventError("old_timestamp", detail)
 
