@@ -46,7 +46,7 @@ def refuse(live: Rig, client: httpx.Client, store: str) -> None:
     """Three items at the door, and a record on Kafka that a worker refuses."""
     bad = event(1, "ann") | {"store": store, "type": "wishlist"}
     good = event(2, "ann") | {"store": store}
-    assert client.post("/v1/events", json=[bad, bad, bad, good]).status_code == 202
+    assert client.post(f"/v1/events?store={store}", json=[bad, bad, bad, good]).status_code == 202
     raw = json.dumps(good | {"schema_version": 1, "timestamp": -1}).encode()
     output = Output(live.client_config(), 30.0)
     output.send(live.settings.topic, record_key(store, "ann"), raw)
