@@ -137,8 +137,9 @@ class PixelMapping:
         return read.time(self._time.name, value, self.file.time_unit)
 
     def _match(self, item: Scope) -> tuple[CompiledRule, Captured]:
+        known: dict[str, Json] = {}
         for rule in self._rules:
-            captured = rule.match(item)
+            captured = rule.match(item, known)
             if captured is not None:
                 return rule, captured
         name = None if self._event is None else as_text(self._event.first(item))
