@@ -63,7 +63,7 @@ simulate: setup-dev ## Live through histories of the live loop (ARGS="--historie
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.live_path $(ARGS)
 
-bench-encode: setup-dev ## Buyers a second of batch encode against the matmul limit (docs/benchmarks.md)
+bench-encode: setup-dev ## Buyers per second of batch encode against the matmul limit (docs/benchmarks.md)
 	@$(PY) -m bench.encode $(ARGS)
 
 bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.md)

@@ -108,7 +108,7 @@ def main() -> None:
     """Print a Markdown table of microseconds per event."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     encoder = OnnxEncoder(load_bundle(starter_bundle_path()))
-    print(f"{events:,} events, {PARTITIONS} partitions, best of {ROUNDS}; us of CPU an event\n")
+    print(f"{events:,} events, {PARTITIONS} partitions, best of {ROUNDS}; us of CPU per event\n")
     print("| batch | stores | fold_each | encode | counting |\n|---:|---:|---:|---:|---:|")
     for batch, stores in ((4_000, 4), (4_000, 100), (250, 4)):
         trials = [run(events, batch, stores, encoder) for _ in range(ROUNDS)]

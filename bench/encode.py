@@ -45,7 +45,7 @@ RESULTS: Final = ROOT / "bench" / "results" / "encode.json"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 BEGIN: Final = "<!-- encode: made by `make bench-encode` -->"
 END: Final = "<!-- encode: end -->"
-HEADER: Final = ("step", "us of CPU a buyer", "buyers/s a core", "of the limit")
+HEADER: Final = ("step", "us of CPU per buyer", "buyers/s per core", "of the limit")
 
 
 class Step(msgspec.Struct, frozen=True):

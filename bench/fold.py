@@ -65,7 +65,7 @@ def main() -> None:
         "numpy: embedding sums by sort and reduceat": lambda s, b: _numpy_sums(s, b, products),
     }
     print(f"{events:,} events, {len(buyers):,} buyers, batches of {BATCH:,}, best of {ROUNDS}\n")
-    print("| step | us of CPU an event |\n|---|---:|")
+    print("| step | us of CPU per event |\n|---|---:|")
     for name, step in steps.items():
         print(f"| {name} | {_best(step, batches, len(buyers)) / events * 1e6:.2f} |")
 

@@ -34,7 +34,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def per_s(self) -> float:
-        """Answers a second, all clients together."""
+        """Answers per second, all clients together."""
         return self.requests / self.seconds
 
 

@@ -117,7 +117,7 @@ def main() -> None:
     print(table(("form", "us to write", "us to read", "bytes"), rows))
     names = ("one fold (History)", "shards in memory", "shards on disk")
     cells = [f"{1e6 * min(times) / events:.2f}" for times in zip(*folds, strict=True)]
-    print("\n" + table(("events to vectors", "us an event"), list(zip(names, cells, strict=True))))
+    print("\n" + table(("events to vectors", "us per event"), list(zip(names, cells, strict=True))))
 
 
 if __name__ == "__main__":

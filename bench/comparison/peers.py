@@ -45,7 +45,7 @@ PEERS: Final = (
     ),
     Peer(
         "faust",
-        "stock Faust agent, Feast push an event",
+        "stock Faust agent, Feast push per event",
         (_script("faust_feast.py"), "worker", "--loglevel=WARN"),
         0.005,
     ),

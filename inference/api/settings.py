@@ -31,10 +31,13 @@ class ApiSettings(Settings):
     max_body_bytes: int = Field(1 << 20, description="largest request body as sent, gzip or not", ge=1024)
     max_unpacked_bytes: int = Field(8 << 20, description="largest gzip body unpacked", ge=1024)
     max_gzip_members: int = Field(32, description="most members of a gzip body", ge=1)
-    max_items: int = Field(2_000, description="most events or buyers a request", ge=1)
+    max_items: int = Field(2_000, description="most events or buyers per request", ge=1)
     max_json_values: int = Field(500_000, description="most names and values in the JSON of a body", ge=100)
     max_item_values: int = Field(10_000, description="most names and values in the JSON of one item", ge=100)
     max_json_depth: int = Field(64, description="deepest nesting of a body's JSON", ge=8)
+    max_event_age_days: float = Field(
+        365.0, description="how old an event may be that is sent to the collector", gt=0, le=1_000_000
+    )
     header_s: float = Field(
         10.0, description="longest wait for a whole request head, from its first byte", gt=0
     )

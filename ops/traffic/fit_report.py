@@ -84,9 +84,9 @@ def _table(profile: StoreProfile, real: Measured, ours: Measured) -> str:
     rows: list[tuple[str, object, object]] = [
         ("events", real.events, ours.events),
         ("sessions", real.sessions, ours.sessions),
-        ("events a session: mean, p90, p99", real.events_per_session, ours.events_per_session),
+        ("events per session: mean, p90, p99", real.events_per_session, ours.events_per_session),
         ("sessions of one event", real.single_event_sessions, ours.single_event_sessions),
-        ("sessions a buyer", real.sessions_per_buyer, ours.sessions_per_buyer),
+        ("sessions per buyer", real.sessions_per_buyer, ours.sessions_per_buyer),
         ("view -> cart", real.view_to_cart, ours.view_to_cart),
         ("cart -> checkout", real.cart_to_checkout, ours.cart_to_checkout),
         ("sessions with a purchase", real.sessions_with_purchase, ours.sessions_with_purchase),

@@ -9,7 +9,7 @@ import pytest
 
 from ops.stack.kafka import Kafka
 from tests.extending.recipes import follow, run
-from tests.streams.sinks.webhook.test_sink import Feed
+from tests.streams.sinks.webhook.feed import Feed
 
 _KNOWN = """
 import json

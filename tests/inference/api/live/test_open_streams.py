@@ -17,7 +17,7 @@ from simpersona_client import Assigned, PersonaClient
 from tests.api_process import Api, event
 from tests.inference.api.test_live_api import Lines, path, wait_for_persona
 from tests.rig import Rig
-from tests.streams.sinks.webhook.test_sink import assignment
+from tests.streams.sinks.webhook.feed import assignment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -11,8 +11,8 @@ from feature_store.online.assignment import encode_assignment
 from streams.errors import SinkError
 from streams.sinks.webhook.letters import Item, SegmentIdentify, SignedBatch, make_form, sign
 from streams.sinks.webhook.settings import WebhookSettings
+from tests.streams.sinks.webhook.feed import assignment
 from tests.streams.sinks.webhook.receiver import KEY, SECRET, genuine
-from tests.streams.sinks.webhook.test_sink import assignment
 
 
 class Record:

@@ -3,145 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
-from feature_store.contract.erasure import Erasure, encode_erasure
-from feature_store.contract.events import record_key
-from feature_store.contract.partitions import partition_of
 from feature_store.errors import TopicError
 from feature_store.log.producer import Output
-from feature_store.log.reader import LogReader
-from feature_store.online.assignment import Assignment, encode_assignment, token
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
-from streams.dead_letters import DeadLetter, decode_dead_letter
 from streams.errors import SinkError
 from streams.sinks.metrics import Delivered
-from streams.sinks.runner import SinkRunner
-from streams.sinks.sink import Answer, Item, Sink, Taken
-from streams.sinks.telling import Erased, KnownErasures
-from streams.sinks.webhook.settings import WebhookSettings
-from streams.sinks.webhook.sink import WebhookSink
-from tests.streams.sinks.webhook.receiver import SECRET, TAKEN, Reply, receiving
+from streams.sinks.sink import Answer, Item, Taken
+from streams.sinks.telling import Erased
+from tests.streams.sinks.webhook.feed import Feed
+from tests.streams.sinks.webhook.receiver import TAKEN, Reply, receiving
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-PARTITIONS = 3
-
-
-class Feed:
-    """Topics of one test, and sinks that read them."""
-
-    def __init__(self, kafka: Kafka, folder: Path) -> None:
-        self.kafka, self.folder, name = kafka, folder, f"feed-{uuid.uuid4().hex[:8]}"
-        self.topic, self.dead, self.erased, self.group = name, f"{name}-dead", f"{name}-erased", f"{name}-g"
-        admin = AdminClient(kafka.client_config())
-        topics = [NewTopic(topic, PARTITIONS, 1) for topic in (self.topic, self.dead, self.erased)]
-        for done in admin.create_topics(topics, operation_timeout=15).values():
-            done.result()
-
-    def say(self, count: int, store: str = "acme", buyers: int = 20, first: int = 0) -> None:
-        """Send assignments; `events` counts them."""
-        output = Output(self.kafka.client_config(), 30)
-        for number in range(first, first + count):
-            buyer = f"{number % buyers:016x}"
-            said = assignment(store, buyer, number)
-            output.send(self.topic, record_key(store, buyer), encode_assignment(said))
-        output.flush()
-
-    def erase(self, buyer: str, before: int, done: bool = False, store: str = "acme") -> None:
-        """An erasure, as whoever asks and then the worker write it."""
-        key = record_key(store, buyer)
-        erasure = Erasure(
-            partition=partition_of(key, PARTITIONS),
-            before_offset=before,
-            requested_at=1,
-            erased_at=2 if done else None,
-        )
-        output = Output(self.kafka.client_config(), 30)
-        output.send(self.erased, key, encode_erasure(erasure))
-        output.flush()
-
-    def settings(self, url: str, **more: Any) -> dict[str, Any]:
-        return {
-            "url": url,
-            "secret": SECRET,
-            "group": self.group,
-            "dead_letters_topic": self.dead,
-            "batch_items": 10,
-            "backoff_s": 0.2,
-            **more,
-        }
-
-    @contextmanager
-    def sink(self, url: str, **more: Any) -> Iterator[SinkRunner]:
-        with (
-            closing(WebhookSink(WebhookSettings(**self.settings(url, **more)))) as sink,
-            self.runner(sink, url, **more) as runner,
-        ):
-            yield runner
-
-    @contextmanager
-    def runner(self, sink: Sink, url: str, **more: Any) -> Iterator[SinkRunner]:
-        settings, config = WebhookSettings(**self.settings(url, **more)), self.kafka.client_config()
-        with closing(KnownErasures(config, self.erased)) as erasures:
-            yield SinkRunner(config, self.topic, "webhook", settings, sink, erasures, Output(config, 30))
-
-    def deliver(self, url: str, **more: Any) -> Delivered:
-        with self.sink(url, **more) as sink:
-            return sink.run(until_end=True)
-
-    def process(self, url: str, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
-        """`simpersona webhook` as a process."""
-        variables = {f"SIMPERSONA_WEBHOOK_{k.upper()}": str(v) for k, v in self.settings(url, **more).items()}
-        variables |= {
-            "SIMPERSONA_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
-            "SIMPERSONA_ASSIGNMENTS_TOPIC": self.topic,
-            "SIMPERSONA_ERASURES_TOPIC": self.erased,
-            "SIMPERSONA_HOME": str(self.folder / "home"),
-        }
-        command = [sys.executable, "-m", "ops.cli.main", "webhook", *arguments]
-        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-
-    def dead_letters(self) -> list[DeadLetter]:
-        with LogReader(self.kafka.client_config()) as reader:
-            return [
-                decode_dead_letter(message.value())
-                for number in range(PARTITIONS)
-                for batch in reader.read(self.dead, number)
-                for message in batch
-            ]
-
-
-def assignment(store: str, buyer: str, number: int) -> Assignment:
-    return Assignment(
-        store=store,
-        buyer=buyer,
-        code=number % 256,
-        token=token(number % 256),
-        type="comparer",
-        confidence=0.75,
-        distance=0.5,
-        margin=0.1,
-        codebook_version="v1",
-        events=number,
-        reason="code",
-        event_time=1_764_000_000_000 + number,
-        assigned_at=1_764_000_000_100 + number,
-        partition=0,
-        offset=number,
-    )
 
 
 @pytest.fixture
@@ -150,22 +32,22 @@ def feed(kafka: Kafka, tmp_path: Path) -> Feed:
 
 
 def assert_in_order(taken: list[tuple[str, dict[str, Any]]]) -> None:
-    """Leaving out what came again, each buyer's assignments came in the order they were said."""
+    """Leaving out what came again, each buyer's assignments came in the order they were made."""
     seen, last = set[str](), dict[str, int]()
-    for name, said in taken:
+    for name, given in taken:
         if name not in seen:
             seen.add(name)
-            assert said["events"] > last.get(said["buyer"], -1)
-            last[said["buyer"]] = said["events"]
+            assert given["events"] > last.get(given["buyer"], -1)
+            last[given["buyer"]] = given["events"]
 
 
 def test_every_assignment_arrives_signed_and_in_order(feed: Feed) -> None:
-    feed.say(95)
+    feed.assign(95)
     with receiving() as (url, receiver):
         delivered = feed.deliver(url)
         assert delivered.assignments == 95
         assert delivered.failed_requests == 0
-        assert sorted(said["events"] for _, said in receiver.taken) == list(range(95))
+        assert sorted(given["events"] for _, given in receiver.taken) == list(range(95))
         assert len(receiver.ids()) == 95
         assert_in_order(receiver.taken)
         assert all(len(body["assignments"]) <= 10 for body in receiver.bodies)
@@ -174,7 +56,7 @@ def test_every_assignment_arrives_signed_and_in_order(feed: Feed) -> None:
 
 
 def test_a_server_that_fails_for_a_while_gets_everything_all_the_same(feed: Feed) -> None:
-    feed.say(40)
+    feed.assign(40)
     replies: list[Reply] = [
         (500, {}, "oops"),
         (429, {"Retry-After": "1"}, ""),
@@ -193,7 +75,7 @@ def test_a_server_that_fails_for_a_while_gets_everything_all_the_same(feed: Feed
 
 
 def test_a_server_that_is_not_there_yet_is_waited_for(feed: Feed) -> None:
-    feed.say(30)
+    feed.assign(30)
     (port,) = free_ports(1)
     ended: list[Delivered] = []
     with feed.sink(f"http://127.0.0.1:{port}/personas") as sink:
@@ -207,7 +89,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(feed: Feed) -> None:
 
 
 def test_what_the_server_refuses_is_a_dead_letter_and_stops_nothing(feed: Feed) -> None:
-    feed.say(50)
+    feed.assign(50)
 
     def picky(body: dict[str, Any]) -> Reply:
         poison = any(item["assignment"]["events"] in (7, 23, 24) for item in body["assignments"])
@@ -235,18 +117,18 @@ def test_a_record_that_is_no_assignment_is_a_dead_letter(feed: Feed) -> None:
 
 
 def test_stores_that_were_not_asked_for_and_erased_buyers_are_left_out(feed: Feed) -> None:
-    feed.say(20, buyers=4)
-    feed.say(20, store="other")
+    feed.assign(20, buyers=4)
+    feed.assign(20, store="other")
     feed.erase(f"{1:016x}", 10, done=True)
     with receiving() as (url, receiver):
         delivered = feed.deliver(url, stores=("acme",))
     gone = [number for number in range(10) if number % 4 == 1]
-    assert sorted(said["events"] for _, said in receiver.taken) == [n for n in range(20) if n not in gone]
+    assert sorted(given["events"] for _, given in receiver.taken) == [n for n in range(20) if n not in gone]
     assert delivered.skipped == 20 + len(gone)
 
 
 def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
-    feed.say(400)
+    feed.assign(400)
     slow = threading.Event()
 
     def answer(_body: dict[str, Any]) -> Reply:
@@ -262,7 +144,7 @@ def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
         with feed.process(url, "--once", "--json") as process:
             report = json.loads(process.communicate(timeout=120)[0])
         assert process.returncode == 0
-    assert sorted({said["events"] for _, said in receiver.taken}) == list(range(400))
+    assert sorted({given["events"] for _, given in receiver.taken}) == list(range(400))
     assert len(receiver.ids()) == 400
     # Each kill sends again one batch at most, the one that was taken and not yet committed.
     assert len(receiver.taken) <= 400 + 3 * 10
@@ -271,7 +153,7 @@ def test_kill_9_mid_way_loses_nothing(feed: Feed) -> None:
 
 
 def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
-    feed.say(10)
+    feed.assign(10)
     (port,) = free_ports(1)
     with receiving() as (url, receiver), feed.process(url, "--json", metrics_port=port) as process:
         wait_until(lambda: len(receiver.ids()) == 10, "the assignments")
@@ -287,7 +169,7 @@ def test_sigterm_ends_it_after_the_request_under_way(feed: Feed) -> None:
 
 def test_sigterm_ends_it_while_a_request_is_under_way(feed: Feed) -> None:
     """The receiver does not answer for as long as the sink would wait; what it had comes again."""
-    feed.say(10)
+    feed.assign(10)
     held = threading.Event()
 
     def answer(_body: dict[str, Any]) -> Reply:
@@ -306,11 +188,11 @@ def test_sigterm_ends_it_while_a_request_is_under_way(feed: Feed) -> None:
     assert report["assignments"] == 0
     with receiving() as (url, receiver):
         feed.deliver(url)
-    assert sorted(said["events"] for _, said in receiver.taken) == list(range(10))
+    assert sorted(given["events"] for _, given in receiver.taken) == list(range(10))
 
 
 def test_a_sink_that_never_returns_is_given_up(feed: Feed) -> None:
-    feed.say(10)
+    feed.assign(10)
     begun, never = threading.Event(), threading.Event()
 
     class Stuck:
@@ -340,7 +222,7 @@ def test_a_sink_that_never_returns_is_given_up(feed: Feed) -> None:
 
 
 def test_a_receiver_that_has_moved_ends_the_sink_and_loses_nothing(feed: Feed) -> None:
-    feed.say(10)
+    feed.assign(10)
     moved: Reply = (308, {"Location": "https://shop.example/in?token=hush"}, "")
     with receiving(lambda _body: moved) as (url, receiver):
         with pytest.raises(SinkError, match=r"308 and redirects to shop\.example:") as told:
@@ -353,7 +235,7 @@ def test_a_receiver_that_has_moved_ends_the_sink_and_loses_nothing(feed: Feed) -
 
 
 def test_a_second_sink_takes_over_while_the_first_waits_for_the_server(feed: Feed) -> None:
-    feed.say(60)
+    feed.assign(60)
     with (
         receiving(lambda _body: (503, {}, "")) as (away, _),
         receiving() as (url, receiver),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ops.stack.kafka import Kafka
+from tests.streams.sinks.webhook.feed import Feed
 from tests.streams.sinks.webhook.receiver import TAKEN, Reply, receiving
-from tests.streams.sinks.webhook.test_sink import Feed
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -41,7 +41,7 @@ def story(bodies: list[dict[str, Any]], buyer: str) -> list[str]:
 
 
 def test_an_erasure_is_told_once_and_signed(feed: Feed) -> None:
-    feed.say(8, buyers=4)
+    feed.assign(8, buyers=4)
     with receiving() as (url, receiver):
         feed.deliver(url)
         feed.erase(BUYERS[1], 100)
@@ -68,7 +68,7 @@ def test_what_was_told_is_known_after_a_restart(feed: Feed) -> None:
     with receiving() as (url, receiver):
         assert feed.deliver(url).erasures == 4  # nothing was ever assigned: its place is kept all the same
         assert feed.deliver(url).erasures == 0
-        feed.say(8, buyers=4, first=200)
+        feed.assign(8, buyers=4, first=200)
         delivered = feed.deliver(url)
         assert (delivered.assignments, delivered.erasures) == (8, 0)
         assert feed.deliver(url).erasures == 0
@@ -92,7 +92,7 @@ def test_an_erasure_that_the_receiver_was_not_told_of_yet_is_told_again(feed: Fe
 
 
 def test_an_idle_sink_tells_of_an_erasure_as_it_comes(feed: Feed) -> None:
-    feed.say(4, buyers=4)
+    feed.assign(4, buyers=4)
     with receiving() as (url, receiver), feed.sink(url) as sink:
         thread = threading.Thread(target=sink.run)
         thread.start()
@@ -105,7 +105,7 @@ def test_an_idle_sink_tells_of_an_erasure_as_it_comes(feed: Feed) -> None:
 
 
 def test_what_waits_for_the_receiver_is_not_sent_once_its_buyer_is_erased(feed: Feed) -> None:
-    feed.say(8, buyers=4)
+    feed.assign(8, buyers=4)
     away = threading.Event()
     with (
         receiving(lambda _body: TAKEN if away.is_set() else (503, {}, "")) as (url, receiver),
@@ -127,7 +127,7 @@ def test_what_waits_for_the_receiver_is_not_sent_once_its_buyer_is_erased(feed: 
 
 
 def test_two_sinks_tell_each_erasure_after_what_it_voids(feed: Feed) -> None:
-    feed.say(60, buyers=20)
+    feed.assign(60, buyers=20)
     with receiving() as (url, receiver), feed.sink(url) as first, feed.sink(url) as second:
         threads = [threading.Thread(target=sink.run) for sink in (first, second)]
         for thread in threads:
@@ -135,7 +135,7 @@ def test_two_sinks_tell_each_erasure_after_what_it_voids(feed: Feed) -> None:
         wait_until(lambda: len(receiver.ids()) == 60, "the assignments")
         for number in range(20):
             feed.erase(f"{number:016x}", 1_000)
-        feed.say(20, buyers=20, first=1_000)
+        feed.assign(20, buyers=20, first=1_000)
         wait_until(lambda: len({it["buyer"] for _, it in receiver.erased}) == 20, "the erasures")
         wait_until(lambda: len(receiver.ids()) == 80, "the new lives")
         for sink in (first, second):
@@ -178,7 +178,7 @@ def test_other_stores_erasures_are_not_told(feed: Feed) -> None:
 
 
 def test_segment_is_not_told_and_that_is_counted(feed: Feed) -> None:
-    feed.say(4, buyers=4)
+    feed.assign(4, buyers=4)
     feed.erase(BUYERS[0], 1)
     with receiving() as (url, receiver), feed.sink(url, form="segment") as sink:
         delivered = sink.run(until_end=True)
