@@ -109,7 +109,7 @@ class _Several:
 
     def __init__(self, places: Sequence[_Place], patience_s: float) -> None:
         self._places, self._patience_s = places, patience_s
-        self._told = selectors.DefaultSelector()
+        self._outputs = selectors.DefaultSelector()
         self._ending = self._at_once = self._served = False
 
     def run(self) -> None:
@@ -129,19 +129,19 @@ class _Several:
         # The first one says what is wrong, if none can serve, and says it once.
         for place in self._places if self._served else self._places[:1]:
             if place.is_due:
-                self._told.register(_stdout(place.start()), selectors.EVENT_READ, place)
-        for key, _ in self._told.select(_LOOK_EVERY_S):
+                self._outputs.register(_stdout(place.start()), selectors.EVENT_READ, place)
+        for key, _ in self._outputs.select(_LOOK_EVERY_S):
             if os.read(key.fd, len(LISTENS)) == LISTENS:
                 key.data.listens = self._served = True
             else:
-                self._told.unregister(key.fd)
+                self._outputs.unregister(key.fd)
         for place in self._places:
             if (process := place.process) is not None and process.poll() is not None:
                 self._ended(place, process)
 
     def _ended(self, place: _Place, process: subprocess.Popen[bytes]) -> None:
-        if (told := _stdout(process)) in self._told.get_map():
-            self._told.unregister(told)
+        if (output := _stdout(process)) in self._outputs.get_map():
+            self._outputs.unregister(output)
         place.close()
         if self._ending:
             return
@@ -166,7 +166,7 @@ class _Several:
                 process.kill()
                 process.wait()
             place.close()
-        self._told.close()
+        self._outputs.close()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -81,7 +81,7 @@ class _OneOfSeveral(_Server):
     """Listens beside others once it answers as they do; ends with its parent (inference.api.processes)."""
 
     async def startup(self, sockets: Any = None) -> None:
-        asyncio.get_running_loop().add_reader(_STDIN, self._parent_said)
+        asyncio.get_running_loop().add_reader(_STDIN, self._parent_ended)
         await super().startup(sockets=sockets)
         os.write(_STDOUT, LISTENS)
 
@@ -91,7 +91,7 @@ class _OneOfSeveral(_Server):
         while not (caught_up.is_set() or self.should_exit or time.monotonic() > until):
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    def _parent_said(self) -> None:
+    def _parent_ended(self) -> None:
         if not os.read(_STDIN, 1):
             asyncio.get_running_loop().remove_reader(_STDIN)
             self.handle_exit(signal.SIGTERM, None)

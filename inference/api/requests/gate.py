@@ -193,9 +193,9 @@ class _Exchange:
 
 def with_strict_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """An answer's headers, and those of STRICT_HEADERS that it does not say otherwise."""
-    said = list(headers)
-    named = {name.lower() for name, _ in said}
-    return said + [header for header in STRICT_HEADERS if header[0] not in named]
+    found = list(headers)
+    named = {name.lower() for name, _ in found}
+    return found + [header for header in STRICT_HEADERS if header[0] not in named]
 
 
 def observe(scope: Scope, status: int, seconds: float) -> None:
