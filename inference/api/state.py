@@ -18,6 +18,7 @@ from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from inference.api.access.keys import KeyStore
+from inference.api.access.tokens import ShopperTokens
 from inference.api.bounds.in_flight import InFlight
 from inference.api.bounds.json_text import JsonBounds, compile_now
 from inference.api.bounds.turns import Turns
@@ -51,6 +52,7 @@ class State:
     metrics: ApiMetrics
     redis: AsyncStore
     keys: KeyStore
+    tokens: ShopperTokens
     buyers: BuyerReader
     hasher: BuyerHasher
     producer: AckedProducer
@@ -106,7 +108,8 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
 
     client = open_store(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
-    hasher = BuyerHasher(load_id_key(installation.home))
+    id_key = load_id_key(installation.home)
+    hasher = BuyerHasher(id_key)
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
@@ -120,6 +123,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         metrics=metrics,
         redis=client,
         keys=KeyStore(client),
+        tokens=ShopperTokens(id_key),
         buyers=BuyerReader(client, installation.topic),
         hasher=hasher,
         producer=AckedProducer(

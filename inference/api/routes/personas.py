@@ -120,10 +120,7 @@ async def persona(
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
     state = state_of(request)
-    (answer,) = await _ask(state, store, [state.pseudonym(store, buyer, pseudonym)])
-    if isinstance(answer, str):
-        raise ProblemError(404, f"{answer}-buyer", _WHY[answer])
-    return answer
+    return await persona_of(state, store, state.pseudonym(store, buyer, pseudonym))
 
 
 @router.post(
@@ -147,6 +144,18 @@ async def personas(request: Request, store: Store, key: ReadsPersonas) -> Respon
         absent=[Absent(index=i, reason=a) for i, a in enumerate(answers) if isinstance(a, str)],
     )
     return Response(found.model_dump_json(), media_type="application/json")
+
+
+async def persona_of(state: State, store: str, buyer: str) -> PersonaAnswer:
+    """Who is this buyer, by pseudonym?
+
+    Raises:
+        ProblemError: 404 unknown, erased or expired.
+    """
+    (answer,) = await _ask(state, store, [buyer])
+    if isinstance(answer, str):
+        raise ProblemError(404, f"{answer}-buyer", _WHY[answer])
+    return answer
 
 
 async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaAnswer | Absence]:
