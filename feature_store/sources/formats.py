@@ -21,6 +21,8 @@ from feature_store.errors import AdapterError
 from feature_store.sources import adapters
 from feature_store.sources.adapters.common import Adapted
 from feature_store.sources.adapters.mapping.language import Dialect
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.units import TimeUnit
 
 CONTRACT: Final = "contract"
 """The format of events as they are on the topic."""
@@ -31,7 +33,9 @@ MAPPING: Final = "mapping"
 class AdaptPayload(Protocol):
     """A vendor's payload -> events; never raises, whatever the payload is."""
 
-    def __call__(self, payload: Any, *, store: str, hasher: Identity) -> Adapted:
+    def __call__(
+        self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT
+    ) -> Adapted:
         """Adapt one payload of a shop; `hasher` names its buyers."""
 
 
@@ -41,11 +45,15 @@ Adapt: TypeAlias = Callable[[Any, int], Adapted]
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that records come from. store: its shop, "" if the records name it. identity: names buyers."""
+    """The file that records come from. store: its shop, "" if the records name it. identity: names buyers.
+
+    context: how its values are to be read.
+    """
 
     path: Path
     store: str
     identity: Identity
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +88,16 @@ class Format:
     """Whether each record names its store."""
     store: str | None = None
     """The store of the records if --store is not given."""
-    timezone: str | None = None
-    """The zone of times that name none if --timezone is not given."""
-    decimal: str | None = None
-    """The decimal sign of amounts in text if --decimal is not given."""
+    time_unit: TimeUnit = "iso8601"
+    """Of the records' times, where they are counts."""
     dialect: Dialect | None = None
     """How text files of columns are written; None: looking at one tells."""
     payload: Payload | None = None
     """How the collector takes it; None: not at all."""
-    decode_line: Callable[[bytes], Event] | None = None
-    """A record as on the topic to its event in one step, faster than by `open`; raises InvalidEventError."""
+    decode_line: Callable[[bytes], Event | None] | None = None
+    """A record as on the topic to its event at once, faster than by `open`; None where it does not fit."""
     convert_rows: Callable[[list[dict[str, Any]]], list[Event] | None] | None = None
-    """Rows at once, faster than by `open`; None where one of them is invalid."""
+    """Rows at once, faster than by `open`; None where one of them does not fit."""
 
 
 _registered: Final[dict[str, Format]] = {}
@@ -118,14 +124,20 @@ def vendor(
     items: str | None = None,
     stamp: Callable[[Any, int], Any] | None = None,
     store: str | None = None,
+    time_unit: TimeUnit = "iso8601",
 ) -> Format:
     """A format of payloads of one shop, alike in files and over HTTP; see Format and Payload."""
     return Format(
         name=name,
         about=about,
-        open=lambda origin: lambda record, _: adapt(record, store=origin.store, hasher=origin.identity),
+        open=lambda origin: (
+            lambda record, _: adapt(
+                record, store=origin.store, hasher=origin.identity, context=origin.context
+            )
+        ),
         columns=columns,
         store=store,
+        time_unit=time_unit,
         payload=Payload(adapt=adapt, items=items, stamp=stamp),
     )
 

@@ -16,25 +16,18 @@ from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    Line,
-    SkipReason,
     adapt_items,
     build_event,
-    currency,
     event_type,
     get,
-    identifier,
     items_of,
-    line,
-    most_valuable,
-    number,
     refuse_bot,
-    text,
-    time_ms,
 )
 from feature_store.sources.formats import register, vendor
+from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Fields, Line, Reader
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_view": "page_view",
@@ -134,41 +127,45 @@ _ROW_IDENTITY: Final = (
 """What tells apart two rows of one name, buyer and microsecond; the same in intraday and daily tables."""
 
 
-def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
+def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one Measurement Protocol payload or one exported row; never raises, whatever it is."""
     if get(payload, "event_name") is not None:
-        return adapt_items([payload], lambda row: _adapt_row(row, store, hasher))
+        return adapt_items([payload], lambda row, read: _adapt_row(row, read, store, hasher), context)
     events = get(payload, "events")
     if not isinstance(events, list):
         detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
         return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
     return adapt_items(
-        enumerate(events), lambda item: _adapt_message(payload, item[0], item[1], store, hasher)
+        enumerate(events),
+        lambda item, read: _adapt_message(payload, item[0], item[1], read, store, hasher),
+        context,
     )
 
 
-def _adapt_message(payload: Json, index: int, event: Json, store: str, hasher: Identity) -> Event:
+def _adapt_message(
+    payload: Json, index: int, event: Json, read: Reader, store: str, hasher: Identity
+) -> Event:
     kind = event_type(get(event, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "user_agent"))
     params = get(event, "params")
     raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
     fields = {
         "type": kind,
-        "timestamp": time_ms(raw_time, "us"),
-        **_item_fields(kind, params, get(params, "items"), get(params, "value")),
+        "timestamp": read.time("timestamp_micros", raw_time, "us"),
+        **_item_fields(read, kind, params, get(params, "items"), get(params, "value")),
     }
-    device = identifier(get(payload, "client_id")) or identifier(get(payload, "app_instance_id"))
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=device or get(payload, "user_id"),
+        buyers={name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")},
         identity=hasher,
         content=[raw_time, index, event],
-        order=_order_id(kind, get(params, "transaction_id")),
+        order=_order_id(read, kind, get(params, "transaction_id")),
     )
 
 
-def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
+def _adapt_row(row: Json, read: Reader, store: str, hasher: Identity) -> Event:
     kind = event_type(get(row, "event_name"), EVENT_TYPES, OTHER_EVENTS)
     params = _row_params(row)
     raw_time = get(row, "event_timestamp")
@@ -177,22 +174,22 @@ def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
         value = get(row, "ecommerce", "purchase_revenue")
     fields = {
         "type": kind,
-        "timestamp": time_ms(raw_time, "us"),
-        **_item_fields(kind, params, get(row, "items"), value),
+        "timestamp": read.time("event_timestamp", raw_time, "us"),
+        **_item_fields(read, kind, params, get(row, "items"), value),
     }
-    order = get(row, "ecommerce", "transaction_id") or params.get("transaction_id")
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=identifier(get(row, "user_pseudo_id")) or get(row, "user_id"),
+        buyers={name: get(row, name) for name in ("user_pseudo_id", "user_id")},
         identity=hasher,
         content=[raw_time, *(get(row, key) for key in _ROW_IDENTITY)],
-        order=_order_id(kind, order),
+        order=_order_id(read, kind, get(row, "ecommerce", "transaction_id"), params.get("transaction_id")),
     )
 
 
-def _order_id(kind: EventType, transaction_id: Json) -> str | None:
-    return identifier(transaction_id) if kind == "purchase" else None
+def _order_id(read: Reader, kind: EventType, *transaction_ids: Json) -> str | None:
+    return read.identifier("order", *transaction_ids) if kind == "purchase" else None
 
 
 def _row_params(row: Json) -> dict[str, Json]:
@@ -206,28 +203,27 @@ def _row_params(row: Json) -> dict[str, Json]:
     return params
 
 
-def _item_fields(kind: EventType, params: Json, items: Json, value: Json) -> Fields:
+def _item_fields(read: Reader, kind: EventType, params: Json, items: Json, value: Json) -> Fields:
     if kind == "search":
-        return {"query": text(get(params, "search_term"))}
+        return {"query": read.text("query", get(params, "search_term"))}
     if kind in ("page_view", "sign_up", "login"):
         return {}
-    lines = [_item_line(item, params) for item in items_of(items)]
+    lines = [_item_line(read, item, params) for item in items_of(items)]
     if kind == "list_view":  # the list's own category; its first item would be no product view
         shared = {item.fields["category"] for item in lines}
-        return {"category": shared.pop() if len(shared) == 1 else text(get(params, "item_list_name"))}
-    fields = most_valuable(lines)
-    code = currency(get(params, "currency"))
-    return {**fields, "value": number(value), "currency": code or fields.get("currency")}
+        only = shared.pop() if len(shared) == 1 else None
+        return {"category": only or read.category(get(params, "item_list_name"))}
+    return read.cart(lines, value=value, currency_code=get(params, "currency"))
 
 
-def _item_line(item: Json, params: Json) -> Line:
-    path = [level for key in _CATEGORY_KEYS if (level := text(get(item, key))) is not None]
-    return line(
+def _item_line(read: Reader, item: Json, params: Json) -> Line:
+    path = [level for key in _CATEGORY_KEYS if (level := read.category(get(item, key))) is not None]
+    return read.line(
         product_id=get(item, "item_id"),
         category="/".join(path) or None,
         brand=get(item, "item_brand"),
         price=get(item, "price"),
-        currency_code=get(item, "currency") or get(params, "currency"),
+        currency_code=(get(item, "currency"), get(params, "currency")),
         quantity=get(item, "quantity"),
     )
 
@@ -246,6 +242,7 @@ register(
         adapt,
         columns=frozenset({"event_name", "event_timestamp", "user_pseudo_id"}),
         items="events",
+        time_unit="us",
         stamp=_received,
     )
 )

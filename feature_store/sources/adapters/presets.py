@@ -13,12 +13,10 @@ from feature_store.sources.formats import Format, register, vendor
 def mapped(name: str, pixel: PixelMapping) -> Format:
     """The format that a mapping file describes."""
     file = pixel.file
-    return replace(
-        vendor(name, file.about or "A mapping file", pixel.adapt, store=file.store),
-        timezone=file.timezone,
-        decimal=file.decimal,
-        dialect=file.dialect,
+    found = vendor(
+        name, file.about or "A mapping file", pixel.adapt, store=file.store, time_unit=file.time_unit
     )
+    return replace(found, dialect=file.dialect)
 
 
 for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):

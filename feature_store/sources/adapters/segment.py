@@ -13,24 +13,17 @@ from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    Line,
     adapt_items,
     build_event,
-    currency,
     event_type,
     get,
-    identifier,
     items_of,
-    line,
-    most_valuable,
-    number,
     refuse_bot,
-    text,
-    time_ms,
 )
 from feature_store.sources.formats import register, vendor
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Fields, Line, Reader
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "Product List Viewed": "list_view",
@@ -72,18 +65,20 @@ OTHER_EVENTS: Final = frozenset(
 """Events of the Spec that mean nothing here."""
 _OTHER_CALLS: Final = frozenset({"identify", "group", "alias"})
 _CALL_TYPES: Final[dict[str, EventType]] = {"page": "page_view", "screen": "page_view"}
+_TOTALS: Final = ("total", "revenue", "value")
+"""The order's total; `revenue` (without shipping and tax) or `value` where a sender leaves it out."""
 _ONE_PRODUCT: Final = frozenset({"product_view", "add_to_cart", "remove_from_cart"})
 
 
-def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
+def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one message or batch; never raises, whatever the payload is."""
     batch = get(payload, "batch")
     agent = get(payload, "context", "userAgent")
     messages = batch if isinstance(batch, list) else [payload]
-    return adapt_items(messages, lambda item: _adapt_one(item, agent, store, hasher))
+    return adapt_items(messages, lambda item, read: _adapt_one(item, read, agent, store, hasher), context)
 
 
-def _adapt_one(message: Json, batch_agent: Json, store: str, hasher: Identity) -> Event:
+def _adapt_one(message: Json, read: Reader, batch_agent: Json, store: str, hasher: Identity) -> Event:
     call = get(message, "type")
     if call == "track":
         kind = event_type(get(message, "event"), EVENT_TYPES, OTHER_EVENTS)
@@ -93,55 +88,51 @@ def _adapt_one(message: Json, batch_agent: Json, store: str, hasher: Identity) -
     properties = get(message, "properties")
     fields: Fields = {
         "type": kind,
-        "timestamp": time_ms(get(message, "timestamp")),
-        "event_id": identifier(get(message, "messageId")),
-        **_property_fields(kind, properties),
+        "timestamp": read.time("timestamp", get(message, "timestamp")),
+        "event_id": read.identifier("event_id", get(message, "messageId")),
+        **_property_fields(read, kind, properties),
     }
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=identifier(get(message, "anonymousId")) or get(message, "userId"),
+        buyers={name: get(message, name) for name in ("anonymousId", "userId")},
         identity=hasher,
         content=message,
-        order=identifier(get(properties, "order_id")) if kind == "purchase" else None,
+        order=read.identifier("order", get(properties, "order_id")) if kind == "purchase" else None,
     )
 
 
-def _property_fields(kind: EventType, properties: Json) -> Fields:
+def _property_fields(read: Reader, kind: EventType, properties: Json) -> Fields:
     if kind == "list_view":
-        return {"category": text(get(properties, "category"))}
+        return {"category": read.category(get(properties, "category"))}
     if kind == "search":
-        return {"query": text(get(properties, "query"))}
+        return {"query": read.text("query", get(properties, "query"))}
     if kind in _ONE_PRODUCT:
-        return {**_product_line(properties, properties).fields, "value": number(get(properties, "value"))}
+        return read.cart(
+            [_product_line(read, properties, properties)],
+            value=get(properties, "value"),
+            currency_code=get(properties, "currency"),
+        )
     if kind in ("view_cart", "begin_checkout", "add_payment_info", "purchase"):
-        lines = [_product_line(item, properties) for item in items_of(get(properties, "products"))]
-        return {
-            **most_valuable(lines),
-            "currency": currency(get(properties, "currency")),
-            "value": _total(properties),
-        }
+        lines = [_product_line(read, item, properties) for item in items_of(get(properties, "products"))]
+        return read.cart(
+            lines,
+            value=tuple(get(properties, name) for name in _TOTALS),
+            currency_code=get(properties, "currency"),
+        )
     return {}
 
 
-def _product_line(product: Json, properties: Json) -> Line:
-    return line(
-        product_id=get(product, "product_id") or get(product, "sku"),
+def _product_line(read: Reader, product: Json, properties: Json) -> Line:
+    return read.line(
+        product_id=(get(product, "product_id"), get(product, "sku")),
         category=get(product, "category"),
         brand=get(product, "brand"),
         price=get(product, "price"),
-        currency_code=get(properties, "currency"),
+        currency_code=(get(product, "currency"), get(properties, "currency")),
         quantity=get(product, "quantity"),
     )
-
-
-def _total(properties: Json) -> float | None:
-    """The order's total; `revenue` (without shipping and tax) or `value` where a sender leaves it out."""
-    for name in ("total", "revenue", "value"):
-        amount = number(get(properties, name))
-        if amount is not None:
-            return amount
-    return None
 
 
 register(vendor("segment", "Segment's Spec: messages and batches of them", adapt, items="batch"))

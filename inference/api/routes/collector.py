@@ -17,8 +17,8 @@ from starlette.responses import Response
 from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.client import store_answers
-from feature_store.sources.adapters.common import SkipReason
 from feature_store.sources.formats import CONTRACT
+from feature_store.sources.skips import SkipReason
 from inference.api.access.keys import ALL_STORES
 from inference.api.access.permissions import WritesEvents, check_store
 from inference.api.bounds.costs import Meter

@@ -1,7 +1,8 @@
 """Paths of the mapping language: where a value is in a record.
 
 A path is keys joined by dots; a number is a place in a list. A key in quotes is taken as it stands
-(`'"user.id".name'`); without quotes, a key that holds the dots itself is found too. Each `^` at the start
+(`'"user.id".name'`); without quotes, a key that holds the dots itself is found too. `[key=text]` keeps the
+items of a list whose key has this text, or begins with it (`[schema=iglu:acme/*]`). Each `^` at the start
 leads one level out of a list that `each` or `lines` goes through. Text that holds a JSON object or list is
 decoded where a path continues inside it.
 """
@@ -18,13 +19,29 @@ from feature_store.sources.adapters.common import Json, elements
 _OUT: Final = "^"
 _EACH: Final = "*"
 _MAX_STEPS: Final = 32
+_CLOSED_BY: Final = {"'": "'", '"': '"', "[": "]"}
 
 
 class Step(NamedTuple):
-    """One key of a path. quoted: it is this key as it stands, no place in a list, no part of a longer key."""
+    """One key of a path, or a choice among a list's items.
+
+    quoted: it is this key as it stands, no place in a list, no part of a longer key. value: the items whose
+    key has it; with `prefix`, begins with it.
+    """
 
     key: str
     quoted: bool = False
+    value: str | None = None
+    prefix: bool = False
+
+    def chosen(self, items: list[Json]) -> list[Json]:
+        """The items that fit."""
+        return [item for item in items if isinstance(item, dict) and self._fits(item.get(self.key))]
+
+    def _fits(self, found: Json) -> bool:
+        if not isinstance(found, str) or self.value is None:
+            return False
+        return found.startswith(self.value) if self.prefix else found == self.value
 
 
 class Path(NamedTuple):
@@ -60,7 +77,10 @@ class Scope:
         if i == len(steps):
             return value
         value = self._opened(value)
-        key, quoted = steps[i]
+        step = steps[i]
+        if step.value is not None:
+            return self._follow(step.chosen(value), steps, i + 1) if isinstance(value, list) else None
+        key, quoted = step.key, step.quoted
         if isinstance(value, dict):
             found = self._follow(value[key], steps, i + 1) if key in value else None
             return found if found is not None or quoted else self._whole_key(value, steps, i)
@@ -72,7 +92,7 @@ class Scope:
         """What a key that holds the dots itself leads to: each node of a record is reached by one text."""
         key = steps[i].key
         for j in range(i + 1, len(steps)):
-            if steps[j].quoted:
+            if steps[j].quoted or steps[j].value is not None:
                 break
             key = f"{key}.{steps[j].key}"
             if key in value and (found := self._follow(value[key], steps, j + 1)) is not None:
@@ -127,18 +147,29 @@ def _steps(text: str) -> tuple[Step, ...]:
     steps: list[Step] = []
     rest: str | None = text
     while rest is not None:
-        quote = rest[:1]
-        if quote and quote in "\"'":
-            key, closed, after = rest[1:].partition(quote)
-            if not closed or (after and not after.startswith(".")):
-                raise AdapterError(f"the path {text!r} has a quote without its end before a dot")
-            rest = after[1:] if after else None
-        else:
-            key, dot, after = rest.partition(".")
-            rest = after if dot else None
-        if not key:
-            raise AdapterError(f"the path {text!r} has an empty key; a path is keys joined by dots")
-        steps.append(Step(key, quoted=bool(quote) and quote in "\"'"))
+        step, rest = _first_step(text, rest)
+        steps.append(step)
     if len(steps) > _MAX_STEPS:
         raise AdapterError(f"the path {text[:40]!r}... has {len(steps)} keys; {_MAX_STEPS} are the most")
     return tuple(steps)
+
+
+def _first_step(text: str, rest: str) -> tuple[Step, str | None]:
+    """The first step of the rest of a path, and what is left after its dot; None: nothing."""
+    start = rest[:1]
+    if start in _CLOSED_BY:
+        inner, closed, after = rest[1:].partition(_CLOSED_BY[start])
+        if not closed or (after and not after.startswith(".")):
+            raise AdapterError(f"the path {text!r} has a {start} without its end before a dot")
+        rest_after = after[1:] if after else None
+    else:
+        inner, dot, after = rest.partition(".")
+        rest_after = after if dot else None
+    key, sign, value = inner.partition("=") if start == "[" else (inner, "", "")
+    if not key or (start == "[" and not (sign and value)):
+        raise AdapterError(
+            f"the path {text!r} has an empty key; a path is keys joined by dots, or [key=text]"
+        )
+    if start == "[":
+        return Step(key, value=value.removesuffix("*"), prefix=value.endswith("*")), rest_after
+    return Step(key, quoted=start in ("'", '"')), rest_after

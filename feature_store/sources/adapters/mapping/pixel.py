@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.errors import AdapterError, SkippedItemError
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    SkipReason,
     adapt_items,
     build_event,
-    identifier,
-    invalid,
     refuse_bot,
     spelling,
-    time_ms,
     unmapped,
 )
 from feature_store.sources.adapters.mapping.checks import check_file
@@ -33,6 +29,10 @@ from feature_store.sources.adapters.mapping.rules import (
     compile_rules,
     compile_shared,
 )
+from feature_store.sources.skips import SkipReason, invalid
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.notes import Reason
+from feature_store.sources.values.reader import Reader
 
 _YES: Final = r"(?i)true|1|yes|y|on|granted|given|accepted|allowed|opt(ed)?[ _-]?in"
 """Answers to a consent banner that mean yes, where the file names none."""
@@ -52,6 +52,7 @@ class PixelMapping:
         """
         check_file(file)
         self.file = file
+        self._zone = None if file.timezone is None else ZoneInfo(file.timezone)
         with within("each"):
             self._each = [] if file.each is None else parse_each(file.each)
         shared = compile_shared(file)
@@ -68,10 +69,15 @@ class PixelMapping:
         with within("consent"):
             self._consent = None if file.consent is None else _compile_consent(file.consent)
 
-    def adapt(self, payload: Any, *, store: str, hasher: Identity) -> Adapted:
-        """Adapt one record (a row, or a line's JSON object); never raises, whatever it is."""
+    def adapt(self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
+        """Adapt one record (a row, or a line's JSON object); never raises, whatever it is.
+
+        Zone and decimal sign are the context's, else the file's.
+        """
         return adapt_items(
-            enumerate(self._items(payload)), lambda item: self._adapt_one(item[0], item[1], store, hasher)
+            enumerate(self._items(payload)),
+            lambda item, read: self._adapt_one(item[0], item[1], read, store, hasher),
+            Context(context.decimal or self.file.decimal, context.zone or self._zone, context.received_ms),
         )
 
     def _items(self, payload: Json) -> list[Scope]:
@@ -84,35 +90,43 @@ class PixelMapping:
             items = [item for found in inner for item in found or ()]
         return items
 
-    def _adapt_one(self, index: int, item: Scope, store: str, hasher: Identity) -> Event:
+    def _adapt_one(self, index: int, item: Scope, read: Reader, store: str, hasher: Identity) -> Event:
         if not isinstance(item.value, dict):
             raise invalid("the record is no object")
         if self._each and item.outer is None:
             raise invalid(f"the record has no list at {self.file.each}")
         if self._user_agent is not None:
-            self._user_agent.read(item, refuse_bot)
+            refuse_bot(self._user_agent.first(item))
         rule, captured = self._match(item)
         self._check_consent(item)
-        fields: Fields = {"currency": self.file.currency, **rule.fields(item, captured)}
-        fields["type"] = rule.type
-        fields["timestamp"] = time_ms(self._time.read(item, lambda value: value), self.file.time_unit)
+        time = self._time_of(item, read)
+        fields = rule.fields(read, item, captured, self.file.currency)
         if self._event_id is not None:
-            fields["event_id"] = self._event_id.read(item, identifier)
+            fields["event_id"] = read.identifier("event_id", *self._event_id.all(item))
         return build_event(
-            fields,
+            {**fields, "type": rule.type, "timestamp": time},
+            read=read,
             store=store,
-            raw_buyer=self._buyer.read(item, identifier),
+            buyers=self._buyer.named(item),
             identity=hasher,
-            content=[fields["timestamp"], index, item.value] if self._each else item.value,
-            order=None if rule.order is None else rule.order.read(item, identifier),
+            content=[time, index, item.value] if self._each else item.value,
+            order=None if rule.order is None else read.identifier("order", *rule.order.all(item)),
         )
+
+    def _time_of(self, item: Scope, read: Reader) -> int:
+        value = self._time.first(item)
+        received = read.context.received_ms
+        if value is None and received is not None:
+            read.assumed("timestamp", Reason.RECEIVED, received)
+            return received
+        return read.time(self._time.name, value, self.file.time_unit)
 
     def _match(self, item: Scope) -> tuple[CompiledRule, Captured]:
         for rule in self._rules:
             captured = rule.match(item)
             if captured is not None:
                 return rule, captured
-        name = None if self._event is None else self._event.read(item, as_text)
+        name = None if self._event is None else as_text(self._event.first(item))
         if name is None or (spelt := spelling(name)) not in self._names:
             raise unmapped()
         kind = self._names[spelt]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import feature_store.sources.adapters
 from feature_store.contract.events import decode_event, encode_event
 from feature_store.sources.adapters import ga4, segment, shopify
-from feature_store.sources.adapters.common import FAULTS
 from feature_store.sources.adapters.mapping.loading import load_mapping
+from feature_store.sources.skips import FAULTS
 from tests.feature_store.sources.adapters import payloads
 from tests.feature_store.sources.adapters.payloads import HASHER, STORE
 

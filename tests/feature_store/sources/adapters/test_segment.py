@@ -6,6 +6,7 @@ import pytest
 
 from feature_store.contract.events import Event
 from feature_store.sources.adapters.segment import EVENT_TYPES, adapt
+from feature_store.sources.values.notes import Note, Reason
 from tests.feature_store.sources.adapters.payloads import (
     CRAWLER,
     HASHER,
@@ -119,11 +120,13 @@ def test_an_order_is_named_by_buyer_and_order_id() -> None:
 
 def test_a_batch_loses_only_its_bad_messages() -> None:
     good, bad = segment("Signed In", {}, messageId="m1"), segment("Signed In", {}, timestamp="?")
-    batch = {"batch": [good, bad, "text", segment("Product Viewed", {"price": "cheap"})], "sentAt": TIME_TEXT}
+    priced = segment("Product Viewed", {"price": "cheap"}, messageId="m2")
+    batch = {"batch": [good, bad, "text", priced], "sentAt": TIME_TEXT}
     adapted = adapt(batch, store=STORE, hasher=HASHER)
-    assert [event.event_id for event in adapted.events] == ["m1"]
-    assert adapted.skipped == {"bad_timestamp": 1, "unmapped_event": 1, "invalid": 1}
-    assert len(adapted.details) == 2
+    assert [event.event_id for event in adapted.events] == ["m1", "m2"]
+    assert adapted.skipped == {"bad_timestamp": 1, "unmapped_event": 1}
+    assert len(adapted.details) == 1
+    assert adapted.notes == [Note("emptied", "price", Reason.NOT_A_NUMBER, "aaaaa")]
 
 
 def test_the_context_of_a_batch_names_the_bot() -> None:
