@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ops.documents.pages import DOCS
 from tests.clients.browser.conftest import API, CLIENT, KEY, SHOP, Answer, Shop
 
 if TYPE_CHECKING:
@@ -37,14 +41,33 @@ def test_it_is_small() -> None:
     assert len(gzip.compress((CLIENT / "simpersona.js").read_bytes(), 9)) < MOST_BYTES
 
 
+def test_the_document_has_the_hash_and_every_call(visit: Callable[..., Shop]) -> None:
+    page = (DOCS / "browser.md").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha384((CLIENT / "simpersona.js").read_bytes()).digest()).decode()
+    assert f'integrity="sha384-{digest}"' in page, "docs/browser.md has the hash of another simpersona.js"
+    code = (CLIENT / "simpersona.js").read_text(encoding="utf-8")
+    listed = re.search(r"const commands = \{\n(.*?)\n  \};", code, re.DOTALL)
+    assert listed is not None
+    calls = set(re.findall(r"^    (\w+):", listed[1], re.MULTILINE)) | {
+        "start",
+        "consent",
+        "persona",
+        "page",
+        "flush",
+    }
+    calls |= set(re.findall(r"(\w+): who", listed[1]))
+    table = page[page.index("| call |") : page.index("| attribute")]
+    assert calls == set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE))))
+
+
 def test_a_visit_is_sent_in_one_batch_as_events_of_the_contract(visit: Callable[..., Shop]) -> None:
     shop = visit()
     mug = {"product_id": "p1", "category": "home/kitchen", "brand": "b", "price": 9.5, "currency": "EUR"}
     cart = {"items": [{**mug, "quantity": 2}, {"product_id": "p2", "price": 40}], "currency": "EUR"}
     for call in (
         ["list", "home"], ["search", "blue mug"], ["product", {**mug, "secret": "x", "quantity": None}],
-        ["add", {**mug, "quantity": 2}], ["remove", mug], ["cart", cart], ["checkout", cart], ["payment", cart],
-        ["purchase", {**cart, "order": "A-1", "value": 55}], ["signup"], ["login"],
+        ["add", {**mug, "quantity": 2}], ["remove", mug], ["cart", cart], ["checkout", cart],
+        ["payment", cart], ["purchase", {**cart, "order": "A-1", "value": 55}], ["signup"], ["login"],
     ):  # fmt: skip
         shop.tell(*call)
     assert shop.bodies == []
@@ -69,7 +92,7 @@ def test_a_visit_is_sent_in_one_batch_as_events_of_the_contract(visit: Callable[
 
 
 def test_calls_before_the_script_came_are_not_lost(visit: Callable[..., Shop]) -> None:
-    stub = "window.simpersona = window.simpersona || function () { (simpersona.q = simpersona.q || []).push(arguments); };"
+    stub = "window.simpersona ||= function () { (simpersona.q ||= []).push(arguments); };"
     started = json.dumps({"key": KEY, "url": API, "pages": "off"})
     shop = visit("", f"{stub} simpersona('start', {started}); simpersona('search', 'mug');")
     shop.let_pass(1_100)
