@@ -118,6 +118,7 @@ register(
         about="Events of the contract; an archive's files",
         open=_open,
         columns=frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"}),
+        signs=(frozenset({"buyer", "event_id", "timestamp", "type"}),),
         read=Event.__struct_fields__,
         names_store=True,
         time_unit="ms",

@@ -14,7 +14,13 @@ def mapped(name: str, pixel: PixelMapping) -> Format:
     """The format that a mapping file describes."""
     file = pixel.file
     found = vendor(
-        name, file.about or "A mapping file", pixel.adapt, store=file.store, time_unit=file.time_unit
+        name,
+        file.about or "A mapping file",
+        pixel.adapt,
+        signs=tuple(map(frozenset, file.signs)),
+        names=(theirs for names in file.names.values() for theirs in names),
+        store=file.store,
+        time_unit=file.time_unit,
     )
     return replace(found, dialect=file.dialect)
 

@@ -39,22 +39,22 @@ class ShopperTokens:
         self._key = hmac.digest(master_key, _PURPOSE, "sha256")
 
     def make(self, claims: ShopperClaims) -> str:
-        """The token that says so."""
-        said = PREFIX + _text(_encode(claims))
-        return f"{said}.{self._signature(said)}"
+        """The token with these claims."""
+        signed = PREFIX + _text(_encode(claims))
+        return f"{signed}.{self._signature(signed)}"
 
     def read(self, token: str, now_ms: int) -> ShopperClaims | None:
         """What a token says that was made here and is not over; None for any other text."""
-        said, _, signature = token.partition(".")
+        signed, _, signature = token.partition(".")
         if len(token) > _LONGEST or not token.isascii():
             return None
-        if not hmac.compare_digest(signature, self._signature(said)) or not said.startswith(PREFIX):
+        if not hmac.compare_digest(signature, self._signature(signed)) or not signed.startswith(PREFIX):
             return None
-        claims = _decode(base64.urlsafe_b64decode(said[len(PREFIX) :] + "=="))
+        claims = _decode(base64.urlsafe_b64decode(signed[len(PREFIX) :] + "=="))
         return claims if claims.until > now_ms else None
 
-    def _signature(self, said: str) -> str:
-        return _text(hmac.digest(self._key, said.encode(), "sha256"))
+    def _signature(self, signed: str) -> str:
+        return _text(hmac.digest(self._key, signed.encode(), "sha256"))
 
 
 def _text(raw: bytes) -> str:

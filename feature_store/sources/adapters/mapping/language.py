@@ -120,6 +120,13 @@ class MappingFile(_Table, frozen=True, kw_only=True):
 
     format: Annotated[Literal[1], Meta(description="version of this file format: `1`")]
     about: Annotated[str, Meta(description="what these records are, in one line")] | None = None
+    signs: Annotated[
+        list[list[str]],
+        Meta(
+            description="members of a record (`a.b`: b in a): one with all of a list is of this kind, and a "
+            "message says so if another format was given for it. For formats that ship"
+        ),
+    ] = []
     store: Annotated[Name, Meta(description="the shop's name, if `--store` does not give it")] | None = None
     each: (
         Annotated[

@@ -13,6 +13,7 @@ from feature_store.sources.adapters.common import (
     Json,
     adapt_items,
     build_event,
+    other_event,
     refuse_bot,
     spelling,
     unmapped,
@@ -128,10 +129,10 @@ class PixelMapping:
                 return rule, captured
         name = None if self._event is None else as_text(self._event.first(item))
         if name is None or (spelt := spelling(name)) not in self._names:
-            raise unmapped()
+            raise unmapped(name)
         kind = self._names[spelt]
         if kind is None:
-            raise SkippedItemError(SkipReason.OTHER_EVENT, "an event that the mapping names as meaningless")
+            raise other_event()
         return self._name_rules[kind], {}
 
     def _check_consent(self, item: Scope) -> None:
