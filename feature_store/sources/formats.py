@@ -59,14 +59,10 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """How the collector takes a format. items: key of a payload's list of items; None: it is one item.
-
-    stamp: (payload, time of receipt in ms) -> payload, for formats in which no time means "now".
-    """
+    """How the collector takes a format. items: key of a payload's list of items; None: it is one item."""
 
     adapt: AdaptPayload
     items: str | None = None
-    stamp: Callable[[Any, int], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +125,6 @@ def vendor(
     signs: tuple[frozenset[str], ...] = (),
     names: Iterable[str] = (),
     items: str | None = None,
-    stamp: Callable[[Any, int], Any] | None = None,
     store: str | None = None,
     time_unit: TimeUnit = "iso8601",
 ) -> Format:
@@ -152,7 +147,7 @@ def vendor(
         names=tuple(names),
         store=store,
         time_unit=time_unit,
-        payload=Payload(adapt=fitting, items=items, stamp=stamp),
+        payload=Payload(adapt=fitting, items=items),
     )
 
 

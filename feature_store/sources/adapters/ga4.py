@@ -1,7 +1,7 @@
 """Google Analytics 4 -> Event: Measurement Protocol payloads and rows of the BigQuery export.
 
 Measurement Protocol: {client_id, timestamp_micros, events: [{name, params}]}. A payload without
-timestamp_micros means "now": whoever receives it writes the time of receipt there first.
+timestamp_micros means "now": over HTTP it is the time of receipt.
 Rows, also flat ones: ga4_rows. The buyer is the device (client_id, app_instance_id, user_pseudo_id), so that
 a shopper who signs in halfway stays one buyer, and user_id where there is none.
 """
@@ -140,9 +140,10 @@ def _adapt_message(
     refuse_bot(get(payload, "user_agent"))
     params = get(event, "params")
     raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
+    timestamp = read.time("timestamp_micros", raw_time, "us", or_now=True)
     fields = {
         "type": kind,
-        "timestamp": read.time("timestamp_micros", raw_time, "us"),
+        "timestamp": timestamp,
         **item_fields(read, kind, params, get(params, "items"), get(params, "value")),
     }
     return build_event(
@@ -151,7 +152,7 @@ def _adapt_message(
         store=store,
         buyers={name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")},
         identity=hasher,
-        content=[raw_time, index, event],
+        content=[timestamp if raw_time is None else raw_time, index, event],
         order=_order_id(read, kind, get(params, "transaction_id")),
     )
 
@@ -178,13 +179,6 @@ def _order_id(read: Reader, kind: EventType, *transaction_ids: Json) -> str | No
     return read.identifier("order", *transaction_ids) if kind == "purchase" else None
 
 
-def _received(payload: Json, received_ms: int) -> Json:
-    """A payload without a time means "now"."""
-    if isinstance(payload, dict) and "events" in payload:
-        return {"timestamp_micros": received_ms * 1000} | payload
-    return payload
-
-
 register(
     vendor(
         "ga4",
@@ -195,6 +189,5 @@ register(
         names=EVENT_TYPES,
         items="events",
         time_unit="us",
-        stamp=_received,
     )
 )

@@ -18,12 +18,17 @@ def mapped(name: str, pixel: PixelMapping) -> Format:
         file.about or "A mapping file",
         pixel.adapt,
         signs=tuple(map(frozenset, file.signs)),
-        names=(theirs for names in file.names.values() for theirs in names),
+        names=pixel.known_names,
         store=file.store,
         time_unit=file.time_unit,
     )
     return replace(found, dialect=file.dialect)
 
 
-for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
+def preset_files() -> list[Path]:
+    """The mapping files, by name."""
+    return sorted((Path(__file__).parent / "mappings").glob("*.toml"))
+
+
+for _preset in preset_files():
     register(mapped(_preset.stem, load_mapping(_preset)))

@@ -104,18 +104,22 @@ _ONE_PRODUCT: Final = frozenset({"product_view", "add_to_cart", "remove_from_car
 def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one message or batch; never raises, whatever the payload is."""
     batch = get(payload, "batch")
-    agent = get(payload, "context", "userAgent")
+    agent, sent_at = get(payload, "context", "userAgent"), get(payload, "sentAt")
     messages = batch if isinstance(batch, list) else [payload]
-    return adapt_items(messages, lambda item, read: _adapt_one(item, read, agent, store, hasher), context)
+    return adapt_items(
+        messages, lambda item, read: _adapt_one(item, read, agent, sent_at, store, hasher), context
+    )
 
 
-def _adapt_one(message: Json, read: Reader, batch_agent: Json, store: str, hasher: Identity) -> Event:
+def _adapt_one(
+    message: Json, read: Reader, batch_agent: Json, sent_at: Json, store: str, hasher: Identity
+) -> Event:
     kind = _kind(message)
     refuse_bot(get(message, "context", "userAgent") or batch_agent)
     properties = _Properties(get(message, "properties"))
     fields: Fields = {
         "type": kind,
-        "timestamp": read.time("timestamp", get(message, "timestamp")),
+        "timestamp": _time(read, message, sent_at),
         "event_id": read.identifier("event_id", get(message, "messageId")),
         **_property_fields(read, kind, properties),
     }
@@ -127,6 +131,24 @@ def _adapt_one(message: Json, read: Reader, batch_agent: Json, store: str, hashe
         identity=hasher,
         content=message,
         order=read.identifier("order", properties["order_id"]) if kind == "purchase" else None,
+    )
+
+
+def _time(read: Reader, message: Json, batch_sent_at: Json) -> int:
+    """Segment's rule: receivedAt - (sentAt - originalTimestamp).
+
+    Who has written `timestamp` beside receivedAt or originalTimestamp has applied it. A message that comes
+    straight from a device has its clock in `timestamp`, or in `originalTimestamp` alone.
+    """
+    stamped, original = get(message, "timestamp"), get(message, "originalTimestamp")
+    received_at = get(message, "receivedAt")
+    if stamped is not None and (original is not None or received_at is not None):
+        return read.time("timestamp", stamped)
+    return read.device_time(
+        "timestamp" if original is None else "originalTimestamp",
+        stamped if original is None else original,
+        sent_at=get(message, "sentAt") or batch_sent_at,
+        received_at=received_at,
     )
 
 

@@ -68,7 +68,7 @@ def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Eve
     data = get(payload, "data")
     fields: Fields = {
         "type": kind,
-        "timestamp": read.time("timestamp", get(payload, "timestamp")),
+        "timestamp": read.time("timestamp", get(payload, "timestamp"), or_now=True),
         "event_id": read.identifier("event_id", get(payload, "id")),
         **_data_fields(read, kind, data),
     }

@@ -168,9 +168,9 @@ class MappingFile(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     dialect: Dialect | None = None
-    event: (
-        Annotated[Place, Meta(description="place of the event's name: for `names` and for reports")] | None
-    ) = None
+    event: Annotated[Place, Meta(description="place of the event's name: for `names` and reports")] | None = (
+        None
+    )
     names: Annotated[
         dict[EventType | Literal["other"], list[str]],
         Meta(
@@ -199,7 +199,7 @@ class MappingFile(_Table, frozen=True, kw_only=True):
     currency: Annotated[str, Meta(description="the one currency of the shop")] | None = None
     json_columns: Annotated[
         list[str],
-        Meta(description="text fields that should hold JSON: what is none is counted"),
+        Meta(description="text fields that hold JSON; needless, since paths lead into any such text"),
     ] = []
     consent: (
         Annotated[

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -134,6 +135,51 @@ def test_the_context_of_a_batch_names_the_bot() -> None:
     message = segment("Signed In", {}, context={})
     adapted = adapt({"batch": [message], "context": {"userAgent": CRAWLER}}, store=STORE, hasher=HASHER)
     assert adapted.skipped == {"bot": 1}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({"timestamp": "2026-11-20T10:00:00Z"}, "2026-11-20T10:00:00Z"),
+        (
+            {"originalTimestamp": "2026-11-20T10:00:00Z", "sentAt": "2026-11-20T10:00:01Z"},
+            "2026-11-20T10:00:00Z",
+        ),
+        (
+            {
+                "originalTimestamp": "2026-11-20T13:00:00Z",
+                "sentAt": "2026-11-20T13:00:02Z",
+                "receivedAt": "2026-11-20T10:00:03Z",
+            },
+            "2026-11-20T10:00:01Z",
+        ),
+        (
+            {
+                "timestamp": "2026-11-20T10:00:01Z",  # which Segment has set right already
+                "originalTimestamp": "2026-11-20T13:00:00Z",
+                "sentAt": "2026-11-20T13:00:02Z",
+                "receivedAt": "2026-11-20T10:00:03Z",
+            },
+            "2026-11-20T10:00:01Z",
+        ),
+        (
+            {
+                "originalTimestamp": "2026-11-20T13:00:00Z",
+                "sentAt": "2026-11-20T12:00:00Z",  # sent before it happened
+                "receivedAt": "2026-11-20T10:00:03Z",
+            },
+            "2026-11-20T10:00:03Z",
+        ),
+        ({"receivedAt": "2026-11-20T10:00:03Z"}, "2026-11-20T10:00:03Z"),
+        ({"originalTimestamp": "2026-11-20T10:00:00Z", "sentAt": "soon"}, "2026-11-20T10:00:00Z"),
+    ],
+)
+def test_the_clock_of_a_device_is_set_right_by_what_it_showed_when_it_sent(
+    times: dict[str, str], expected: str
+) -> None:
+    message = {key: value for key, value in segment("Signed In", {}).items() if key != "timestamp"}
+    (event,) = adapt({**message, **times}, store=STORE, hasher=HASHER).events
+    assert event.timestamp == datetime.fromisoformat(expected).timestamp() * 1000
 
 
 @pytest.mark.parametrize(
