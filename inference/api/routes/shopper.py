@@ -11,12 +11,12 @@ from inference.api.access.permissions import CreatesTokens, OneShopper
 from inference.api.access.tokens import ShopperClaims
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.ids import Buyer, Pseudonym, Store
-from inference.api.routes.personas import persona_of
-from inference.api.state import now_ms, state_of
+from inference.api.routes.answers import WHY, Absence, Answer, answers, begin
+from inference.api.state import State, now_ms, state_of
 
 _USUAL_S: Final = 300
 _LONGEST_S: Final = 3_600
-_ERASED: Final = "erased-buyer"
+_ERASED: Final = "erased"
 
 router = APIRouter(tags=["shoppers"])
 
@@ -57,11 +57,8 @@ async def create_token(
     """
     state = state_of(request)
     named, until = state.pseudonym(store, buyer, pseudonym), now_ms() + seconds * 1_000
-    try:
-        await persona_of(state, store, named)
-    except ProblemError as absent:
-        if absent.kind == _ERASED:
-            raise
+    if await _answer(state, store, named) == _ERASED:
+        raise ProblemError(404, f"{_ERASED}-buyer", WHY[_ERASED])
     claims = ShopperClaims(store=store, buyer=named, key=key.id, until=until)
     return ShopperToken(token=state.tokens.make(claims), expires_at=until)
 
@@ -72,5 +69,12 @@ async def own_persona(request: Request, shopper: OneShopper) -> ShopperPersona:
 
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
-    answer = await persona_of(state_of(request), shopper.store, shopper.buyer)
-    return ShopperPersona(**answer.model_dump(include=set(ShopperPersona.model_fields)))
+    answer = await _answer(state_of(request), shopper.store, shopper.buyer)
+    if isinstance(answer, str):
+        raise ProblemError(404, f"{answer}-buyer", WHY[answer])
+    return ShopperPersona.model_validate(answer)
+
+
+async def _answer(state: State, store: str, buyer: str) -> Answer | Absence:
+    (answer,) = await answers(state, await begin(state, store, [buyer]))
+    return answer
