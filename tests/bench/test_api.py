@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import pytest
 from bench.api import HEADER, markdown, measure
 from bench.comparison.errors import LoadError
 from bench.load import Ask, get, http, load, paced
+from tests.waiting import pace
 
 
 def test_every_client_asks_and_every_answer_counts() -> None:
@@ -39,7 +41,7 @@ def test_at_a_pace_waits_count_from_when_a_request_was_due() -> None:
     async def client() -> AsyncIterator[Ask]:
         async def ask() -> None:
             asked.append(None)
-            await asyncio.sleep(0.02)
+            pace(time.monotonic() + 0.02)
 
         yield ask
 
