@@ -27,8 +27,9 @@ from feature_store.contract.events import (
 from feature_store.contract.identity import Identity
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
-from feature_store.sources.adapters.common import FAULTS, Adapted
-from feature_store.sources.adapters.mapping import load_mapping, mapped
+from feature_store.sources.adapters.common import Adapted
+from feature_store.sources.adapters.mapping.loading import load_mapping
+from feature_store.sources.adapters.presets import mapped
 from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
 from feature_store.sources.records import (
     LINE_SUFFIXES,
@@ -39,6 +40,9 @@ from feature_store.sources.records import (
     read_lines,
     read_rows,
 )
+from feature_store.sources.skips import FAULTS
+from feature_store.sources.values.notes import Note, Tallies, count_note
+from feature_store.sources.values.units import check_unit
 
 BATCH_EVENTS: Final = 5_000
 MAX_PAYLOAD_BYTES: Final = 1 << 20
@@ -50,6 +54,7 @@ class SourceReport(msgspec.Struct):
     """What was read so far. A record is a line or a row; a payload may hold several events or none.
 
     skipped: items that are no events of ours (bots, unmapped names); invalid: broken ones; both by reason.
+    repaired, emptied, assumed: values of events that were not taken as sent, by field and reason.
     first_timestamp, last_timestamp: ms since the epoch, the least and the greatest event time.
     """
 
@@ -63,6 +68,9 @@ class SourceReport(msgspec.Struct):
     skipped: dict[str, int] = {}
     invalid: dict[str, int] = {}
     examples: list[str] = []
+    repaired: Tallies = {}
+    emptied: Tallies = {}
+    assumed: Tallies = {}
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Count events."""
@@ -81,6 +89,11 @@ class SourceReport(msgspec.Struct):
         """Count broken items, and keep the first few examples of the file."""
         self.invalid[reason] = self.invalid.get(reason, 0) + count
         self.examples += examples[: _EXAMPLES - len(self.examples)]
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Count values that were not taken as sent."""
+        for note in notes:
+            count_note(getattr(self, note.kind), note)
 
     @property
     def not_taken(self) -> str:
@@ -110,22 +123,31 @@ class EventSource:
         """The events in file order, `size` at a time; fills `report` anew.
 
         Raises:
-            EventSourceError: the file cannot be read, or holds no record.
+            EventSourceError: the file cannot be read, holds no record, or its times are of another unit.
         """
         self.report = SourceReport(path=str(self._path), format=self._kind.name)
         self._at = 0
         waiting: list[Event] = []
+        checked = False
         for events in self._lines() if is_lines(self._path) else self._rows():
             waiting += events
             while len(waiting) >= size:
                 batch, waiting = waiting[:size], waiting[size:]
+                if not checked:
+                    checked = self._check_unit(batch)
                 self.report.add_events(batch)
                 yield batch
         if waiting:
+            if not checked:
+                self._check_unit(waiting)
             self.report.add_events(waiting)
             yield waiting
         if not self.report.records:
             raise EventSourceError(f"{self._path} holds no records")
+
+    def _check_unit(self, events: Sequence[Event]) -> bool:
+        check_unit(self._path, [event.timestamp for event in events], self._kind.time_unit)
+        return True
 
     def _lines(self) -> Iterator[list[Event]]:
         decode = self._kind.decode_line
@@ -137,9 +159,18 @@ class EventSource:
             try:
                 if decode is None:
                     yield self._taken(self._adapt(_decode_payload(raw, length), number), place)
+                    continue
+                check_record_size(length)
+                event = decode(raw)
+                if event is None:
+                    adapted = self._adapt(_decode_payload(raw, length), number)
+                    if adapted.details:
+                        raise InvalidEventError(
+                            DeadLetterReason.INVALID_FIELD, adapted.details[0].partition(": ")[2]
+                        )
+                    yield self._taken(adapted, place)
                 else:
-                    check_record_size(length)
-                    yield [decode(raw)]
+                    yield [event]
             except InvalidEventError as error:
                 self.report.add_invalid(error.reason, 1, [f"{place}: {error}"])
 
@@ -164,6 +195,8 @@ class EventSource:
             else:
                 examples = [f"{place}: {detail}" for detail in adapted.details if detail.startswith(reason)]
                 self.report.add_invalid(reason, count, examples)
+        if adapted.notes:
+            self.report.add_notes(adapted.notes)
         return adapted.events
 
 

@@ -16,6 +16,8 @@ import click
 
 from feature_store.contract.events import json_schema
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.sources.adapters.mapping import language
+from feature_store.sources.adapters.presets import preset_files
 from feature_store.sources.formats import CONTRACT, formats
 from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
@@ -108,26 +110,48 @@ def drift_page() -> str:
     for name, signal in Signals.signals().items():
         limit = f"{Signals.model_fields[name].default:.0%} (`SIMPERSONA_DRIFT_{name.upper()}`)"
         lines.append(f"| `{name}` | {signal.sentence} | {limit} | {signal.advice} |\n")
-    return _with_table("drift.md", "signals", lines)
+    return _with_table((DOCS / "drift.md").read_text(), "signals", lines)
 
 
 def adapters_page() -> str:
     """docs/adapters.md with the table of formats."""
-    lines = ["| format | what | lines of JSON | parquet | over HTTP |\n|---|---|---|---|---|\n"]
+    lines = ["| format | what | lines of JSON | parquet | over HTTP | mapping |\n|---|---|---|---|---|---|\n"]
+    presets = {path.stem: path for path in preset_files()}
     for name, found in formats().items():
         rows = "recognised" if found.columns else "yes"
         over_http = _yes(found.payload is not None or name == CONTRACT)
-        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} |\n")
-    return _with_table("adapters.md", "formats", lines)
+        size = f"{_mapping_lines(presets[name])} lines" if name in presets else ""
+        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} | {size} |\n")
+    return _with_table((DOCS / "adapters.md").read_text(), "formats", lines)
+
+
+def _mapping_lines(path: Path) -> int:
+    """The lines of a mapping file, but for blank ones and comments."""
+    return sum(1 for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
+
+
+def mapping_page() -> str:
+    """docs/mapping.md with the tables of keys."""
+    page = (DOCS / "mapping.md").read_text()
+    for name, table in language.TABLES.items():
+        lines = ["| key | meaning | default |\n|---|---|---|\n"]
+        for key, meaning, default in language.keys(table):
+            lines.append(f"| `{key}` | {_cell(meaning)} | {default} |\n")
+        page = _with_table(page, name, lines)
+    return page
+
+
+def mapping_schema() -> str:
+    """JSON Schema of a mapping file."""
+    return json.dumps(language.json_schema(), indent=2) + "\n"
 
 
 def _yes(it: bool) -> str:
     return "yes" if it else ""
 
 
-def _with_table(page: str, name: str, lines: Sequence[str]) -> str:
-    """A page that is written by hand, with its one generated table made anew."""
-    text = (DOCS / page).read_text()
+def _with_table(text: str, name: str, lines: Sequence[str]) -> str:
+    """The text of a page that is written by hand, with a generated table of it made anew."""
     start, end = f"<!-- {name}: made by `make docs` -->", f"<!-- {name}: end -->"
     before, _, rest = text.partition(start)
     return f"{before}{start}\n\n{''.join(lines)}\n{end}{rest.partition(end)[2]}"
@@ -151,6 +175,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "personas.md": personas,
     "drift.md": drift_page,
     "adapters.md": adapters_page,
+    "mapping.md": mapping_page,
+    "mapping.schema.json": mapping_schema,
 }
 
 

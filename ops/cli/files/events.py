@@ -95,6 +95,10 @@ def _echo(report: SourceReport, as_json: bool, **more: Any) -> None:
     for title, counts in (("type", report.types), ("skipped", report.skipped), ("invalid", report.invalid)):
         for name, count in sorted(counts.items(), key=lambda item: -item[1]):
             click.echo(f"  {title:11} {name:18} {count:>11,}")
+    for kind in ("repaired", "emptied", "assumed"):
+        for field, reasons in getattr(report, kind).items():
+            for reason, found in reasons.items():
+                click.echo(f"  {kind:11} {f'{field} {reason}':30} {found.count:>11,}  like {found.form}")
     for example in report.examples:
         click.echo(f"  {example}")
     for name, value in more.items():
