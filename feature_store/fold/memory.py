@@ -76,7 +76,7 @@ def make_room(memory: Memory, pages: int = PAGES_PER_EVENT) -> None:
 @kernel
 def has_room(memory: Memory, pages: int) -> bool:
     """Whether so many pages are free."""
-    return len(memory.pages) - memory.pool[_UNUSED_FROM] + memory.pool[_FREE] >= pages
+    return bool(len(memory.pages) - memory.pool[_UNUSED_FROM] + memory.pool[_FREE] >= pages)
 
 
 @kernel
