@@ -337,7 +337,9 @@ def _worth(kind: int, value: float, quantity: int, products: ProductArrays, prod
 
 
 @kernel
-def _fold_money(counters: NDArray[np.int64], kind: int, worth: Number, price: int, is_of_an_order: bool) -> None:
+def _fold_money(
+    counters: NDArray[np.int64], kind: int, worth: Number, price: int, is_of_an_order: bool
+) -> None:
     """Add to the sums of money; what an order adds to order_value is in it already."""
     if kind == _VIEW:
         if price >= 0:

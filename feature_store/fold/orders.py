@@ -47,7 +47,9 @@ def _key(name: bytes) -> int:
 
 
 @kernel
-def fold_purchase(memory: Memory, slot: int, order: Number, line: Number, worth: Number) -> tuple[int, Number]:
+def fold_purchase(
+    memory: Memory, slot: int, order: Number, line: Number, worth: Number
+) -> tuple[int, Number]:
     """Take a purchase that names its order; line 0: the event is the whole order.
 
     worth: minor units or UNKNOWN. Returns the outcome, and what order_value changes by. A whole order takes

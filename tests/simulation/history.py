@@ -67,6 +67,11 @@ class World:
         if len(self.events) >= back:
             self._send(self.events[-back])
 
+    def _send_again(self, buyer: int, count: int) -> None:
+        """A request, batch or file is sent once more."""
+        for event in [event for event in self.events if event.buyer == _buyer(buyer)][-count:]:
+            self._send(event)
+
     def _poison(self, partition: int) -> None:
         number = partition % self.outside.partitions
         self.outside.clicks.append(b"acme|poison", b"{", self.outside.clock.wall_ms, number)
@@ -178,12 +183,14 @@ class World:
             event_id=f"e{self.made}",
             store="acme",
             buyer=_buyer(buyer),
-            type=roll.choice(EVENT_TYPES),  # type: ignore[arg-type]
+            type=roll.choice((*EVENT_TYPES, "purchase", "refund")),  # type: ignore[arg-type]
             timestamp=at_ms,
             product_id=f"p{product}",
             category=f"c{product % 3}",
             price=float(product),
             currency="USD",
+            value=None if product % 2 else float(product),
+            order=f"o{roll.randrange(4)}",
         )
 
     def _send(self, event: Event) -> None:

@@ -24,6 +24,7 @@ _MEANS: Final = {
     "rewind": "a consumer hands records out again",
     "poison": "a record that is refused",
     "duplicate": "an event sent twice",
+    "send again": "up to 200 of a buyer's last events sent again, as a request or a batch would be",
     "late": "an event behind the buyer's last",
     "swap": "another codebook version answers",
     "erase": "a buyer is erased",
