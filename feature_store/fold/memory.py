@@ -1,4 +1,4 @@
-"""What a state remembers beyond its ring of ids: blocks of older event ids, and orders. Pages of a common pool.
+"""What a state remembers beyond its ring of ids: blocks of older event ids, and orders. Pages of one pool.
 
 Most buyers need no page. A page has 64 words; a buyer's pages of one kind are a chain. All functions but
 `make_room` are kernels. The laws that the memory serves: docs/concepts.md, "Sent again".
@@ -18,7 +18,7 @@ MAX_BLOCKS: Final = 40
 """Blocks of 64 event ids that a buyer has at most, beside the ring of the last 64."""
 ENTRIES_PER_PAGE: Final = PAGE_WORDS // 2
 MAX_ENTRIES: Final = 1024
-"""Entries of the order memory that a buyer has at most: a word that names an order or a line, and an amount."""
+"""Entries of the order memory that a buyer has at most: a word that names something, and an amount."""
 PAGES_PER_EVENT: Final = 2
 """How many pages one event may need: one for a block of ids, one for its order."""
 BLOCK_HEAD: Final = 0

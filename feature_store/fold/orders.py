@@ -2,8 +2,8 @@
 
 The order memory has entries (feature_store.fold.memory): a word, 61 bits of hash and 3 of kind, and an amount
 in minor units. Of an order there is one entry with what it is worth, one of its refunds if there are any, and
-one for each line that came by itself. What an order adds to `order_value` is max(0, worth - refunds), whatever
-came first. The rules in words: docs/concepts.md, "Orders".
+one for each line that came by itself. An order adds max(0, worth - refunds) to `order_value`, whatever came
+first. The rules in words: docs/concepts.md, "Orders".
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """BuyerState rows: arrays <-> bytes in one canonical form.
 
 A packed state holds the counters, the bitmaps, the hashes of the last event ids (at most 64), the memory of
-older ids and of orders where there is one, and the sums of the product sets that are not empty. Equal states have equal bytes, so `simpersona verify` compares bytes.
+older ids and of orders where there is one, and the sums of the product sets that are not empty. Equal states
+have equal bytes, so `simpersona verify` compares bytes.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class World:
     made: int = 0
     newest_ms: int = 0
     problem: str | None = None
+    has_orders: bool = True
+    """Whether purchases name an order; those of release 0.2.0 do not."""
 
     # ---- steps
 
@@ -190,7 +192,7 @@ class World:
             price=float(product),
             currency="USD",
             value=None if product % 2 else float(product),
-            order=f"o{roll.randrange(4)}",
+            order=f"o{roll.randrange(4)}" if self.has_orders else None,
         )
 
     def _send(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""The definition of the fold once more, one event at a time in plain Python: the kernel is held against it."""
+"""The definition of the fold once more, one event at a time in plain Python: what the kernel must equal."""
 
 from __future__ import annotations
 
