@@ -167,6 +167,19 @@ async def collect(
     return Response(collected.receipt, 202, media_type="application/json")
 
 
+@router.options("/v1/events", status_code=204, include_in_schema=False)
+async def preflight(_key: WritesEvents) -> Response:
+    """A browser asks whether a page may send: the key has origins, and the page's is one of them."""
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": "Content-Type, Content-Encoding",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
 class _Collected(NamedTuple):
     """What is in a body, as records for Kafka, and what its sender is told."""
 
