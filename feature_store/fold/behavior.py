@@ -45,7 +45,7 @@ ALLOWED_LATENESS_MS: Final = 30 * 60 * 1000
 REMEMBERED_IDS: Final = 64
 NO_LIMIT: Final = 2**62
 REPEATED: Final = 0
-"""The outcome of an event that is among the last 64: nothing changed. The others, of fold.orders, are SEEN (sent
+"""The outcome of an event among the last 64: nothing changed. The others, of fold.orders, are SEEN (sent
 before that, or an order that was counted), FIRST (counted as ever) and MORE (a further part of an order, or a
 refund)."""
 
