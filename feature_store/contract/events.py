@@ -39,12 +39,14 @@ EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
 TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
 """Event type -> small int, the order of `EVENT_TYPES`; part of the row format, so append only."""
 
+MAX_MONEY: Final = 1e15
+"""The largest amount, in major units: above any order in any currency, and exact in a float64 to 0.125."""
 _MAX_DETAIL: Final = 300
 _MAX_TIME_MS: Final = 253_402_300_799_999  # 9999-12-31: beyond it, datetime and arrow disagree
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
-Money = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Money = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY)]
 
 
 class DeadLetterReason(enum.StrEnum):

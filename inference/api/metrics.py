@@ -34,6 +34,12 @@ class ApiMetrics:
             ["source", "outcome"],
             registry=r,
         )
+        self.fields = Counter(
+            "simpersona_api_fields",
+            "Values sent to the collector and not taken as sent, by format, what was done, field and reason.",
+            ["source", "outcome", "field", "reason"],
+            registry=r,
+        )
         self.ack_seconds = Histogram(
             "simpersona_api_ack_seconds",
             "From handing a request's events to the producer to Kafka's acknowledgement of the last.",

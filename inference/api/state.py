@@ -30,6 +30,7 @@ from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
+from inference.api.requests.ages import DAY_MS
 from inference.api.requests.payloads import Collector
 from inference.api.served_model import ModelKeeper
 from inference.api.settings import ApiSettings
@@ -138,6 +139,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
             hasher,
             settings.max_items,
             JsonBounds(settings.max_json_values, settings.max_item_values, settings.max_json_depth),
+            max_age_ms=round(settings.max_event_age_days * DAY_MS),
         ),
         in_flight=InFlight(settings.requests_per_store, settings.body_bytes_per_store),
         work=Turns("work", threads=_THREADS, per_store=1, waiting=settings.requests_per_store),

@@ -17,7 +17,7 @@ import msgspec
 from feature_store.contract.bots import is_bot
 from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
 from feature_store.contract.identity import Identity
-from feature_store.errors import SkippedItemError
+from feature_store.errors import SkippedItemError, UnmappedEventError
 from feature_store.sources.skips import FAULTS, SkipReason, invalid
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.notes import Note, Reason
@@ -47,6 +47,8 @@ class Adapted(NamedTuple):
     """Of each event, its item's index in the payload."""
     notes: Sequence[Note] = ()
     """On values of the events that were not taken as sent."""
+    unmapped: Sequence[str] = ()
+    """The names of items skipped as unmapped_event, where they have one."""
 
 
 def adapt_items(
@@ -59,6 +61,7 @@ def adapt_items(
     details: list[str] = []
     places: list[int] = []
     event_places: list[int] = []
+    names: list[str] = []
     for place, item in enumerate(items):
         noted = len(read.notes)
         try:
@@ -71,7 +74,9 @@ def adapt_items(
             if reason in FAULTS:
                 details.append(str(error))
                 places.append(place)
-    return Adapted(events, dict(skipped), details, places, event_places, read.notes)
+            if isinstance(error, UnmappedEventError) and error.name is not None:
+                names.append(error.name)
+    return Adapted(events, dict(skipped), details, places, event_places, read.notes, names)
 
 
 def build_event(
@@ -133,9 +138,14 @@ def refuse_bot(user_agent: Json) -> None:
         raise SkippedItemError(SkipReason.BOT, "the user agent is a known bot")
 
 
-def unmapped() -> SkippedItemError:
+def unmapped(name: Json = None) -> UnmappedEventError:
     """The error for an item whose event name is not known at all: custom, or misspelt."""
-    return SkippedItemError(SkipReason.UNMAPPED_EVENT, "no event type of ours fits")
+    return UnmappedEventError(name[:_MAX_NAME] if isinstance(name, str) and name.strip() else None)
+
+
+def other_event() -> SkippedItemError:
+    """The error for an item that its vendor documents and that means nothing here."""
+    return SkippedItemError(SkipReason.OTHER_EVENT, "an event of the vendor's that means nothing here")
 
 
 def event_type(name: Json, ours: Mapping[str, EventType], others: Collection[str]) -> EventType:
@@ -151,8 +161,8 @@ def event_type(name: Json, ours: Mapping[str, EventType], others: Collection[str
     if kind is not None:
         return kind
     if isinstance(name, str) and name in others:
-        raise SkippedItemError(SkipReason.OTHER_EVENT, "an event of the vendor's that means nothing here")
-    raise unmapped()
+        raise other_event()
+    raise unmapped(name)
 
 
 def get(value: Json, *path: str | int) -> Json:
@@ -179,6 +189,16 @@ def elements(value: Json) -> list[Json] | None:
     if not value or not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in value):
         return [value] if value else []
     return [value[key] for key in sorted(value, key=int)]
+
+
+def json_inside(value: Json) -> Json:
+    """What a text of a JSON object or list holds (None: it is broken); any other value as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
 
 
 def spelling(name: str) -> str:

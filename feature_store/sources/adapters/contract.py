@@ -43,28 +43,37 @@ def _adapt_one(row: Any, read: Reader) -> Event:
     try:
         event = msgspec.convert(row, Event)
     except msgspec.ValidationError:
-        event = _convert(lenient_fields(row, read))
+        event = _read(row, read)
     if is_placeholder(event.buyer):
         raise SkippedItemError(SkipReason.NO_BUYER_ID, "there is no buyer id in buyer")
     return event
 
 
-def lenient_fields(row: Any, read: Reader) -> Fields:
-    """The fields of an event of the contract as someone sent it. The names of store, type and version stay.
-
-    Raises:
-        SkippedItemError: no_buyer_id, bad_timestamp; invalid: the record is no object.
-    """
+def _read(row: Any, read: Reader) -> Event:
     if not isinstance(row, dict):
         raise invalid("the record is no object")
-    fields: Fields = {
-        **{name: row[name] for name in ("schema_version", "store", "type") if name in row},
-        "event_id": read.identifier("event_id", row.get("event_id")),
-        "buyer": read.buyer({"buyer": row.get("buyer")}),
-        "timestamp": read.time("timestamp", row.get("timestamp"), "ms"),
-    }
+    if row.get("buyer") is None:
+        raise invalid("buyer is missing: the id of the shopper")
+    fields = {**lenient_fields(row, read), "buyer": read.buyer({"buyer": row["buyer"]})}
+    try:
+        return msgspec.convert(fields, Event)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+
+
+def lenient_fields(row: dict[Any, Any], read: Reader) -> Fields:
+    """The fields of an event of the contract but for the buyer, as someone sent it.
+
+    Store, type and version stay as they are.
+
+    Raises:
+        SkippedItemError: invalid or bad_timestamp, for event_id and timestamp.
+    """
+    fields: Fields = {name: row[name] for name in ("schema_version", "store", "type") if name in row}
+    fields["event_id"] = read.identifier("event_id", row.get("event_id"))
     if fields["event_id"] is None:
         raise invalid("event_id is missing, or no text of 1 to 256 characters")
+    fields["timestamp"] = read.time("timestamp", row.get("timestamp"), "ms")
     for name, read_field in _READERS.items():
         fields[name] = _optional(name, row.get(name), read_field, read)
     return fields
@@ -82,13 +91,6 @@ def _optional(name: Field, value: Any, read_field: Callable[[Reader, Any], Any],
             else:
                 read.repaired(name, Reason.CONVERTED, value)
         return found
-
-
-def _convert(fields: Fields) -> Event:
-    try:
-        return msgspec.convert(fields, Event)
-    except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
 
 
 def _decode_line(raw: bytes) -> Event | None:
@@ -118,6 +120,7 @@ register(
         about="Events of the contract; an archive's files",
         open=_open,
         columns=frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"}),
+        signs=(frozenset({"buyer", "event_id", "timestamp", "type"}),),
         read=Event.__struct_fields__,
         names_store=True,
         time_unit="ms",

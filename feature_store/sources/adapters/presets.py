@@ -14,10 +14,21 @@ def mapped(name: str, pixel: PixelMapping) -> Format:
     """The format that a mapping file describes."""
     file = pixel.file
     found = vendor(
-        name, file.about or "A mapping file", pixel.adapt, store=file.store, time_unit=file.time_unit
+        name,
+        file.about or "A mapping file",
+        pixel.adapt,
+        signs=tuple(map(frozenset, file.signs)),
+        names=pixel.known_names,
+        store=file.store,
+        time_unit=file.time_unit,
     )
     return replace(found, dialect=file.dialect)
 
 
-for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
+def preset_files() -> list[Path]:
+    """The mapping files, by name."""
+    return sorted((Path(__file__).parent / "mappings").glob("*.toml"))
+
+
+for _preset in preset_files():
     register(mapped(_preset.stem, load_mapping(_preset)))

@@ -2,7 +2,8 @@
 
 Shape: https://shopify.dev/docs/api/web-pixels-api/standard-events. A payload is one event: id, name,
 timestamp (ISO 8601), clientId, context.navigator.userAgent, data. The buyer is clientId; product_id is the
-product's id (not the variant's), category its type, brand its vendor.
+product's id (not the variant's), category its type, brand its vendor. Orders of webhooks and of the Admin,
+which have no clientId, are read by shopify_orders.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from feature_store.sources.adapters.common import (
     items_of,
     refuse_bot,
 )
+from feature_store.sources.adapters.shopify_orders import ORDER_SIGNS, adapt_order, is_order
 from feature_store.sources.formats import register, vendor
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.reader import Fields, Line, Reader
@@ -55,8 +57,9 @@ OTHER_EVENTS: Final = frozenset(
 
 
 def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
-    """Adapt one Web Pixel event; never raises, whatever the payload is."""
-    return adapt_items([payload], lambda item, read: _adapt_one(item, read, store, hasher), context)
+    """Adapt one Web Pixel event or one order; never raises, whatever the payload is."""
+    adapt_one = adapt_order if is_order(payload) else _adapt_one
+    return adapt_items([payload], lambda item, read: adapt_one(item, read, store, hasher), context)
 
 
 def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:
@@ -65,7 +68,7 @@ def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Eve
     data = get(payload, "data")
     fields: Fields = {
         "type": kind,
-        "timestamp": read.time("timestamp", get(payload, "timestamp")),
+        "timestamp": read.time("timestamp", get(payload, "timestamp"), or_now=True),
         "event_id": read.identifier("event_id", get(payload, "id")),
         **_data_fields(read, kind, data),
     }
@@ -120,4 +123,12 @@ def _variant_line(read: Reader, variant: Json, *, quantity: Json) -> Line:
     )
 
 
-register(vendor("shopify", "Shopify Web Pixel: standard events", adapt))
+register(
+    vendor(
+        "shopify",
+        "Shopify: Web Pixel events, orders of webhooks and the Admin",
+        adapt,
+        signs=(frozenset({"clientId", "name", "data"}), *ORDER_SIGNS),
+        names=EVENT_TYPES,
+    )
+)

@@ -13,13 +13,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from feature_store.contract.events import MAX_MONEY
 from feature_store.fold.products import currency_exponent
 from feature_store.sources.values.context import DecimalSign
 from feature_store.sources.values.ids import is_placeholder, placeholder_reason
 from feature_store.sources.values.notes import Reason
-
-MAX_MONEY: Final = 1e15
-"""The contract's limit, in major units."""
 
 
 class AmountFound(NamedTuple):

@@ -101,6 +101,8 @@ def redacted(value: Any) -> str:
 
     A list or an object is only named, since its members may say anything.
     """
+    if value is None:
+        return ""
     if isinstance(value, list | tuple):
         return "[list]"
     if isinstance(value, dict):

@@ -6,21 +6,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
+from feature_store.contract.events import MAX_MONEY
 from feature_store.errors import SkippedItemError
 from feature_store.sources.skips import SkipReason, invalid
-from feature_store.sources.values.amounts import MAX_MONEY, read_amount
+from feature_store.sources.values.amounts import read_amount
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.currencies import read_currency
 from feature_store.sources.values.ids import MAX_ID, PLACEHOLDERS, IdFound, read_id
 from feature_store.sources.values.notes import Field, Note, NoteKind, Reason, redacted
 from feature_store.sources.values.texts import read_category, read_text
-from feature_store.sources.values.times import read_time
+from feature_store.sources.values.times import is_missing_time, read_time
 from feature_store.sources.values.units import TimeUnit
 
 Fields: TypeAlias = dict[str, Any]
 """Contract fields of an event in the making; None where unknown."""
 T = TypeVar("T")
 
+_NOTED_MS: Final = 60_000
 _MOST_QUANTITY: Final = 1_000_000
 _MOST_TEXT: Final = {"brand": 256, "query": 512, "category": 512}
 
@@ -108,16 +110,49 @@ class Reader:
         names = " or ".join(candidates)
         raise SkippedItemError(SkipReason.NO_BUYER_ID, f"there is no buyer id in {names}")
 
-    def time(self, name: str, value: Any, unit: TimeUnit = "iso8601") -> int:
+    def time(self, name: str, value: Any, unit: TimeUnit = "iso8601", *, or_now: bool = False) -> int:
         """Event time in ms since the epoch, UTC; see read_time. name: of the field or column.
+
+        or_now: the vendor's payloads may leave the time out, which means the time of receipt.
 
         Raises:
             SkippedItemError: bad_timestamp.
         """
+        if or_now and self.context.received_ms is not None and is_missing_time(value):
+            self.assumed("timestamp", Reason.RECEIVED, None)
+            return self.context.received_ms
         found = read_time(name, value, unit, self.context)
         if found.assumed is not None:
             self.assumed("timestamp", found.assumed, value)
         return found.ms
+
+    def device_time(self, name: str, value: Any, *, sent_at: Any, received_at: Any = None) -> int:
+        """The time of a device whose clock may be wrong: received - (sent - value), as Segment has it.
+
+        sent_at: what the same clock showed when the payload left; received_at: the server's time of receipt,
+        None: as the context has it. Where one is not known, the time stays as it is. An event is never later
+        than its receipt. A move of more than a minute is noted.
+
+        Raises:
+            SkippedItemError: bad_timestamp.
+        """
+        received = self._maybe_time(received_at) or self.context.received_ms
+        if received is not None and is_missing_time(value):
+            self.assumed("timestamp", Reason.RECEIVED, None)
+            return received
+        shown, sent = self.time(name, value), self._maybe_time(sent_at)
+        if received is None or sent is None:
+            return shown
+        right = received - max(sent - shown, 0)
+        if abs(right - shown) > _NOTED_MS:
+            self.assumed("timestamp", Reason.CLOCK, value)
+        return max(right, 1)
+
+    def _maybe_time(self, value: Any) -> int | None:
+        try:
+            return None if value is None else read_time("", value, "iso8601", self.context).ms
+        except SkippedItemError:
+            return None
 
     def line(
         self, *, product_id: Any, category: Any, brand: Any, price: Any, currency_code: Any, quantity: Any

@@ -44,7 +44,7 @@ def read_time(name: str, value: Any, unit: TimeUnit, context: Context) -> TimeFo
     Raises:
         SkippedItemError: bad_timestamp; invalid: it is out of the calendar.
     """
-    if value is None or (isinstance(value, str) and is_placeholder(value)):
+    if is_missing_time(value):
         raise bad_time(f"{name} is missing: the time of the event")
     try:
         if isinstance(value, datetime):
@@ -56,6 +56,11 @@ def read_time(name: str, value: Any, unit: TimeUnit, context: Context) -> TimeFo
         words = "ISO 8601 with a zone" if unit == "iso8601" else f"a number of {unit} since the epoch"
         raise bad_time(f"{name} is not {words}") from None
     return TimeFound(_checked(name, ms, unit))
+
+
+def is_missing_time(value: Any) -> bool:
+    """Whether nothing was sent, or a word for it."""
+    return value is None or (isinstance(value, str) and is_placeholder(value))
 
 
 def _text_or_count(name: str, value: Any, context: Context) -> TimeFound:

@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -19,6 +19,7 @@ from feature_store.errors import OnlineStoreError
 from feature_store.online.client import store_answers
 from feature_store.sources.formats import CONTRACT
 from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.notes import count_note
 from inference.api.access.keys import ALL_STORES
 from inference.api.access.permissions import WritesEvents, check_store
 from inference.api.bounds.costs import Meter
@@ -47,6 +48,16 @@ class Refusal(BaseModel):
     detail: str = Field(examples=["Object missing required field `event_id`"])
 
 
+class Tally(BaseModel):
+    """How often, and what the first such value looked like: digits as 9, letters as a."""
+
+    count: int
+    form: str
+
+
+Tallies: TypeAlias = dict[str, dict[str, Tally]]
+
+
 class Receipt(BaseModel):
     """What became of the items. accepted: stored by Kafka. skipped: ordinary traffic that is no event of
     ours (bots, other event types, items without a buyer id), by reason."""
@@ -54,13 +65,22 @@ class Receipt(BaseModel):
     accepted: int = Field(examples=[2])
     skipped: dict[str, int] = Field(examples=[{"bot": 1}])
     errors: list[Refusal]
+    repaired: Tallies = Field(
+        {},
+        description="Values that were taken otherwise than sent, by field and reason; absent without any.",
+        examples=[{"price": {"currency_sign": {"count": 1, "form": "$ 99.99"}}}],
+    )
+    emptied: Tallies = Field(
+        {}, description="Values that could not be read: their events were taken without them."
+    )
+    assumed: Tallies = Field({}, description="What was decided for the sender: a time of receipt, a total.")
 
 
 _EVENT: Final = {
     "event_id": "01J9ZK3V5Q",
     "buyer": "4711",
     "type": "product_view",
-    "timestamp": 1763900000123,
+    "timestamp": 1795700000123,
     "product_id": "p-17",
     "category": "home/kitchen",
     "price": 19.99,
@@ -78,7 +98,7 @@ _EXAMPLES: Final = {
                     "event": "Product Added",
                     "anonymousId": "4711",
                     "messageId": "m-1",
-                    "timestamp": "2026-11-23T10:00:00.000Z",
+                    "timestamp": "2026-11-26T10:00:00.000Z",
                     "properties": {"product_id": "p-17", "price": 19.99, "currency": "USD", "quantity": 1},
                 }
             ]
@@ -137,6 +157,8 @@ async def collect(
     )
     for outcome, count in collected.taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
+    for note in collected.taken.notes:
+        state.metrics.fields.labels(source, note.kind, note.field, note.reason).inc()
     _tally(state, store, collected.taken)
     if not collected.useful:
         raise ProblemError(
@@ -165,7 +187,9 @@ def _collected(state: State, body: bytes, source: str, store: str | None, meter:
     taken = state.collector.take(body, source, store, meter)
     errors = [{"index": i, "reason": reason, "detail": detail} for i, reason, detail in taken.refused]
     records = [(record_key(event.store, event.buyer), encode_event(event)) for event in taken.events]
-    receipt = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    receipt: dict[str, Any] = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    for note in taken.notes:
+        count_note(receipt.setdefault(note.kind, {}), note)
     return _Collected(taken, errors, records, msgspec.json.encode(receipt))
 
 

@@ -120,6 +120,13 @@ class MappingFile(_Table, frozen=True, kw_only=True):
 
     format: Annotated[Literal[1], Meta(description="version of this file format: `1`")]
     about: Annotated[str, Meta(description="what these records are, in one line")] | None = None
+    signs: Annotated[
+        list[list[str]],
+        Meta(
+            description="members of a record (`a.b`: b in a): one with all of a list is of this kind, and a "
+            "message says so if another format was given for it. For formats that ship"
+        ),
+    ] = []
     store: Annotated[Name, Meta(description="the shop's name, if `--store` does not give it")] | None = None
     each: (
         Annotated[
@@ -161,9 +168,9 @@ class MappingFile(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     dialect: Dialect | None = None
-    event: (
-        Annotated[Place, Meta(description="place of the event's name: for `names` and for reports")] | None
-    ) = None
+    event: Annotated[Place, Meta(description="place of the event's name: for `names` and reports")] | None = (
+        None
+    )
     names: Annotated[
         dict[EventType | Literal["other"], list[str]],
         Meta(
@@ -192,7 +199,7 @@ class MappingFile(_Table, frozen=True, kw_only=True):
     currency: Annotated[str, Meta(description="the one currency of the shop")] | None = None
     json_columns: Annotated[
         list[str],
-        Meta(description="text fields that should hold JSON: what is none is counted"),
+        Meta(description="text fields that hold JSON; needless, since paths lead into any such text"),
     ] = []
     consent: (
         Annotated[

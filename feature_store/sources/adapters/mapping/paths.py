@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import msgspec
-
 from feature_store.errors import AdapterError
-from feature_store.sources.adapters.common import Json, elements
+from feature_store.sources.adapters.common import Json, elements, json_inside
 
 _OUT: Final = "^"
 _EACH: Final = "*"
@@ -101,13 +99,10 @@ class Scope:
 
     def _opened(self, value: Json) -> Json:
         """What is inside a text of JSON; the text is a part of the record, so its id names it."""
-        if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        if not isinstance(value, str):
             return value
         if id(value) not in self._decoded:
-            try:
-                self._decoded[id(value)] = msgspec.json.decode(value)
-            except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                self._decoded[id(value)] = None
+            self._decoded[id(value)] = json_inside(value)
         return self._decoded[id(value)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from feature_store.sources.adapters.common import (
     Json,
     adapt_items,
     build_event,
+    other_event,
     refuse_bot,
     spelling,
     unmapped,
@@ -20,7 +22,13 @@ from feature_store.sources.adapters.common import (
 from feature_store.sources.adapters.mapping.checks import check_file
 from feature_store.sources.adapters.mapping.language import OTHER, Consent, MappingFile, Rule
 from feature_store.sources.adapters.mapping.paths import Path, Scope, parse_each, parse_path
-from feature_store.sources.adapters.mapping.patterns import Captured, Test, as_text, compile_condition
+from feature_store.sources.adapters.mapping.patterns import (
+    Captured,
+    Test,
+    as_text,
+    compile_condition,
+    is_literal,
+)
 from feature_store.sources.adapters.mapping.places import Spots, compile_place, within
 from feature_store.sources.adapters.mapping.rules import (
     CompiledRule,
@@ -60,7 +68,7 @@ class PixelMapping:
         self._names = _compile_names(file)
         named = {kind for kind in self._names.values() if kind is not None}
         self._name_rules = {kind: compile_rule(Rule(type=kind, where={}), shared) for kind in named}
-        self._event = compile_optional("event", file.event)
+        self._event = compile_optional("event", file.event or _name_path(file))
         self._buyer = _compile_buyer(file)
         with within("time"):
             self._time = compile_place(file.time)
@@ -68,6 +76,13 @@ class PixelMapping:
         self._event_id = compile_optional("event_id", file.event_id)
         with within("consent"):
             self._consent = None if file.consent is None else _compile_consent(file.consent)
+
+    @property
+    def known_names(self) -> list[str]:
+        """The names of events that the file knows."""
+        where = self.file.event or _name_path(self.file)
+        in_rules = [text for path, text in _literals(self.file) if path == where]
+        return [*in_rules, *(name for names in self.file.names.values() for name in names)]
 
     def adapt(self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
         """Adapt one record (a row, or a line's JSON object); never raises, whatever it is.
@@ -128,10 +143,10 @@ class PixelMapping:
                 return rule, captured
         name = None if self._event is None else as_text(self._event.first(item))
         if name is None or (spelt := spelling(name)) not in self._names:
-            raise unmapped()
+            raise unmapped(name)
         kind = self._names[spelt]
         if kind is None:
-            raise SkippedItemError(SkipReason.OTHER_EVENT, "an event that the mapping names as meaningless")
+            raise other_event()
         return self._name_rules[kind], {}
 
     def _check_consent(self, item: Scope) -> None:
@@ -142,6 +157,23 @@ class PixelMapping:
         answers = answer if isinstance(answer, list) else [answer]
         if answer not in (None, "") and all(given(one) is None for one in answers):
             raise SkippedItemError(SkipReason.OPTED_OUT, "the shopper did not agree to be measured")
+
+
+def _literals(file: MappingFile) -> list[tuple[str, str]]:
+    """(path, text) of every condition that is one text."""
+    return [
+        (path, wanted)
+        for rule in file.events
+        for path, condition in rule.where.items()
+        for wanted in (condition if isinstance(condition, list) else [condition])
+        if isinstance(wanted, str) and is_literal(wanted)
+    ]
+
+
+def _name_path(file: MappingFile) -> str | None:
+    """Where a file without `event` most likely has the event's name: what most rules have a text for."""
+    paths = Counter(path for path, _ in _literals(file))
+    return max(paths, key=lambda path: paths[path], default=None)
 
 
 def _compile_names(file: MappingFile) -> dict[str, EventType | None]:

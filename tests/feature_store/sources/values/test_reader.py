@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from feature_store.errors import SkippedItemError
 from feature_store.sources.values.context import Context
+from feature_store.sources.values.ids import PLACEHOLDERS, is_placeholder
 from feature_store.sources.values.notes import Note, Reason, redacted
 from feature_store.sources.values.reader import Reader
 
@@ -210,3 +211,7 @@ def test_optional_fields_never_raise(value: Any) -> None:
     read.category(value)
     read.identifier("product_id", value)
     read.cart([line(read, value, value, value, value)], value=value, currency_code=value)
+
+
+def test_no_placeholder_begins_as_an_id_does() -> None:
+    assert all(is_placeholder(word) and is_placeholder(f" {word.upper()} ") for word in PLACEHOLDERS)

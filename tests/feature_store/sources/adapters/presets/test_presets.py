@@ -19,6 +19,12 @@ CASES = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob(
 PRIVATE = ("example.com", "203.0.113", "Ann", "High Street", "Berlin")
 
 
+def record(name: str) -> Any:
+    """The longest of the preset's records that is an event: it has the most places."""
+    rows = [row for row in CASES[name]["rows"] if adapted(name, [row], HASHER)[0]]
+    return max(rows, key=lambda row: len(json.dumps(row)))
+
+
 def adapted(name: str, rows: list[Any], hasher: Any) -> tuple[list[Event], dict[str, int]]:
     payload = formats()[name].payload
     assert payload is not None
