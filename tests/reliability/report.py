@@ -27,6 +27,7 @@ below until the store holds all that the topic held a second before, at 500 even
 1 s. The bar is 10 s (p50) and 20 s (max).
 
 """
+_BY_HAND: Final = "<!-- `make faults` makes what stands above; what follows is written by hand. -->"
 _COLUMNS: Final = (
     "| fault | seeds | events | lost | counted twice | recovery p50 / max, s | wrong | restarts |"
 )
@@ -38,7 +39,8 @@ def write_report(results: Results, skipped: Mapping[str, str], file: Path) -> No
     lines = [_COLUMNS, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for name, row in figures.items():
         if row["seeds"] == 0:
-            lines.append(f"| {name} | 0 | not run{': ' + skipped[name] if name in skipped else ''} |||||||")
+            why = f": {skipped[name]}" if name in skipped else ""
+            lines.append(f"| {name} | 0 | not run{why} | | | | | |")
         else:
             recovery = f"{row['recovery_p50_s']:.1f} / {row['recovery_max_s']:.1f}"
             lines.append(
@@ -58,7 +60,11 @@ def write_report(results: Results, skipped: Mapping[str, str], file: Path) -> No
         "difference in `verify`. **restarts**: workers that ended by themselves, as they do after a fatal "
         "error of the Kafka client, and were started again.\n"
     )
-    file.write_text(_HEAD + "\n".join(lines) + "\n" + notes + busy + "\n" + "\n".join(meanings) + "\n")
+    before = file.read_text() if file.exists() else ""
+    by_hand = before[before.index(_BY_HAND) :] if _BY_HAND in before else _BY_HAND + "\n"
+    file.write_text(
+        _HEAD + "\n".join(lines) + "\n" + notes + busy + "\n" + "\n".join(meanings) + "\n\n" + by_hand
+    )
     file.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
 
 
