@@ -37,6 +37,7 @@ class Api:
         self.environment = rig.environment(rig.settings) | {
             "SIMPERSONA_ID_KEY": "ab" * 32,
             "SIMPERSONA_API_PORT": str(self.port),
+            "SIMPERSONA_API_PROCESSES": "1",
             **{f"SIMPERSONA_API_{name.upper()}": str(value) for name, value in settings.items()},
             **(environment or {}),
         }

@@ -41,6 +41,7 @@ from feature_store.sources.records import (
     read_rows,
 )
 from feature_store.sources.skips import FAULTS
+from feature_store.sources.unmapped import UnmappedName, count_names
 from feature_store.sources.values.notes import Note, Tallies, count_note
 from feature_store.sources.values.units import check_unit
 
@@ -55,6 +56,7 @@ class SourceReport(msgspec.Struct):
 
     skipped: items that are no events of ours (bots, unmapped names); invalid: broken ones; both by reason.
     repaired, emptied, assumed: values of events that were not taken as sent, by field and reason.
+    unmapped: names of events that nothing here knows.
     first_timestamp, last_timestamp: ms since the epoch, the least and the greatest event time.
     """
 
@@ -71,6 +73,7 @@ class SourceReport(msgspec.Struct):
     repaired: Tallies = {}
     emptied: Tallies = {}
     assumed: Tallies = {}
+    unmapped: dict[str, UnmappedName] = {}
 
     def add_events(self, events: Sequence[Event]) -> None:
         """Count events."""
@@ -197,6 +200,8 @@ class EventSource:
                 self.report.add_invalid(reason, count, examples)
         if adapted.notes:
             self.report.add_notes(adapted.notes)
+        if adapted.unmapped:
+            count_names(self.report.unmapped, adapted.unmapped, self._kind.names)
         return adapted.events
 
 

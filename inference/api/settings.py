@@ -17,6 +17,12 @@ class ApiSettings(Settings):
 
     host: str = Field("127.0.0.1", description="address; 0.0.0.0 for clients elsewhere")
     port: int = Field(8080, description="port; 0: any free one", ge=0, le=65_535)
+    processes: int | None = Field(
+        None,
+        description="processes that share the port; unset: one per core that this process may use",
+        ge=1,
+        le=512,
+    )
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; unset: no TLS")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
     cors_origins: tuple[str, ...] = Field(

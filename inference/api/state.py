@@ -17,6 +17,7 @@ from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
+from feature_store.online.shared import SharedConnection
 from inference.api.access.keys import KeyStore
 from inference.api.bounds.in_flight import InFlight
 from inference.api.bounds.json_text import JsonBounds, compile_now
@@ -39,18 +40,23 @@ from inference.counts.windows import WindowReader, WindowSettings
 log = structlog.get_logger(__name__)
 
 _THREADS: Final = 4
-"""For large bodies, counts and samples. A store has one of them, so a few stores' work runs beside each
-other."""
+"""For large bodies, counts and samples; as many again for what may hang with Kafka. A store has one of them,
+so a few stores' work runs beside each other."""
 
 
 @dataclass
 class State:
-    """Clients and what they know. Of the event loop's thread."""
+    """Clients and what they know. Of the event loop's thread.
+
+    store is asked for what most requests need, redis for the rest; asking_kafka are threads for calls that
+    may hang as long as Kafka does.
+    """
 
     settings: ApiSettings
     installation: Installation
     metrics: ApiMetrics
     redis: AsyncStore
+    store: SharedConnection
     keys: KeyStore
     buyers: BuyerReader
     hasher: BuyerHasher
@@ -64,6 +70,7 @@ class State:
     in_flight: InFlight
     collector: Collector
     work: Turns
+    asking_kafka: Turns
     replays: Replays
     windows: WindowReader
     rows: OnlineRows
@@ -80,7 +87,9 @@ class State:
         await self.tail.close()
         await self.intake.close()
         await self.redis.aclose()
+        await self.store.aclose()
         self.work.close()
+        self.asking_kafka.close()
         self.replays.close()
         await asyncio.to_thread(self.rows.close)
 
@@ -105,7 +114,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
             if (folder := installation.swapped_to(message.value())) is not None:
                 models.swap(folder)
 
-    client = open_store(installation.store_url)
+    client, store = open_store(installation.store_url), SharedConnection(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
     hasher = BuyerHasher(load_id_key(installation.home))
     rows = OnlineRows(installation.store_url, installation.topic)
@@ -120,8 +129,9 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         installation=installation,
         metrics=metrics,
         redis=client,
-        keys=KeyStore(client),
-        buyers=BuyerReader(client, installation.topic),
+        store=store,
+        keys=KeyStore(store),
+        buyers=BuyerReader(store, installation.topic),
         hasher=hasher,
         producer=AckedProducer(
             installation.kafka,
@@ -143,6 +153,9 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         ),
         in_flight=InFlight(settings.requests_per_store, settings.body_bytes_per_store),
         work=Turns("work", threads=_THREADS, per_store=1, waiting=settings.requests_per_store),
+        asking_kafka=Turns(
+            "asking-kafka", threads=_THREADS, per_store=1, waiting=settings.requests_per_store
+        ),
         replays=Replays(
             installation.kafka, installation.assignments_topic, waiting=settings.streams_per_store
         ),

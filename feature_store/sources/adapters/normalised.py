@@ -15,7 +15,7 @@ import msgspec
 
 from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
 from feature_store.errors import SkippedItemError
-from feature_store.sources.adapters.common import Adapted, adapt_items, convert_without_unfit, unmapped
+from feature_store.sources.adapters.common import Adapted, adapt_items, convert_without_unfit, get, unmapped
 from feature_store.sources.formats import Adapt, Format, Origin, register
 from feature_store.sources.skips import SkipReason
 from feature_store.sources.values.context import NO_CONTEXT, Context
@@ -55,8 +55,8 @@ def adapt(row: dict[str, Any], *, file_id: str, number: int, context: Context = 
 
 
 def _adapt_one(row: dict[str, Any], read: Reader, event_id: str) -> Event:
-    raw_type = row.get("event_type")
-    if raw_type in _BOUNDARIES:
+    raw_type = get(row, "event_type")
+    if isinstance(raw_type, str) and raw_type in _BOUNDARIES:
         raise SkippedItemError(SkipReason.SESSION_BOUNDARY, "sessions follow from event time here")
     kind = EVENT_TYPES.get(raw_type) if isinstance(raw_type, str) else None
     if kind is None:

@@ -43,6 +43,8 @@ _WORDS: Final = frozenset(
     "usd eur gbp chf sek nok dkk pln czk huf ron bgn inr jpy cny krw try brl mxn cad aud nzd zar aed sar irr "
     "euro euros dollar dollars".split()
 )
+_NO_CENTS: Final = (".-", ",-", ",--", ".--", ",–", ".–")
+"""Behind a number: "19,-"."""
 _CODE: Final = re.compile(r"[A-Z]{3}")
 _AMOUNT_KEYS: Final = ("amount", "value")
 _CURRENCY_KEYS: Final = ("currency", "currency_code", "currencyCode")
@@ -61,6 +63,9 @@ def read_amount(value: Any, decimal: DecimalSign | None, currency: str | None) -
         return NO_AMOUNT
     if isinstance(value, Mapping):
         return _money(value, decimal)
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], int | float | str):
+        found = read_amount(value[0], decimal, currency)
+        return found if found.amount is None else found._replace(reason=Reason.LIST)
     return _NOT_A_NUMBER
 
 
@@ -116,20 +121,21 @@ def _local(text: str, decimal: DecimalSign | None, currency: str | None) -> Amou
     for sign in _SIGNS:
         if before.startswith(sign) or before.endswith(sign):
             before, negative = before.strip(sign).strip(), sign != "+"
-    if after in (".-", ",-", ",--", ".--", ",–", ".–"):  # "19,-": no cents
-        after = ""
-        reason = Reason.DECIMAL_SIGN
-    if not (_is_currency(before) and _is_currency(after)) or (before and after):
+    if after in _NO_CENTS:
+        decimal = "." if after[0] == "." else ","
+        after, reason = "", Reason.DECIMAL_SIGN
+    before, after = "".join(before.split()), "".join(after.split())
+    codes = {beside for beside in (before, after) if _CODE.fullmatch(beside)}
+    if not (_is_currency(before) and _is_currency(after)) or len(codes) > 1:
         return _NOT_A_NUMBER
-    beside = before or after
-    code = beside if _CODE.fullmatch(beside) else None
+    code = codes.pop() if codes else None
     number, how = _number(body.group(), decimal, currency if code is None else code)
     if number is None:
         return AmountFound(None, how)
     found = _counted(float(number))
     if found.amount is None:
         return found
-    repaired = how or (Reason.CURRENCY_SIGN if beside else reason)
+    repaired = how or (Reason.CURRENCY_SIGN if before or after else reason)
     return AmountFound(-found.amount if negative else found.amount, repaired, code)
 
 

@@ -43,4 +43,7 @@ def read_currency(value: Any) -> CurrencyFound:
             return CurrencyFound(text.upper(), Reason.LETTER_CASE)
     elif is_unknown(value):
         return CurrencyFound(None)
+    elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        found = read_currency(value[0])
+        return found if found.code is None else CurrencyFound(found.code, Reason.LIST)
     return CurrencyFound(None, Reason.NOT_A_CURRENCY)

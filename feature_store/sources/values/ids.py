@@ -62,7 +62,7 @@ def placeholder_reason(text: str) -> Reason | None:
 def read_id(value: Any) -> IdFound:
     """An id exactly as sent, so that the shop can find it again; a whole number as its digits.
 
-    What a data frame made of a whole number, 1005115.0, is the number again.
+    What a data frame made of a whole number, 1005115.0, is the number again; a list of one id is the id.
     """
     if isinstance(value, str):
         if is_placeholder(value):
@@ -78,6 +78,9 @@ def read_id(value: Any) -> IdFound:
         return IdFound(str(value))
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOAT:
         return IdFound(str(int(value)), Reason.WHOLE_FLOAT)
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], int | str):
+        found = read_id(value[0])
+        return found if found.id is None else IdFound(found.id, Reason.LIST)
     return IdFound(None, Reason.NOT_AN_ID)
 
 

@@ -62,9 +62,10 @@ class Reader:
         """Note that a value was left out."""
         self._note("emptied", field, reason, value)
 
-    def assumed(self, field: Field, reason: Reason, value: Any) -> None:
-        """Note that a payload left open what was decided for it."""
-        self._note("assumed", field, reason, value)
+    def assumed(self, field: Field, reason: Reason, value: Any, taken_as: str = "") -> None:
+        """Note that a payload left open what was decided for it; taken_as: a zone or unit, for the form."""
+        form = " as ".join(filter(None, (redacted(value), taken_as)))
+        self.notes.append(Note("assumed", field, reason, form))
 
     def amount(self, field: Field, value: Any, currency: str | None = None) -> float | None:
         """An amount of money in major units, 0 to 1e15; currency: its own, if known."""
@@ -123,7 +124,7 @@ class Reader:
             return self.context.received_ms
         found = read_time(name, value, unit, self.context)
         if found.assumed is not None:
-            self.assumed("timestamp", found.assumed, value)
+            self.assumed("timestamp", found.assumed, value, found.taken_as)
         return found.ms
 
     def device_time(self, name: str, value: Any, *, sent_at: Any, received_at: Any = None) -> int:

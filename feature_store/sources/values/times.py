@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,9 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _COUNT: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?")
 _UTC_NAME: Final = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
 _SPACED_OFFSET: Final = re.compile(r"\s+(?=[+-][0-9]{2}:?[0-9]{2}$)")
+_SLASHES: Final = re.compile(r"^([0-9]{4})/([0-9]{2})/(?=[0-9]{2})")
+_JAVA_ZONE: Final = re.compile(r"(?<=[Z0-9])\[[A-Za-z0-9_/+-]{1,40}\]$")
+_MOST_CHARS: Final = 100
 _JAVASCRIPT: Final = re.compile(
     r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<rest>\d{2} \d{4} \d{2}:\d{2}:\d{2}) (?:GMT|UTC)"
     r"(?P<offset>[+-]\d{4})(?: \(.*\))?"
@@ -29,10 +32,11 @@ _RFC_2822: Final = re.compile(r"(?:[A-Za-z]{3},\s*)?\d{1,2} [A-Za-z]{3} \d{4} .*
 
 
 class TimeFound(NamedTuple):
-    """ms since the epoch, and what was assumed of the time (None: nothing)."""
+    """ms since the epoch; what was assumed of the time (None: nothing), and as what it was taken."""
 
     ms: int
     assumed: Reason | None = None
+    taken_as: str = ""
 
 
 def read_time(name: str, value: Any, unit: TimeUnit, context: Context) -> TimeFound:
@@ -47,15 +51,25 @@ def read_time(name: str, value: Any, unit: TimeUnit, context: Context) -> TimeFo
     if is_missing_time(value):
         raise bad_time(f"{name} is missing: the time of the event")
     try:
+        value = _unwrapped(value)
         if isinstance(value, datetime):
             return _moment(name, value, context)
         if unit == "iso8601":
             return _text_or_count(name, value, context)
         ms = _count_ms(_count(value), unit)
-    except (TypeError, ValueError, OverflowError, ArithmeticError):
+    except (TypeError, ValueError, ArithmeticError, LookupError):
         words = "ISO 8601 with a zone" if unit == "iso8601" else f"a number of {unit} since the epoch"
         raise bad_time(f"{name} is not {words}") from None
     return TimeFound(_checked(name, ms, unit))
+
+
+def _unwrapped(value: Any) -> Any:
+    """The time inside what databases write around it: {"$date": ...} (MongoDB), {"value": ...} (BigQuery)."""
+    if isinstance(value, dict) and len(value) == 1:
+        return value.get("$date", value.get("value"))
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    return value
 
 
 def is_missing_time(value: Any) -> bool:
@@ -68,7 +82,7 @@ def _text_or_count(name: str, value: Any, context: Context) -> TimeFound:
         count = _count(value)
         fitting = fitting_unit(float(count))
         if fitting is not None:
-            return TimeFound(_count_ms(count, fitting), Reason.UNIT)
+            return TimeFound(_count_ms(count, fitting), Reason.UNIT, fitting)
         if not isinstance(value, str):
             raise bad_time(
                 f"{name} is a number that is no time since the epoch, in any unit, of 1990 or later"
@@ -82,6 +96,8 @@ def _parsed(text: str) -> datetime:
     Raises:
         ValueError, TypeError: it is of no known notation.
     """
+    if len(text) > _MOST_CHARS:
+        raise ValueError
     if (found := _JAVASCRIPT.fullmatch(text)) is not None:
         return datetime.strptime(
             "{month} {rest} {offset}".format(**found.groupdict()), "%b %d %Y %H:%M:%S %z"
@@ -89,20 +105,21 @@ def _parsed(text: str) -> datetime:
     if _RFC_2822.fullmatch(text):
         moment = email.utils.parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment  # -0000: UTC, RFC 2822
+    text = _JAVA_ZONE.sub("", text)
     plain = _UTC_NAME.sub("", text)
-    moment = datetime.fromisoformat(_SPACED_OFFSET.sub("", plain))
+    moment = datetime.fromisoformat(_SLASHES.sub(r"\1-\2-", _SPACED_OFFSET.sub("", plain)))
     return moment.replace(tzinfo=UTC) if plain != text and moment.tzinfo is None else moment
 
 
 def _moment(name: str, moment: datetime, context: Context) -> TimeFound:
-    assumed = None
+    assumed, taken_as = None, ""
     if moment.tzinfo is None:
         if context.zone is None:
             raise bad_time(
                 f"{name} has no zone: say which one with --timezone, or `timezone` in a mapping file"
             )
-        moment, assumed = moment.replace(tzinfo=context.zone), Reason.ZONE
-    return TimeFound(_checked(name, (moment - _EPOCH) // _MILLISECOND, "iso8601"), assumed)
+        moment, assumed, taken_as = moment.replace(tzinfo=context.zone), Reason.ZONE, str(context.zone)
+    return TimeFound(_checked(name, (moment - _EPOCH) // _MILLISECOND, "iso8601"), assumed, taken_as)
 
 
 def _count(value: Any) -> int | float | Decimal:

@@ -26,14 +26,13 @@ from inference.api.bounds.costs import Meter
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.bodies import take_body
 from inference.api.requests.ids import StoreName
+from inference.api.requests.notes import FRESH_S, fresh_key
 from inference.api.requests.payloads import Taken, sources
 from inference.api.state import State, state_of
 from inference.counts.windows import OTHERS
 
 log = structlog.get_logger(__name__)
 
-_FRESH_S: Final = 300
-"""So long after an event its buyer counts as one whose persona is on its way."""
 _AT_ONCE: Final = 200
 """Notes in one round trip: between two, others are answered."""
 
@@ -204,7 +203,11 @@ def _tally(state: State, store: str | None, taken: Taken) -> None:
 async def _store(state: State, records: Sequence[tuple[bytes, bytes]]) -> None:
     await _expect(state, list({key for key, _ in records}))
     started = time.perf_counter()
-    await state.producer.send(state.installation.topic, records)
+    state.metrics.waiting.set(state.producer.waiting + len(records))
+    try:
+        await state.producer.send(state.installation.topic, records)
+    finally:
+        state.metrics.waiting.set(state.producer.waiting)
     state.metrics.ack_seconds.observe(time.perf_counter() - started)
 
 
@@ -215,12 +218,7 @@ async def _expect(state: State, keys: Sequence[bytes]) -> None:
             for start in range(0, len(keys), _AT_ONCE):
                 pipe = state.redis.pipeline(transaction=False)
                 for key in keys[start : start + _AT_ONCE]:
-                    pipe.set(fresh_key(key), b"", ex=_FRESH_S)
+                    pipe.set(fresh_key(key), b"", ex=FRESH_S)
                 await pipe.execute()
     except OnlineStoreError as error:  # events do not depend on it
         log.warning("not_noted", error=str(error))
-
-
-def fresh_key(key: bytes) -> bytes:
-    """Where it is noted that a buyer was heard of."""
-    return b"simpersona-api:fresh:" + key

@@ -95,6 +95,9 @@ def _echo(report: SourceReport, as_json: bool, **more: Any) -> None:
     for title, counts in (("type", report.types), ("skipped", report.skipped), ("invalid", report.invalid)):
         for name, count in sorted(counts.items(), key=lambda item: -item[1]):
             click.echo(f"  {title:11} {name:18} {count:>11,}")
+    for name, unknown in sorted(report.unmapped.items(), key=lambda item: -item[1].count):
+        nearest = "" if unknown.nearest is None else f"  do they mean {unknown.nearest}?"
+        click.echo(f"  {'unmapped':11} {name:30} {unknown.count:>11,}{nearest}")
     for kind in ("repaired", "emptied", "assumed"):
         for field, reasons in getattr(report, kind).items():
             for reason, found in reasons.items():

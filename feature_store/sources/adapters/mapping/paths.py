@@ -43,10 +43,11 @@ class Step(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A parsed path: how many levels out, then these keys."""
+    """A parsed path: how many levels out, then these steps. keys: of the steps, () where one is no key."""
 
     out: int
     steps: tuple[Step, ...]
+    keys: tuple[str, ...]
 
 
 class Scope:
@@ -64,7 +65,17 @@ class Scope:
         scope: Scope | None = self
         for _ in range(path.out):
             scope = None if scope is None else scope.outer
-        return None if scope is None else self._follow(scope.value, path.steps, 0)
+        if scope is None:
+            return None
+        value = scope.value
+        for key in path.keys:  # the plain case, which needs no search
+            if type(value) is not dict or key not in value:
+                break
+            value = value[key]
+        else:
+            if path.keys and (value is not None or len(path.keys) == 1):
+                return value
+        return self._follow(scope.value, path.steps, 0)
 
     def each(self, path: Path) -> list[Scope] | None:
         """The items of the list at the path, or of the mapping by index; None: there is no list."""
@@ -118,7 +129,7 @@ def parse_path(text: str) -> Path:
         raise AdapterError(f'the path {text!r} has the step *, which only `each` may have; quote a key: "*"')
     if Step(_OUT) in steps[out:]:
         raise AdapterError(f"the path {text!r} has ^ after a key; it leads outwards at the start only")
-    return Path(out, steps[out:])
+    return _path(out, steps[out:])
 
 
 def parse_each(text: str) -> list[Path]:
@@ -135,7 +146,12 @@ def parse_each(text: str) -> list[Path]:
             levels[-1].append(step)
     if not all(levels) or Step(_OUT) in {step for level in levels for step in level}:
         raise AdapterError(f"{text!r} is no path of lists: keys, with * between a list and one inside it")
-    return [Path(0, tuple(level)) for level in levels]
+    return [_path(0, tuple(level)) for level in levels]
+
+
+def _path(out: int, steps: tuple[Step, ...]) -> Path:
+    plain = all(step.value is None for step in steps)
+    return Path(out, steps, tuple(step.key for step in steps) if plain else ())
 
 
 def _steps(text: str) -> tuple[Step, ...]:

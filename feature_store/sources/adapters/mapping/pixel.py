@@ -39,7 +39,6 @@ from feature_store.sources.adapters.mapping.rules import (
 )
 from feature_store.sources.skips import SkipReason, invalid
 from feature_store.sources.values.context import NO_CONTEXT, Context
-from feature_store.sources.values.notes import Reason
 from feature_store.sources.values.reader import Reader
 
 _YES: Final = r"(?i)true|1|yes|y|on|granted|given|accepted|allowed|opt(ed)?[ _-]?in"
@@ -114,7 +113,7 @@ class PixelMapping:
             refuse_bot(self._user_agent.first(item))
         rule, captured = self._match(item)
         self._check_consent(item)
-        time = self._time_of(item, read)
+        time = read.time(self._time.name, self._time.first(item), self.file.time_unit, or_now=True)
         fields = rule.fields(read, item, captured, self.file.currency)
         if self._event_id is not None:
             fields["event_id"] = read.identifier("event_id", *self._event_id.all(item))
@@ -128,17 +127,10 @@ class PixelMapping:
             order=None if rule.order is None else read.identifier("order", *rule.order.all(item)),
         )
 
-    def _time_of(self, item: Scope, read: Reader) -> int:
-        value = self._time.first(item)
-        received = read.context.received_ms
-        if value is None and received is not None:
-            read.assumed("timestamp", Reason.RECEIVED, received)
-            return received
-        return read.time(self._time.name, value, self.file.time_unit)
-
     def _match(self, item: Scope) -> tuple[CompiledRule, Captured]:
+        known: dict[str, Json] = {}
         for rule in self._rules:
-            captured = rule.match(item)
+            captured = rule.match(item, known)
             if captured is not None:
                 return rule, captured
         name = None if self._event is None else as_text(self._event.first(item))

@@ -45,21 +45,26 @@ class CompiledRule(NamedTuple):
     """One kind of event. shared: places of the whole file; own: the rule's, which come first."""
 
     type: EventType
-    tests: list[tuple[Path, Test]]
+    tests: list[tuple[str, Path, Test]]
     shared: dict[FieldName, Spots]
     own: dict[FieldName, Spots]
     lines: CompiledLines | None
     order: Spots | None
     line: Spots | None
 
-    def match(self, scope: Scope) -> Captured | None:
-        """What the conditions captured; None: one of them does not hold."""
+    def match(self, scope: Scope, known: dict[str, Json]) -> Captured | None:
+        """What the conditions captured; None: one of them does not hold.
+
+        known: what is at paths, as they are written, that rules before this one have looked at.
+        """
         captured: Captured = {}
-        for path, test in self.tests:
-            found = test(scope.at(path))
+        for written, path, test in self.tests:
+            value = known[written] if written in known else known.setdefault(written, scope.at(path))
+            found = test(value)
             if found is None:
                 return None
-            captured.update(found)
+            if found:
+                captured.update(found)
         return captured
 
     def fields(self, read: Reader, scope: Scope, captured: Captured, currency: str | None) -> Fields:
@@ -175,7 +180,7 @@ def compile_rule(rule: Rule, shared: Shared) -> CompiledRule:
             if unknown := groups(condition) - FIELDS:
                 names = ", ".join(get_args(FieldName))
                 raise AdapterError(f"no field {min(unknown)!r}; a named group is one of {names}")
-            tests.append((parse_path(path), compile_condition(condition)))
+            tests.append((path, parse_path(path), compile_condition(condition)))
     carried = _CARRIES.get(rule.type, _PRODUCT)
     is_order = rule.type == "purchase"
     lines, order, line = (

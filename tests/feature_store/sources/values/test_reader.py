@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -42,6 +43,14 @@ def test_what_a_data_frame_made_of_a_whole_number_is_one_again(value: Any) -> No
     read = Reader()
     assert read.identifier("product_id", value) == "1005115"
     assert noted(read) == [("repaired", "product_id", "whole_float")]
+
+
+def test_a_list_of_one_is_what_is_in_it() -> None:
+    read = Reader()
+    assert read.identifier("product_id", ["p"]) == "p"
+    assert read.currency(["EUR"]) == "EUR"
+    assert [note.reason for note in read.notes] == [Reason.LIST, Reason.LIST]
+    assert read.identifier("product_id", ["p", "q"]) is None
 
 
 @pytest.mark.parametrize("value", [1.5, True, [], {}, b"a", "\udc00", 2.0**60])
@@ -183,6 +192,13 @@ def test_an_amount_is_read_in_its_own_currency() -> None:
     assert line(read, "a", "1,299", code="JPY").fields["price"] == 1299.0
     assert line(read, "a", "1.299 JPY").fields["currency"] == "JPY"
     assert line(Reader(Context(decimal=",")), "a", "1,299").fields["price"] == 1.299
+
+
+def test_what_was_assumed_is_said() -> None:
+    read = Reader(Context(zone=UTC))
+    read.time("ts", "2025-11-23 10:00:00")
+    read.time("ts", 1_763_892_000_000)
+    assert [note.form for note in read.notes] == ["9999-99-99 99:99:99 as UTC", "9999999999999 as ms"]
 
 
 @given(st.text(max_size=50))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,7 +55,7 @@ def test_a_moment_of_rfc_2822_is_read_to_the_second(moment: datetime, offset: in
 def test_a_count_without_a_unit_is_of_the_one_that_fits(moment: datetime) -> None:
     micros = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)
     for count in (micros // 1000, micros, micros * 1000, str(micros // 1000)):
-        assert read_time("ts", count, "iso8601", NO_CONTEXT) == (micros // 1000, Reason.UNIT)
+        assert read_time("ts", count, "iso8601", NO_CONTEXT)[:2] == (micros // 1000, Reason.UNIT)
     assert read(micros // 1_000_000) == micros // 1_000_000 * 1000
 
 
@@ -73,6 +73,10 @@ def test_a_count_without_a_unit_is_of_the_one_that_fits(moment: datetime) -> Non
         "Sun, 23 Nov 2025 10:00:00 -0000",
         "23 Nov 2025 11:00:00 +0100",
         "Sun Nov 23 2025 11:00:00 GMT+0100 (Central European Standard Time)",
+        "2025/11/23 10:00:00 UTC",
+        "2025-11-23T11:00:00+01:00[Europe/Berlin]",
+        {"$date": "2025-11-23T10:00:00Z"},
+        {"value": "2025-11-23T10:00:00Z"},
         str(TEN),
         TEN,
         TEN / 1000,
@@ -88,7 +92,20 @@ def test_seconds_may_have_a_fraction() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", "soon", True, float("inf"), float("nan"), [], {}, "2025-13-01T00:00:00Z", 10**400]
+    "value",
+    [
+        None,
+        "",
+        "soon",
+        True,
+        float("inf"),
+        float("nan"),
+        [],
+        {},
+        "2025-13-01T00:00:00Z",
+        10**400,
+        pytest.param("1 Nov 2025 " + "(" * 10**6, id="long"),
+    ],
 )
 @pytest.mark.parametrize("unit", ["iso8601", "s", "ms", "us", "ns"])
 def test_no_time(value: Any, unit: TimeUnit) -> None:
@@ -100,7 +117,10 @@ def test_a_time_without_a_zone_needs_one() -> None:
     with pytest.raises(SkippedItemError, match="--timezone"):
         read("2025-11-23T10:00:00")
     berlin = Context(zone=ZoneInfo("Europe/Berlin"))
-    assert read_time("ts", "2025-11-23T11:00:00", "iso8601", berlin) == TimeFound(TEN, Reason.ZONE)
+    assert read_time("ts", "2025-11-23T11:00:00", "iso8601", berlin) == TimeFound(
+        TEN, Reason.ZONE, "Europe/Berlin"
+    )
+    assert read(date(2025, 11, 23), context=berlin) == TEN - 11 * 3_600_000
     assert read_time("ts", "2025-11-23T10:00:00Z", "iso8601", berlin) == TimeFound(TEN)
 
 
