@@ -74,6 +74,12 @@ class Api:
         limits = ["--rate", str(rate), "--burst", str(burst)]
         return str(self.keys("create", "--store", store, *asked, *limits)["key"])
 
+    def page_key(self, store: str, *origins: str, rate: float = 10_000, burst: float = 10_000) -> str:
+        """A key to publish in pages of these origins."""
+        named = [word for origin in origins for word in ("--origin", origin)]
+        limits = ["--rate", str(rate), "--burst", str(burst)]
+        return str(self.keys("create", "--store", store, *named, *limits)["key"])
+
     def metrics(self) -> str:
         """What Prometheus reads, with a key that may."""
         self._reader = self._reader or self.new_key("*", "operation:read")

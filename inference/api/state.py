@@ -19,6 +19,7 @@ from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from feature_store.online.shared import SharedConnection
 from inference.api.access.keys import KeyStore
+from inference.api.access.tokens import ShopperTokens
 from inference.api.bounds.in_flight import InFlight
 from inference.api.bounds.json_text import JsonBounds, compile_now
 from inference.api.bounds.turns import Turns
@@ -58,6 +59,7 @@ class State:
     redis: AsyncStore
     store: SharedConnection
     keys: KeyStore
+    tokens: ShopperTokens
     buyers: BuyerReader
     hasher: BuyerHasher
     producer: AckedProducer
@@ -116,7 +118,8 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
 
     client, store = open_store(installation.store_url), SharedConnection(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
-    hasher = BuyerHasher(load_id_key(installation.home))
+    id_key = load_id_key(installation.home)
+    hasher = BuyerHasher(id_key)
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
@@ -131,6 +134,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         redis=client,
         store=store,
         keys=KeyStore(store),
+        tokens=ShopperTokens(id_key),
         buyers=BuyerReader(store, installation.topic),
         hasher=hasher,
         producer=AckedProducer(

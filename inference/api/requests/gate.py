@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference.api.access.pages import page_headers
 from inference.api.access.permissions import Admission, admit, guard_of, has_key, no_key, release
 from inference.api.metrics import ApiMetrics
 from inference.api.problems import ProblemError, problem_of, problem_response, too_large
@@ -25,7 +26,7 @@ from inference.api.settings import ApiSettings
 
 log = structlog.get_logger(__name__)
 
-PUBLIC: Final = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC: Final = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/simpersona.js"})
 """Paths without a key: they take no body, and tell nothing of a store."""
 STRICT_HEADERS: Final = (
     (
@@ -187,7 +188,7 @@ class _Exchange:
         await self._send(message)
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
-        headers = with_strict_headers(message.get("headers", ()))
+        headers = with_strict_headers([*message.get("headers", ()), *page_headers(self._scope)])
         return [*headers, _CLOSE] if self._unread else headers
 
 
