@@ -141,6 +141,18 @@ class World:
     def _store_back(self) -> None:
         self.outside.server.is_gone = False
 
+    def _row_damaged(self, buyer: int) -> None:
+        """A buyer's state row can no longer be read."""
+        self.outside.server.damage(b"}:state:", record_key("acme", _buyer(buyer)))
+
+    def _progress_damaged(self, partition: int) -> None:
+        """Where a partition stands can no longer be read."""
+        self.outside.server.damage(b"{%s:%d" % (SETTINGS.topic.encode(), partition), b"}:progress")
+
+    def _rows_mended(self) -> None:
+        """As `verify --repair` leaves them."""
+        self.outside.server.mend()
+
     def _store_kept(self) -> None:
         self.outside.server.keep()
 
@@ -211,6 +223,7 @@ class World:
     def settle(self) -> None:
         """Heal everything, and run until nothing is left to do."""
         self.outside.server.is_gone = False
+        self.outside.server.mend()
         for worker in self.workers.values():
             worker.process.frozen = False
         for _ in range(_ROUNDS):

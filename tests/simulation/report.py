@@ -15,6 +15,8 @@ _MEANS: Final = {
     "freeze": "a worker paused at an outside call; a zombie when it wakes after the session timeout",
     "expel": "a worker lost its partitions without knowing",
     "store gone": "the store refuses connections until it is back",
+    "row damaged": "a buyer's state row cannot be read until it is mended",
+    "progress damaged": "a partition's progress row cannot be read until it is mended",
     "store rolled back": "the store restarts as it was at an earlier moment",
     "answer lost": "a write was done and its answer never came",
     "flush fails": "messages refused, stored with the report lost, or late; or the producer dies",
