@@ -181,7 +181,7 @@ def compile_rule(rule: Rule, shared: Shared) -> CompiledRule:
                 raise AdapterError(f"no field {min(unknown)!r}; a named group is one of {names}")
             tests.append((path, parse_path(path), compile_condition(condition)))
     carried = _CARRIES.get(rule.type, _PRODUCT)
-    is_order = rule.type == "purchase"
+    is_order = rule.type in ("purchase", "refund")
     lines, order, line = (
         _compile_lines(rule.lines),
         compile_optional("order", rule.order),
