@@ -142,7 +142,7 @@ MEANINGS: Final[tuple[tuple[EventType, str], ...]] = (
     ),
     (
         "add_to_cart",
-        (r"(?=.*\b(cart|basket|bag)\b)(?=.*\b(added?|adds|adding)\b)|^(product|item) added$|"
+        (r"(?=.*\b(cart|basket|bag)\b)(?=.*\badd(ed|s|ing)?\b)|^(product|item) added$|"
         r"^added (product|item)$")
     ),
     (

@@ -154,6 +154,7 @@ def test_the_real_pixel_gets_the_mapping_that_ships(shared_data: Path, tmp_path:
     [
         ("Product Viewed", "product_view"),
         ("dl_purchase", "purchase"),
+        ("add_to_cart", "add_to_cart"),
         ("removeFromCart", "remove_from_cart"),
         ("checkout_started", "begin_checkout"),
         ("Order Refunded", None),
