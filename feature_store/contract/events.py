@@ -21,7 +21,7 @@ MAX_EVENT_BYTES: Final = 65_536
 MAX_CLOCK_AHEAD_MS: Final = 5 * 60 * 1000
 """How far an event time may lie ahead of the record's Kafka CreateTime (design: Clocks)."""
 
-EventType = Literal[
+Behaviour = Literal[
     "page_view",
     "list_view",
     "search",
@@ -35,8 +35,11 @@ EventType = Literal[
     "sign_up",
     "login",
 ]
-EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
-TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
+EventType = Literal[Behaviour, "refund"]
+"""What a buyer does, and a refund, which a shop does: it lowers what an order is worth, and no more."""
+EVENT_TYPES: Final[tuple[str, ...]] = get_args(Behaviour)
+"""What buyers do: what states, profiles and traffic count."""
+TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(get_args(EventType))}
 """Event type -> small int, the order of `EVENT_TYPES`; part of the row format, so append only."""
 
 MAX_MONEY: Final = 1e15
@@ -67,6 +70,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     timestamp is event time in ms since the epoch, UTC. price (of one unit) and value (of the whole
     event) are in major units of `currency` (ISO 4217). category is a path, coarse to fine, by "/".
+    order names the order of a purchase or refund, and line a part of it that comes as an event of its own.
     """
 
     schema_version: Literal[1]
@@ -84,6 +88,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     value: Money | None = None
     query: Text | None = None
+    order: Id | None = None
+    line: Id | None = None
+
+
+def line_of(line: str | None, value: float | None, product_id: str | None) -> str | None:
+    """What names the part of an order that a purchase is; None for the whole.
+
+    A purchase that names an order and a product but no `value` is one row of it: orders have a total.
+    """
+    return product_id if line is None and value is None else line
 
 
 _decode = msgspec.json.Decoder(Event).decode

@@ -180,7 +180,8 @@ def test_verify_says_equal_before_during_and_after_the_upgrade(old: Installation
     assert 0 < len(rewritten) < len(now)
     assert after.earlier_rows == len(now) - len(rewritten)
     assert all(now[key] == row for key, row in states.items() if key not in rewritten)
-    assert {unpack_row(now[key])[0].fold for key in rewritten} == {1}
+    folds = {key: unpack_row(now[key])[0].fold for key in rewritten}
+    assert {fold for key, fold in folds.items() if key in states} == {1}, "a row keeps the fold that began it"
 
 
 def test_the_old_worker_is_kept_off_by_the_fence(old: Installation) -> None:

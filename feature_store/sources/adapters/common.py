@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from feature_store.contract.bots import is_bot
-from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
+from feature_store.contract.events import SCHEMA_VERSION, Event, EventType, line_of
 from feature_store.contract.identity import Identity
 from feature_store.errors import SkippedItemError, UnmappedEventError
+from feature_store.sources.adapters.order_names import order_name
 from feature_store.sources.skips import FAULTS, SkipReason, invalid
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.notes import Note, Reason
@@ -88,20 +89,30 @@ def build_event(
     identity: Identity,
     content: Json,
     order: str | None = None,
+    line: str | None = None,
 ) -> Event:
     """Validate the fields against the contract and name buyer and event.
 
     fields needs type and timestamp; `buyers`: candidates for the buyer's id, by their names in the payload.
-    A purchase whose `order` is known is named by a keyed hash of buyer and order, since a reloaded thank-you
-    page sends the order again under a new event id. An event without event_id is named by one of buyer, type
-    and `content`: what tells it from the buyer's other events.
+    order and line: as sent, of a purchase or refund; the event gets a keyed hash of the order's name. Such a
+    purchase is named by buyer, order and line, since a reloaded thank-you page sends the order again under a
+    new event id. An event without event_id is named by a keyed hash of buyer, type and `content`: what tells
+    it from the buyer's other events.
 
     Raises:
         SkippedItemError: no_buyer_id or invalid.
     """
     buyer = identity.buyer(store, read.buyer(buyers))
-    if order is not None or fields.get("event_id") is None:
-        named = [buyer, fields["type"], content if order is None else order]
+    named: list[Json] | None = None
+    if order is not None:
+        order = order_name(order)
+        fields["order"], fields["line"] = identity.event_id(store, f"order/{order}".encode()), line
+        if fields["type"] == "purchase":
+            part = line_of(line, fields.get("value"), fields.get("product_id"))
+            named = [buyer, "purchase", order] if part is None else [buyer, "purchase", order, part]
+    if named is None and fields.get("event_id") is None:
+        named = [buyer, fields["type"], content]
+    if named is not None:
         try:
             fields["event_id"] = identity.event_id(store, msgspec.json.encode(named, order="deterministic"))
         except (msgspec.EncodeError, TypeError, ValueError, RecursionError, OverflowError) as error:

@@ -31,6 +31,8 @@ _READERS: Final[dict[Field, Callable[[Reader, Any], Any]]] = {
     "quantity": lambda read, value: read.quantity(value),
     "value": lambda read, value: read.amount("value", value),
     "query": lambda read, value: read.text("query", value),
+    "order": lambda read, value: read.identifier("order", value),
+    "line": lambda read, value: read.identifier("line", value),
 }
 
 

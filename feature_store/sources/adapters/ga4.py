@@ -41,6 +41,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "begin_checkout": "begin_checkout",
     "add_payment_info": "add_payment_info",
     "purchase": "purchase",
+    "refund": "refund",
     "sign_up": "sign_up",
     "login": "login",
 }
@@ -96,7 +97,6 @@ OTHER_EVENTS: Final = frozenset(
         "os_update",
         "post_score",
         "qualify_lead",
-        "refund",
         "scroll",
         "select_content",
         "select_item",
@@ -176,7 +176,7 @@ def _adapt_row(row: Row, read: Reader, store: str, hasher: Identity) -> Event:
 
 
 def _order_id(read: Reader, kind: EventType, *transaction_ids: Json) -> str | None:
-    return read.identifier("order", *transaction_ids) if kind == "purchase" else None
+    return read.identifier("order", *transaction_ids) if kind in ("purchase", "refund") else None
 
 
 register(

@@ -42,6 +42,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "Checkout Started": "begin_checkout",
     "Payment Info Entered": "add_payment_info",
     "Order Completed": "purchase",
+    "Order Refunded": "refund",
+    "Order Cancelled": "refund",
     "Signed Up": "sign_up",
     "Signed In": "login",
 }
@@ -54,8 +56,6 @@ OTHER_EVENTS: Final = frozenset(
         "Coupon Denied",
         "Coupon Entered",
         "Coupon Removed",
-        "Order Cancelled",
-        "Order Refunded",
         "Order Updated",
         "Product Added to Wishlist",
         "Product Clicked",
@@ -130,7 +130,7 @@ def _adapt_one(
         buyers={name: get(message, name) for name in ("anonymousId", "userId")},
         identity=hasher,
         content=message,
-        order=read.identifier("order", properties["order_id"]) if kind == "purchase" else None,
+        order=read.identifier("order", properties["order_id"]) if kind in ("purchase", "refund") else None,
     )
 
 
@@ -191,7 +191,7 @@ def _property_fields(read: Reader, kind: EventType, properties: _Properties) -> 
             value=properties["value"],
             currency_code=properties["currency"],
         )
-    if kind in ("view_cart", "begin_checkout", "add_payment_info", "purchase"):
+    if kind in ("view_cart", "begin_checkout", "add_payment_info", "purchase", "refund"):
         products = elements(json_inside(properties["products"])) or []
         return read.cart(
             [_product_line(read, _Properties(product), properties) for product in products],

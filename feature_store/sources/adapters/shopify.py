@@ -79,8 +79,13 @@ def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Eve
         buyers={"clientId": get(payload, "clientId")},
         identity=hasher,
         content=payload,
-        order=read.identifier("order", get(data, "checkout", "order", "id")) if kind == "purchase" else None,
+        order=_order(read, get(data, "checkout")) if kind == "purchase" else None,
     )
+
+
+def _order(read: Reader, checkout: Json) -> str | None:
+    """The order's id; a checkout becomes one order, so its token where the page knows no id yet."""
+    return read.identifier("order", get(checkout, "order", "id"), get(checkout, "token"))
 
 
 def _data_fields(read: Reader, kind: EventType, data: Json) -> Fields:

@@ -21,6 +21,7 @@ Field = Literal[
     "value",
     "query",
     "order",
+    "line",
 ]
 """Fields that a note is about: those of the contract that are optional at the doors. A metric label."""
 

@@ -84,6 +84,8 @@ class Scope(enum.StrEnum):
     PERSONAS_READ = "personas:read"
     STREAM_READ = "stream:read"
     BUYERS_ERASE = "buyers:erase"
+    REFUSED_READ = "refused:read"
+    """What was refused of the store's events, with examples that hold no value."""
     OPERATION_READ = "operation:read"
     """How the installation does: of all its stores together, so not for a single shop."""
     TOKENS_CREATE = "tokens:create"

@@ -12,7 +12,7 @@ from starlette.types import Scope as AsgiScope
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope, pages_of
 from inference.api.access.pages import fault_of, published_key
 from inference.api.access.tokens import PREFIX, ShopperClaims
-from inference.api.bounds.costs import REQUEST
+from inference.api.bounds.costs import REFUSED, REQUEST
 from inference.api.bounds.in_flight import Share
 from inference.api.problems import ProblemError
 from inference.api.state import State, now_ms
@@ -242,6 +242,7 @@ WritesEvents = Annotated[KeyRecord, Depends(AllowedPages(Scope.EVENTS_WRITE, REQ
 ReadsPersonas = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ)]
 ReadsStream = Annotated[KeyRecord, allowed(Scope.STREAM_READ)]
 ErasesBuyers = Annotated[KeyRecord, allowed(Scope.BUYERS_ERASE)]
+ReadsRefused = Annotated[KeyRecord, allowed(Scope.REFUSED_READ, REFUSED)]
 ReadsOperation = Annotated[KeyRecord, allowed(Scope.OPERATION_READ)]
 CreatesTokens = Annotated[KeyRecord, allowed(Scope.TOKENS_CREATE)]
 OneShopper = Annotated[ShopperClaims, Depends(AllowedShopper(Scope.TOKENS_CREATE, REQUEST))]

@@ -17,10 +17,11 @@ from starlette.responses import Response
 from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.client import store_answers
+from feature_store.online.refusals import RefusedKind, field_named
 from feature_store.sources.formats import CONTRACT
 from feature_store.sources.skips import SkipReason
 from feature_store.sources.values.notes import count_note
-from inference.api.access.keys import ALL_STORES
+from inference.api.access.keys import ALL_STORES, KeyRecord
 from inference.api.access.permissions import WritesEvents, check_store
 from inference.api.bounds.costs import Meter
 from inference.api.problems import ProblemError, documented
@@ -158,7 +159,7 @@ async def collect(
         state.metrics.items.labels(source, outcome).inc(count)
     for note in collected.taken.notes:
         state.metrics.fields.labels(source, note.kind, note.field, note.reason).inc()
-    _tally(state, store, collected.taken)
+    _tally(state, store, key, collected.taken)
     if not collected.useful:
         raise ProblemError(
             422, "no-valid-item", "no item of the body is an event; see errors", errors=collected.errors
@@ -205,12 +206,14 @@ def _collected(state: State, body: bytes, source: str, store: str | None, meter:
     return _Collected(taken, errors, records, msgspec.json.encode(receipt))
 
 
-def _tally(state: State, store: str | None, taken: Taken) -> None:
-    """Count what was understood and what was not, for the signal `unknown` of drift."""
+def _tally(state: State, store: str | None, key: KeyRecord, taken: Taken) -> None:
+    """Count what was understood and what was not, for the signal `unknown` of drift, and who sent it."""
     for whose, count in Counter(event.store for event in taken.events).items():
         state.intake.add(whose, count, 0)
     if unknown := taken.skipped[SkipReason.UNMAPPED_EVENT] + len(taken.refused):
         state.intake.add(store or OTHERS, 0, unknown)
+    for _, reason, detail in taken.refused:
+        state.intake.refuse(RefusedKind(store or OTHERS, key.id, reason, field_named(detail)))
 
 
 async def _store(state: State, records: Sequence[tuple[bytes, bytes]]) -> None:

@@ -17,6 +17,7 @@ from feature_store.settings import HomeSettings
 from feature_store.sources.reader import SourceReport
 from feature_store.sources.repeats import RepeatCounter
 from feature_store.sources.writer import write_events
+from ops.cli.files.dead_letters import dead_letters
 from ops.cli.files.source_options import SourceOptions, source_options
 from ops.cli.files.traffic import generate, replay
 from ops.cli.options import json_option
@@ -30,6 +31,7 @@ def events() -> None:
     """Files of events: check, convert, generate, replay; the event contract."""
 
 
+events.add_command(dead_letters)
 events.add_command(generate)
 events.add_command(replay)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ops.cli.telling import tell
 from ops.interrupts import Interrupted
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -44,7 +45,7 @@ def demo(
 
     def say(line: str) -> None:
         # Not click.echo: it keeps hold of the stderr that the live view has to stand in for.
-        print(f"[{time.monotonic() - started:5.1f} s] {line}", file=sys.stderr, flush=True)
+        tell(f"[{time.monotonic() - started:5.1f} s] {line}")
 
     try:
         say("getting ready")

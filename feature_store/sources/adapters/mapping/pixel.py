@@ -125,6 +125,7 @@ class PixelMapping:
             identity=hasher,
             content=[time, index, item.value] if self._each else item.value,
             order=None if rule.order is None else read.identifier("order", *rule.order.all(item)),
+            line=None if rule.line is None else read.identifier("line", *rule.line.all(item)),
         )
 
     def _match(self, item: Scope) -> tuple[CompiledRule, Captured]:

@@ -35,7 +35,7 @@ class CompiledLines(NamedTuple):
     at: list[Path]
     fields: dict[FieldName, Spots]
 
-    def read(self, read: Reader, scope: Scope, currency: tuple[Json, ...]) -> list[Line]:
+    def read(self, read: Reader, scope: Scope, currency: str | None) -> list[Line]:
         """The lines of the first list that is there. currency: of the whole event."""
         items = next((found for path in self.at if (found := scope.each(path))), [])
         return [_line(read, _candidates(self.fields, item), currency) for item in items]
@@ -77,17 +77,17 @@ class CompiledRule(NamedTuple):
             given[name] = (*given.get(name, ()), captured[name])
         for name, values in _candidates(self.shared, scope).items():
             given[name] = (*given.get(name, ()), *values)
-        codes = (*given.pop("currency", ()), currency)
+        code = read.currency(*given.pop("currency", ()), currency)  # once, so that it is noted once
         if self.type in _CARRIES:
-            return _read_alone(read, given, codes)
-        lines = [] if self.lines is None else self.lines.read(read, scope, codes)
+            return _read_alone(read, given, code)
+        lines = [] if self.lines is None else self.lines.read(read, scope, code)
         if not lines:
             lines, given = (
-                [_line(read, given, codes)],
+                [_line(read, given, code)],
                 {name: given[name] for name in _OF_EVENT & given.keys()},
             )
-        fields = read.cart(lines, value=given.pop("value", None), currency_code=codes)
-        alone = _read_alone(read, given, (fields["currency"],))
+        fields = read.cart(lines, value=given.pop("value", None), currency_code=code)
+        alone = _read_alone(read, given, fields["currency"])
         return fields | {name: value for name, value in alone.items() if value is not None}
 
 
@@ -99,20 +99,19 @@ def _candidates(places: Mapping[FieldName, Spots], scope: Scope) -> Candidates:
     return {name: spots.all(scope) for name, spots in places.items()}
 
 
-def _line(read: Reader, given: Candidates, currency: tuple[Json, ...]) -> Line:
+def _line(read: Reader, given: Candidates, currency: str | None) -> Line:
     return read.line(
         product_id=given.get("product_id"),
         category=given.get("category"),
         brand=given.get("brand"),
         price=_first(given.get("price")),
-        currency_code=(*given.get("currency", ()), *currency),
+        currency_code=(*given.get("currency", ()), currency),
         quantity=_first(given.get("quantity")),
     )
 
 
-def _read_alone(read: Reader, given: Candidates, codes: tuple[Json, ...]) -> Fields:
+def _read_alone(read: Reader, given: Candidates, code: str | None) -> Fields:
     """Fields that stand for themselves: of an event without a product, or beside those of a line."""
-    code = read.currency(*codes)
     fields: Fields = {"currency": code}
     for name, values in given.items():
         if name == "product_id":
@@ -182,7 +181,7 @@ def compile_rule(rule: Rule, shared: Shared) -> CompiledRule:
                 raise AdapterError(f"no field {min(unknown)!r}; a named group is one of {names}")
             tests.append((path, parse_path(path), compile_condition(condition)))
     carried = _CARRIES.get(rule.type, _PRODUCT)
-    is_order = rule.type == "purchase"
+    is_order = rule.type in ("purchase", "refund")
     lines, order, line = (
         _compile_lines(rule.lines),
         compile_optional("order", rule.order),

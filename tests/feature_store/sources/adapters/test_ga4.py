@@ -46,6 +46,7 @@ CASES = [
     ("begin_checkout", ORDER, BEST),
     ("add_payment_info", ORDER, BEST),
     ("purchase", ORDER, BEST | {"value": 139.98}),
+    ("refund", ORDER, {"value": 139.98}),
     ("sign_up", {"method": "Google"}, {}),
     ("login", {"method": "Google"}, {}),
 ]

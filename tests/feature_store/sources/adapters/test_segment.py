@@ -53,6 +53,8 @@ CASES = [
     ("Checkout Started", segment_order(), ORDER_FIELDS),
     ("Payment Info Entered", {"order_id": "o", "payment_method": "visa"}, {"product_id": None}),
     ("Order Completed", segment_order(), ORDER_FIELDS),
+    ("Order Refunded", segment_order(), ORDER_FIELDS),
+    ("Order Cancelled", {"order_id": "o"}, {"value": None, "type": "refund"}),
     ("Signed Up", {"email": "ann@example.com"}, {}),
     ("Signed In", {"username": "ann"}, {}),
 ]
