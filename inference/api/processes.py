@@ -54,7 +54,8 @@ def run_processes(count: int, settings: ApiSettings, command: Sequence[str]) -> 
     """Serve with so many processes until SIGTERM or SIGINT. command: the command line of one of them.
 
     Raises:
-        ApiStartError: the address is taken, or a process ended before any could serve.
+        ApiStartError: the address is taken, or a signal ended a process before any could serve.
+        SystemExit: a process ended by itself before any could serve, with this status; it wrote why.
     """
     with (
         reserve(settings.host, settings.port) as held,
@@ -116,7 +117,8 @@ class _Several:
         """Until a signal ends all.
 
         Raises:
-            ApiStartError: a process ended before any could serve.
+            ApiStartError: a signal ended a process before any could serve.
+            SystemExit: a process ended by itself before any could serve, with this status.
         """
         with self._signals():
             try:
@@ -146,9 +148,10 @@ class _Several:
         if self._ending:
             return
         if not self._served:
+            if process.returncode > 0:  # it wrote why
+                sys.exit(process.returncode)
             raise ApiStartError(
-                f"a process of the API ended with status {process.returncode} before any could serve; "
-                "see what it said above"
+                f"a signal ended a process of the API before any could serve: {process.returncode}"
             )
         log.error("api_process_ended", pid=process.pid, status=process.returncode)
 

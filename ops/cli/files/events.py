@@ -18,6 +18,7 @@ from feature_store.sources.reader import SourceReport
 from feature_store.sources.repeats import RepeatCounter
 from feature_store.sources.writer import write_events
 from ops.cli.files.dead_letters import dead_letters
+from ops.cli.files.inspect import inspect
 from ops.cli.files.source_options import SourceOptions, source_options
 from ops.cli.files.traffic import generate, replay
 from ops.cli.options import json_option
@@ -33,6 +34,7 @@ def events() -> None:
 
 events.add_command(dead_letters)
 events.add_command(generate)
+events.add_command(inspect)
 events.add_command(replay)
 
 

@@ -111,7 +111,7 @@ def test_a_second_ctrl_c_kills_those_that_do_not_end(parent_of_stubborn: Parent)
 
 def test_where_none_can_serve_the_first_says_why_once(capfd: pytest.CaptureFixture[str]) -> None:
     refuses = [sys.executable, "-c", "import sys; sys.exit('there is no bundle')"]
-    with pytest.raises(ApiStartError, match="ended with status 1 before any could serve"):
+    with pytest.raises(SystemExit, match="1"):
         run_processes(3, ApiSettings(port=0), refuses)
     assert capfd.readouterr().err.count("there is no bundle") == 1
 
