@@ -66,7 +66,10 @@ def app_that_keeps(folder: Path, sent: list[Event]) -> FastAPI:
         state.settings.max_json_values, state.settings.max_item_values, state.settings.max_json_depth
     )
     state.collector = Collector(HASHER, state.settings.max_items, bounds)
-    state.redis, state.intake = _Notes(), SimpleNamespace(add=lambda *_counts: None)
+    state.redis, state.intake = (
+        _Notes(),
+        SimpleNamespace(add=lambda *_counts: None, refuse=lambda _kind: None),
+    )
     state.installation = SimpleNamespace(topic="clickstream")
     state.producer = _Producer(sent)
     return app
