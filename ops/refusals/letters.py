@@ -77,12 +77,12 @@ def read_letters(
             starts, ends, older = _bounds(
                 consumer, dead_letters_topic, partition_count(kafka, dead_letters_topic), since, newest
             )
-        tally = Letters(erasures, store)
+        letters = Letters(erasures, store)
         for messages in Ranges(consumer, dead_letters_topic, starts, ends, _BATCH):
-            tally.add(messages)
+            letters.add(messages)
     finally:
         consumer.close()
-    return tally.told(older)
+    return letters.counted(older)
 
 
 def _bounds(
@@ -124,7 +124,7 @@ class Letters:
             else:
                 self._count(letter, raw, store, message.timestamp()[1])
 
-    def told(self, older: int) -> LetterTally:
+    def counted(self, older: int) -> LetterTally:
         """What was counted, the most frequent first."""
         groups = sorted(self._groups.values(), key=lambda group: -group.count)
         return LetterTally(read=self._read, erased=self._erased, older=older, groups=groups)
