@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
+TOO_WIDE = """[...document.querySelectorAll("[aria-labelledby=refusals-title] *")]
+  .filter((one) => one.checkVisibility() && one.getBoundingClientRect().right > 361 && !one.closest(".scroll"))
+  .map((one) => `${one.tagName}#${one.id}.${one.className} ${one.getBoundingClientRect().right}`)"""
+"""What sticks out of the panel in a window of 360 pixels, but for the table, which scrolls."""
+
 
 @pytest.fixture
 def visit(browser: Browser, api: Api) -> Iterator[Callable[..., Tab]]:
@@ -105,7 +110,7 @@ def test_the_page_shows_what_was_refused(
     assert broken_rules(page) == []
     assert weak_text(page) == []
     page.set_viewport_size({"width": 360, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(TOO_WIDE) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     refuse(live, operator, store)
     live.wait_for(lambda: told(operator, store)["door"][0]["count"] == 6, "the next ones to be counted")
