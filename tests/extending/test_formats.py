@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.extending.recipes import follow, run
 
-NOW_MS = 1_763_900_000_000
+NOW_MS = time.time_ns() // 1_000_000
 PAYLOADS = {
     "countly": {
         "device_id": "device-1",
