@@ -71,11 +71,15 @@ class Format:
     open: Callable[[Origin], Adapt]
     """The adapter of a file's records."""
     lines: bool = True
-    """Whether lines of JSON may be of it."""
+    """Whether JSON may be of it, or only columns."""
     columns: frozenset[str] = frozenset()
-    """Without --format, a parquet file with all of these columns has this format; none: never."""
+    """Without --format, a file with all of these columns has this format; none: never."""
     read: tuple[str, ...] | None = None
     """The only columns that are read of a parquet file; None: all."""
+    numbers: frozenset[str] = frozenset()
+    """Columns of a text file whose cells are numbers."""
+    json_text: bool = False
+    """Whether objects and lists may be kept as text in columns."""
     names_store: bool = False
     """Whether each record names its store."""
     store: str | None = None
@@ -125,6 +129,7 @@ def vendor(
         about=about,
         open=lambda origin: lambda record, _: adapt(record, store=origin.store, hasher=origin.identity),
         columns=columns,
+        json_text=True,
         store=store,
         payload=Payload(adapt=adapt, items=items, stamp=stamp),
     )

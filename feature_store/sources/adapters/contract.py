@@ -34,6 +34,7 @@ register(
         open=lambda origin: lambda record, _: adapt(record),
         columns=frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"}),
         read=Event.__struct_fields__,
+        numbers=frozenset({"schema_version", "timestamp", "price", "quantity", "value"}),
         names_store=True,
         decode_line=decode_event,
         convert_rows=_convert_rows,

@@ -17,6 +17,7 @@ def mapped(name: str, pixel: PixelMapping) -> Format:
         vendor(name, file.about or "A mapping file", pixel.adapt, store=file.store),
         timezone=file.timezone,
         decimal=file.decimal,
+        json_text=False,  # paths go into such texts by themselves
         dialect=file.dialect,
     )
 

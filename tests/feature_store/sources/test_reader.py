@@ -12,6 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import io
+from feature_store.sources.files.lines import lines_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +22,6 @@ from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import ArchivedEvent, write_archive_file
 from feature_store.sources.reader import MAX_PAYLOAD_BYTES, EventSource, open_events
-from feature_store.sources.records import read_lines
 from feature_store.sources.repeats import REMEMBERED, RepeatCounter
 from feature_store.sources.writer import write_events
 from tests.feature_store.sources.adapters import payloads
