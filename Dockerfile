@@ -11,6 +11,7 @@ COPY inference /build/inference
 COPY streams /build/streams
 COPY training /build/training
 COPY ops /build/ops
+COPY clients/browser /build/clients/browser
 RUN /opt/simpersona/bin/pip install --no-deps /build
 
 FROM python:3.11-slim

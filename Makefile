@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate faults bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ interrupts: setup-dev ## Send SIGINT and SIGTERM at 50 random moments to each lo
 
 simulate: setup-dev ## Live through histories of the live loop (ARGS="--histories 100000 --seed 1")
 	@PYTHONHASHSEED=0 $(PY) -m tests.simulation $(ARGS)
+
+faults: setup-dev ## Try each fault on real processes, by seed; hours (ARGS="--seeds 20", docs/reliability.md)
+	@$(PY) -m tests.reliability $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.live_path $(ARGS)

@@ -1,11 +1,13 @@
-"""Persona reads per second, with one client and with many, beside a worker under load.
+"""Persona reads per second, before and now, beside a worker under load and alone.
 
-    .venv/bin/python -m bench.api [--seconds N] [--seed N]
+    .venv/bin/python -m bench.api [--before CHECKOUT] [--seconds N] [--seed N]
 
-One API process, one worker, Kafka and Valkey, the producer of events and the clients share the machine.
-Beside the read of a persona (key, rate bucket, two rows, JSON) stand two floors, measured in the same minute
-by the same clients: GET /healthz (HTTP and framework alone) and one GET of the persona's row from Valkey
-(no HTTP at all). A whole run writes bench/results/api.json and its table in docs/benchmarks.md.
+One API process, one worker, Kafka and Valkey, the producer of events and the clients share the machine. Each
+figure is measured closed-loop (each client asks again as soon as it is answered) and then open-loop, at half
+of what the closed loop reached. --before measures the API of another checkout of this project, too, on the
+same servers, in turn. Beside the read of a persona stand two floors, measured in the same minute by the same
+clients: GET /healthz (HTTP and framework alone) and one GET of the row from Valkey (no HTTP at all).
+A whole run writes bench/results/api.json and its table in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +28,13 @@ from typing import Any, Final
 
 import click
 import msgspec
-import psutil
 
 from bench.comparison.errors import LoadError
 from bench.comparison.peers import ROOT
 from bench.comparison.workload import PARTITIONS, run, traffic
 from bench.document import machine, put, table
-from bench.load import Client, Load, get, http, load, valkey
+from bench.load import Client, Load, get, http, load, paced, valkey
+from bench.others import Others
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError
@@ -49,8 +51,9 @@ RESULTS: Final = ROOT / "bench" / "results" / "api.json"
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 BEGIN: Final = "<!-- api: made by `python -m bench.api` -->"
 END: Final = "<!-- api: end -->"
-RATES: Final = (1_000, 5_000)
-CLIENTS: Final = (1, 8, 32)
+RATES: Final = (0, 5_000)
+"""Events per second beside the reads; 0: none."""
+CLIENTS: Final = (1, 32)
 _TOPIC: Final = "clickstream"
 _BUYERS: Final = 2_000
 """Different shoppers that are asked for, in a random order."""
@@ -60,15 +63,17 @@ _HEALTHZ: Final = get("/healthz", "none")
 HEADER: Final = (
     "events/s",
     "clients",
+    "API",
+    "CPU ms per read",
     "persona reads/s",
     "p50 ms",
     "p99 ms",
-    "CPU ms per read",
+    "at reads/s",
+    "p50 ms",
+    "p99 ms",
     "/healthz per second",
     "CPU ms",
-    "reads/s of it",
     "Valkey GETs per second",
-    "reads/s of it",
     "worker behind, ms",
 )
 
@@ -81,10 +86,14 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. behind_ms: how many ms of traffic the worker had not folded when the persona reads ended."""
+    """One row. half: open-loop, at half of what persona reached, so at half_per_s. behind_ms: how many ms of
+    traffic the worker had not folded when the persona reads ended."""
 
     rate: int
+    api: str
     persona: Served
+    half: Load
+    half_per_s: float
     healthz: Served
     valkey: Load
     behind_ms: float
@@ -101,11 +110,28 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[Cell]
 
 
-class Bench:
-    """The servers of a run, and requests of buyers that are known."""
+class MeasuredApi(DemoApi):
+    """The API of a checkout."""
 
-    def __init__(self, info: StackInfo, kafka: dict[str, Any], api: DemoApi, seed: int) -> None:
-        self._info, self._kafka, self._api, self._seed = info, kafka, api, seed
+    def __init__(self, checkout: Path, folder: Path, info: StackInfo) -> None:
+        super().__init__(folder, info)
+        self._checkout = checkout
+        self.folder = folder / f"api-{checkout.resolve().as_posix().replace('/', '-')}"
+
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """Python finds the checkout's modules before the installed ones."""
+        (python, *rest), variables = super().command()
+        return [python, "-P", *rest], {**variables, "PYTHONPATH": str(self._checkout)}
+
+
+class Bench:
+    """The servers of a run, and requests of buyers that are known. apis: by the name of their rows."""
+
+    def __init__(
+        self, info: StackInfo, kafka: dict[str, Any], apis: Mapping[str, DemoApi], seed: int
+    ) -> None:
+        self._info, self._kafka, self._apis, self._seed = info, kafka, apis, seed
+        self._api = next(iter(apis.values()))
         self._rows = OnlineRows(info.redis_url, _TOPIC)
         buyers, events = _buyers(seed)
         run(kafka, _TOPIC, events, seed, AsFastAsPossible())
@@ -115,15 +141,31 @@ class Bench:
         self._stored = [_stored(record_key(store, buyer)) for store, buyer in buyers]
 
     def cells(self, rate: int, clients: Sequence[int], seconds: float) -> Iterator[Cell]:
-        """Every number of clients beside this traffic."""
+        """Every number of clients and every API beside this traffic."""
         with self._traffic(rate):
             self._await_known()
             for count in clients:
-                persona = self._load("persona", count, seconds)
-                behind_ms = 1000 * self._behind() / rate
-                healthz = self._load("healthz", count, seconds)
-                store = asyncio.run(load(lambda: valkey(self._info.redis_url, self._stored), count, seconds))
-                yield Cell(rate=rate, persona=persona, healthz=healthz, valkey=store, behind_ms=behind_ms)
+                for name, api in self._apis.items():
+                    self._api = api
+                    yield self._cell(rate, count, name, seconds)
+
+    def _cell(self, rate: int, clients: int, name: str, seconds: float) -> Cell:
+        persona = self._load("persona", clients, seconds)
+        behind_ms = 1000 * self._behind() / rate if rate else 0.0
+        half_per_s = persona.load.per_s / 2
+        half = asyncio.run(paced(lambda: self._client("persona"), clients, half_per_s, seconds))
+        healthz = self._load("healthz", clients, seconds / 2)
+        store = asyncio.run(load(lambda: valkey(self._info.redis_url, self._stored), clients, seconds / 2))
+        return Cell(
+            rate=rate,
+            api=name,
+            persona=persona,
+            half=half,
+            half_per_s=half_per_s,
+            healthz=healthz,
+            valkey=store,
+            behind_ms=behind_ms,
+        )
 
     def _load(self, what: str, clients: int, seconds: float) -> Served:
         before = self._cpu_s()
@@ -142,6 +184,9 @@ class Bench:
     @contextmanager
     def _traffic(self, rate: int) -> Iterator[None]:
         """Events at a rate, of another process: this one's clients must not wait for it."""
+        if not rate:
+            yield
+            return
         spawning = multiprocessing.get_context("spawn")
         arguments = (self._kafka, _TOPIC, rate * _LONGEST_S, self._seed + rate, Rate(rate))
         sender = spawning.Process(target=run, args=arguments, daemon=True)
@@ -207,46 +252,22 @@ async def _make_key(store_url: str) -> str:
     return made.token
 
 
-class Others:
-    """CPU time of the machine less that of this process and its children."""
-
-    def __init__(self) -> None:
-        self._began, self._start = time.monotonic(), self._seconds()
-
-    def share(self) -> float:
-        """Of the machine's CPU time since the beginning."""
-        spent = (time.monotonic() - self._began) * (psutil.cpu_count() or 1)
-        return max(0.0, self._seconds() - self._start) / spent
-
-    def _seconds(self) -> float:
-        times = psutil.cpu_times()
-        busy = sum(times) - times.idle - times.iowait - getattr(times, "guest", 0.0)
-        return float(busy - self._ours())
-
-    def _ours(self) -> float:
-        ours = 0.0
-        own = psutil.Process()
-        for process in (own, *own.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                spent = process.cpu_times()
-                ours += spent.user + spent.system
-                if process == own:  # and of those that ended
-                    ours += spent.children_user + spent.children_system
-        return ours
-
-
-def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: int) -> Result:
+def measure(
+    rates: Sequence[int], clients: Sequence[int], seconds: float, seed: int, before: Path | None = None
+) -> Result:
     """A whole run, on servers of its own."""
     folder = Path(tempfile.mkdtemp(prefix="simpersona-bench-api-"))
     cells = []
     worker = DemoWorker(folder)
+    checkouts = {"now": ROOT} if before is None else {"before": before, "now": ROOT}
     with LocalStack(folder, owned=True) as stack:
         info = stack.up()
-        api = DemoApi(folder, info)
+        apis = {name: MeasuredApi(checkout, folder, info) for name, checkout in checkouts.items()}
         try:
             worker.start()
-            api.start()
-            bench, others = Bench(info, stack.kafka.client_config(), api, seed), Others()
+            for api in apis.values():
+                api.start()
+            bench, others = Bench(info, stack.kafka.client_config(), apis, seed), Others()
             for rate in rates:
                 for cell in bench.cells(rate, clients, seconds):
                     cells.append(cell)
@@ -254,12 +275,13 @@ def measure(rates: Sequence[int], clients: Sequence[int], seconds: float, seed: 
             share = others.share()
             bench.close()
         finally:
-            api.stop()
+            for api in apis.values():
+                api.stop()
             worker.stop()
     shutil.rmtree(folder)
     return Result(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
-        command="python -m bench.api",
+        command="python -m bench.api" + (" --before CHECKOUT" if before else ""),
         machine=machine(),
         seed=seed,
         others=share,
@@ -272,19 +294,21 @@ def _as_line(cell: Cell) -> str:
 
 
 def _row(cell: Cell) -> tuple[str, ...]:
-    persona, healthz, store = cell.persona.load, cell.healthz.load, cell.valkey
+    persona = cell.persona.load
     return (
         f"{cell.rate:,}",
         f"{persona.clients}",
+        cell.api,
+        f"{cell.persona.cpu_ms:.2f}",
         f"{persona.per_s:,.0f}",
         f"{persona.p50_ms:.2f}",
         f"{persona.p99_ms:.2f}",
-        f"{cell.persona.cpu_ms:.2f}",
-        f"{healthz.per_s:,.0f}",
+        f"{cell.half_per_s:,.0f}",
+        f"{cell.half.p50_ms:.2f}",
+        f"{cell.half.p99_ms:.2f}",
+        f"{cell.healthz.load.per_s:,.0f}",
         f"{cell.healthz.cpu_ms:.2f}",
-        f"{persona.per_s / healthz.per_s:.0%}",
-        f"{store.per_s:,.0f}",
-        f"{persona.per_s / store.per_s:.0%}",
+        f"{cell.valkey.per_s:,.0f}",
         f"{cell.behind_ms:,.0f}",
     )
 
@@ -301,10 +325,15 @@ def markdown(result: Result) -> str:
 @click.command()
 @click.option("--seconds", default=4.0, show_default=True, help="How long each figure is measured.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the generated traffic.")
-def main(seconds: float, seed: int) -> None:
+@click.option(
+    "--before",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout to measure, too.",
+)
+def main(seconds: float, seed: int, before: Path | None) -> None:
     """Measure, print the table, and write it to docs/benchmarks.md and bench/results/api.json."""
     try:
-        result = measure(RATES, CLIENTS, seconds, seed)
+        result = measure(RATES, CLIENTS, seconds, seed, before)
     except SimpersonaError as error:
         raise click.ClickException(str(error)) from error
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")

@@ -104,6 +104,7 @@ class Api:
             "SIMPERSONA_HOME": str(folder),
             "SIMPERSONA_ID_KEY": "ab" * 32,
             "SIMPERSONA_API_PORT": str(self.port),
+            "SIMPERSONA_API_PROCESSES": "1",
         }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

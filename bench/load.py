@@ -70,6 +70,42 @@ async def _ask_until(ask: Ask, ends: float) -> NDArray[np.float64]:
     return np.array(waits)
 
 
+async def paced(connect: Callable[[], Client], clients: int, rate: float, seconds: float) -> Load:
+    """Ask so many times per second, whatever the answers take; a wait counts from when its request was due.
+
+    A request that is due is sent by the next client that is free; the first fifth is warm-up.
+
+    Raises:
+        LoadError: an answer was not what was asked for.
+    """
+    async with AsyncExitStack() as opened:
+        asks = [await opened.enter_async_context(connect()) for _ in range(clients)]
+        began, warm, numbers = time.perf_counter(), round(rate * seconds / 5), itertools.count()
+        last = warm + round(rate * seconds)
+
+        async def client(ask: Ask) -> list[tuple[int, float]]:
+            waits = []
+            while (number := next(numbers)) < last:
+                due = began + number / rate
+                if (early := due - time.perf_counter()) > 0:
+                    await asyncio.sleep(early)
+                await ask()
+                waits.append((number, time.perf_counter() - due))
+            return waits
+
+        found = [one for waits in await asyncio.gather(*map(client, asks)) for one in waits]
+    counted = [1000 * wait for number, wait in found if number >= warm]
+    p50, p99 = np.percentile(counted, [50, 99]).tolist()
+    return Load(
+        clients=clients,
+        seconds=seconds,
+        requests=len(counted),
+        asked=len(found),
+        p50_ms=p50,
+        p99_ms=p99,
+    )
+
+
 @asynccontextmanager
 async def http(port: int, requests: Iterator[bytes]) -> AsyncIterator[Ask]:
     """A client of an HTTP server here. Requests are bytes made beforehand, and answers are only checked for

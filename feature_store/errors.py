@@ -7,6 +7,7 @@ SimpersonaError                     the root; the command line shows one as a li
     +-- IdentityKeyError            the key of buyer pseudonyms is missing or unusable
     +-- AdapterError                a payload or a mapping file cannot be adapted
     |   +-- SkippedItemError        an item of a payload is no event; carries a SkipReason
+    |   |   +-- UnmappedEventError  its event name is known to nobody; carries the name
     |   +-- MappingError            a mapping file is wrong at one of its keys
     +-- EventSourceError            a file of events cannot be read or written
     +-- OutputError                 a result cannot be written at its place
@@ -65,6 +66,14 @@ class SkippedItemError(AdapterError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class UnmappedEventError(SkippedItemError):
+    """An item has an event name that no event type of ours fits; None: it has no name."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__("unmapped_event", "no event type of ours fits")
+        self.name = name
 
 
 class MappingError(AdapterError):

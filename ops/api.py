@@ -4,9 +4,11 @@ read, and what is served for people."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from feature_store.contract.erasure import Erasures
 from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.settings import HomeSettings
 from inference.api.installation import Installation
@@ -15,11 +17,16 @@ from inference.counts.windows import WindowSettings
 from ops.dashboards.drift import drift_router
 from ops.dashboards.operation import operation_router
 from ops.dashboards.page import page_router
+from ops.dashboards.refusals import refusals_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
+from ops.refusals.letters import LetterTally, read_letters
 from streams.control import Swap, decode_command
 from streams.erasures.remains import Lives, what_remains
 from streams.settings import WorkerSettings
+
+_NEWEST_LETTERS: Final = 2_000
+"""Of a partition, for one request: a fraction of a second's work."""
 
 
 def installation() -> Installation:
@@ -27,6 +34,12 @@ def installation() -> Installation:
     settings = WorkerSettings()
     kafka = librdkafka_config(KafkaSettings())
     lives = Lives(kafka, settings)
+
+    def letters(erasures: Erasures, since: int, store: str) -> LetterTally:
+        return read_letters(
+            kafka, settings.dead_letters_topic, erasures, since=since, store=store, newest=_NEWEST_LETTERS
+        )
+
     return Installation(
         kafka=kafka,
         store_url=settings.store_url,
@@ -42,6 +55,7 @@ def installation() -> Installation:
             page_router(),
             drift_router(WindowSettings(), DriftSettings()),
             operation_router(DashboardSettings()),
+            refusals_router(letters),
         ),
     )
 

@@ -42,7 +42,7 @@ from streams.commands import Commander, first_that_loads, read_standing
 from streams.erasures.forwarding import Forwarder
 from streams.live.clock import SystemClock
 from streams.live.loop import ConsumerLoop
-from streams.live.pending import PendingErasures
+from streams.live.pending import PendingErasures, folded_to
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics, serve_metrics
 from streams.settings import WorkerSettings
@@ -174,11 +174,7 @@ def run_worker(settings: WorkerSettings, kafka: KafkaSettings, encoding: Encoder
     rows.claim_partition_count(partitions)
     warm_up()
     output, clock = Output(config, settings.flush_timeout_s), SystemClock()
-
-    def folded() -> dict[int, int]:
-        stored = rows.progress_of(range(partitions))
-        return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
-
+    folded = partial(folded_to, rows, partitions)
     erasures = PendingErasures(WholeTopic(config, settings.erasures_topic), folded)
     tagger = Tagger(settings, rows, output, encoder, erasures, metrics, partitions, WindowSettings(), clock)
     consumer = worker_consumer(

@@ -3,6 +3,7 @@
 StreamsError
 +-- ConsumerError          the consumer is fatally broken (fenced static member, say): exit and restart
 +-- MetricsPortError       the port of /metrics cannot be had
++-- UnreadableRowError     a stored row cannot be read: its partition waits, the others go on
 +-- SinkError              a sink cannot begin: its settings do not suffice
 """
 
@@ -21,6 +22,17 @@ class ConsumerError(StreamsError):
 
 class MetricsPortError(StreamsError):
     """The port of /metrics cannot be had."""
+
+
+class UnreadableRowError(StreamsError):
+    """A row of one partition cannot be read.
+
+    what: names the kind of row; key: the buyer's Kafka key, None for a row of the partition itself.
+    """
+
+    def __init__(self, partition: int, what: str, why: str, key: bytes | None = None) -> None:
+        super().__init__(f"the {what} cannot be read: {why}")
+        self.partition, self.what, self.key = partition, what, key
 
 
 class SinkError(StreamsError):

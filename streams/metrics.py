@@ -79,6 +79,11 @@ class WorkerMetrics:
             "1 while the store, Kafka or the encoder is away and nothing moves.",
             registry=r,
         )
+        self.held = Gauge(
+            "simpersona_held_partitions",
+            "Owned partitions that wait because a stored row of theirs cannot be read.",
+            registry=r,
+        )
         self.owned = Gauge("simpersona_owned_partitions", "Partitions that this worker owns.", registry=r)
         self.reencoded = Counter(
             "simpersona_reencoded_buyers", "Buyers tagged anew after a swap, without an event.", registry=r

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from feature_store.contract.events import Event
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from ops.history.files import history_batches
 from training.encoder.dataset import describe_source
 
@@ -14,7 +14,7 @@ from training.encoder.dataset import describe_source
 class Histories:
     """Files of events, read as often as a study needs, and counted."""
 
-    def __init__(self, paths: Sequence[Path], source: SourceChoice = SourceChoice()) -> None:
+    def __init__(self, paths: Sequence[Path], source: SourceChoice = NOTHING_SAID) -> None:
         """`source` says what the files do not say themselves."""
         self._source = source
         self.paths = paths

@@ -37,6 +37,7 @@ class Api:
         self.environment = rig.environment(rig.settings) | {
             "SIMPERSONA_ID_KEY": "ab" * 32,
             "SIMPERSONA_API_PORT": str(self.port),
+            "SIMPERSONA_API_PROCESSES": "1",
             **{f"SIMPERSONA_API_{name.upper()}": str(value) for name, value in settings.items()},
             **(environment or {}),
         }
@@ -72,6 +73,12 @@ class Api:
         asked = [word for scope in scopes or SCOPES for word in ("--scope", scope)]
         limits = ["--rate", str(rate), "--burst", str(burst)]
         return str(self.keys("create", "--store", store, *asked, *limits)["key"])
+
+    def page_key(self, store: str, *origins: str, rate: float = 10_000, burst: float = 10_000) -> str:
+        """A key to publish in pages of these origins."""
+        named = [word for origin in origins for word in ("--origin", origin)]
+        limits = ["--rate", str(rate), "--burst", str(burst)]
+        return str(self.keys("create", "--store", store, *named, *limits)["key"])
 
     def metrics(self) -> str:
         """What Prometheus reads, with a key that may."""

@@ -42,7 +42,7 @@ def histories(draw: st.DrawFn, max_events: int = 60, ids: int = 40) -> list[Even
             event(
                 event_id=f"e{draw(st.integers(0, ids))}",
                 buyer=draw(st.sampled_from(["b1", "b2", "b3"])),
-                type=draw(st.sampled_from(EVENT_TYPES)),
+                type=draw(st.sampled_from((*EVENT_TYPES, "purchase", "purchase", "refund"))),
                 timestamp=now - draw(back),
                 product_id=draw(st.none() | st.sampled_from(["p1", "p2", "p3"])),
                 category=draw(st.none() | st.sampled_from(["home", "home/kitchen"])),
@@ -50,6 +50,8 @@ def histories(draw: st.DrawFn, max_events: int = 60, ids: int = 40) -> list[Even
                 currency=draw(st.sampled_from([None, "USD", "JPY", "KWD"])),
                 quantity=draw(st.none() | st.integers(1, 5)),
                 value=draw(prices),
+                order=draw(st.sampled_from([None, None, "o1", "o2"])),
+                line=draw(st.sampled_from([None, None, "l1", "l2"])),
             )
         )
     return events

@@ -21,7 +21,7 @@ MAX_EVENT_BYTES: Final = 65_536
 MAX_CLOCK_AHEAD_MS: Final = 5 * 60 * 1000
 """How far an event time may lie ahead of the record's Kafka CreateTime (design: Clocks)."""
 
-EventType = Literal[
+Behaviour = Literal[
     "page_view",
     "list_view",
     "search",
@@ -35,16 +35,21 @@ EventType = Literal[
     "sign_up",
     "login",
 ]
-EVENT_TYPES: Final[tuple[str, ...]] = get_args(EventType)
-TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(EVENT_TYPES)}
+EventType = Literal[Behaviour, "refund"]
+"""What a buyer does, and a refund, which a shop does: it lowers what an order is worth, and no more."""
+EVENT_TYPES: Final[tuple[str, ...]] = get_args(Behaviour)
+"""What buyers do: what states, profiles and traffic count."""
+TYPE_CODE: Final[dict[str, int]] = {name: code for code, name in enumerate(get_args(EventType))}
 """Event type -> small int, the order of `EVENT_TYPES`; part of the row format, so append only."""
 
+MAX_MONEY: Final = 1e15
+"""The largest amount, in major units: above any order in any currency, and exact in a float64 to 0.125."""
 _MAX_DETAIL: Final = 300
 _MAX_TIME_MS: Final = 253_402_300_799_999  # 9999-12-31: beyond it, datetime and arrow disagree
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
-Money = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Money = Annotated[float, msgspec.Meta(ge=0, le=MAX_MONEY)]
 
 
 class DeadLetterReason(enum.StrEnum):
@@ -65,6 +70,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     timestamp is event time in ms since the epoch, UTC. price (of one unit) and value (of the whole
     event) are in major units of `currency` (ISO 4217). category is a path, coarse to fine, by "/".
+    order names the order of a purchase or refund, and line a part of it that comes as an event of its own.
     """
 
     schema_version: Literal[1]
@@ -82,6 +88,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     value: Money | None = None
     query: Text | None = None
+    order: Id | None = None
+    line: Id | None = None
+
+
+def line_of(line: str | None, value: float | None, product_id: str | None) -> str | None:
+    """What names the part of an order that a purchase is; None for the whole.
+
+    A purchase that names an order and a product but no `value` is one row of it: orders have a total.
+    """
+    return product_id if line is None and value is None else line
 
 
 _decode = msgspec.json.Decoder(Event).decode

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
+
+Number: TypeAlias = Any
+"""An integer inside compiled code, int64 or uint64: types there are numba's."""
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -21,8 +21,8 @@ from feature_store.fold.vector import EMBEDDING_SIZE
 PRODUCT_BITS: Final = 256
 CATEGORY_BITS: Final = 64
 """Sizes of the linear-counting bitmaps that estimate distinct products and categories."""
-MAX_WORTH_MINOR: Final = 10**12
-"""The largest worth of one event (minor units), so that a state's int64 sums cannot overflow."""
+MAX_WORTH_MINOR: Final = 10**18
+"""The largest worth of one event: 1e15 major units of a currency with three decimals."""
 _MAX_CATEGORY_DEPTH: Final = 8
 _WEIGHTS: Final = {"id": 2, "category": 3, "brand": 2, "band": 2}
 _MAX_CACHED: Final = 200_000  # about 60 MB; the cache is emptied between batches when it is full

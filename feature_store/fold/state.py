@@ -1,7 +1,8 @@
 """BuyerState rows: arrays <-> bytes in one canonical form.
 
-A packed state holds the counters, the bitmaps, the buyer's event-id hashes (at most 64) and the sums of the
-product sets that are not empty. Equal states have equal bytes, so `simpersona verify` compares bytes.
+A packed state holds the counters, the bitmaps, the hashes of the last event ids (at most 64), the memory of
+older ids and of orders where there is one, and the sums of the product sets that are not empty. Equal states
+have equal bytes, so `simpersona verify` compares bytes.
 """
 
 from __future__ import annotations
@@ -15,16 +16,32 @@ from numpy.typing import NDArray
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import BITMAP_WORDS, COUNTER, N_COUNTERS, REMEMBERED_IDS, StateArrays
 from feature_store.fold.kernel import kernel
+from feature_store.fold.memory import (
+    BLOCKS,
+    ENTRIES,
+    MAX_BLOCKS,
+    MAX_ENTRIES,
+    PAGE_WORDS,
+    read_words,
+    words_of,
+    write_words,
+)
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS
 
-FOLD_VERSION: Final = 1
+FOLD_VERSION: Final = 2
 """Changes when the same events fold into another state; a stored row names the one that began its state."""
 _EVENTS: Final = COUNTER["events"]
 _POOLED: Final = COUNTER["viewed"]
+_BLOCK_TIME: Final = COUNTER["block_time"]
+_FORGOTTEN: Final = COUNTER["forgotten_until"]
 _N_SETS: Final = len(PRODUCT_SETS)
-_FIXED: Final = 8 * (N_COUNTERS + BITMAP_WORDS)
+_HELD: Final = N_COUNTERS + BITMAP_WORDS
+"""The word that says how much is in the memory: blocks in its low 16 bits, entries ever written above."""
+_FIXED: Final = 8 * (_HELD + 1)
 _SET_BYTES: Final = 4 * EMBEDDING_SIZE
-MAX_STATE_BYTES: Final = _FIXED + 8 * REMEMBERED_IDS + _N_SETS * _SET_BYTES
+MAX_STATE_BYTES: Final = (
+    _FIXED + 8 * (REMEMBERED_IDS + MAX_BLOCKS * (PAGE_WORDS + 1) + 2 * MAX_ENTRIES) + _N_SETS * _SET_BYTES
+)
 
 
 @kernel
@@ -32,7 +49,7 @@ def _row_sizes(states: StateArrays, slots: NDArray[np.int64], ends: NDArray[np.i
     end = 0
     for i in range(len(slots)):
         counters = states.counters[slots[i]]
-        end += _FIXED + 8 * min(counters[_EVENTS], REMEMBERED_IDS)
+        end += _FIXED + 8 * (min(counters[_EVENTS], REMEMBERED_IDS) + words_of(states.memory, slots[i]))
         for which in range(_N_SETS):
             if counters[_POOLED + which] > 0:
                 end += _SET_BYTES
@@ -46,11 +63,16 @@ def _pack(states: StateArrays, slots: NDArray[np.int64], out: NDArray[np.uint8])
         slot = slots[i]
         counters = states.counters[slot]
         kept = min(counters[_EVENTS], REMEMBERED_IDS)
-        words = out[at : at + _FIXED + 8 * kept].view(np.int64)
+        remembered = words_of(states.memory, slot)
+        size = _FIXED + 8 * (kept + remembered)
+        words = out[at : at + size].view(np.int64)
         words[:N_COUNTERS] = counters
-        words[N_COUNTERS : N_COUNTERS + BITMAP_WORDS] = states.bitmaps[slot].view(np.int64)
-        words[N_COUNTERS + BITMAP_WORDS :] = states.ring[slot].view(np.int64)[:kept]
-        at += _FIXED + 8 * kept
+        words[N_COUNTERS:_HELD] = states.bitmaps[slot].view(np.int64)
+        words[_HELD] = states.memory.held[slot, BLOCKS] | states.memory.held[slot, ENTRIES] << 16
+        words[_HELD + 1 : _HELD + 1 + kept] = states.ring[slot].view(np.int64)[:kept]
+        if remembered > 0:
+            write_words(states.memory, slot, words[_HELD + 1 + kept :].view(np.uint64))
+        at += size
         for which in range(_N_SETS):
             if counters[_POOLED + which] > 0:
                 out[at : at + _SET_BYTES].view(np.int32)[:] = states.sums[slot, which]
@@ -68,6 +90,29 @@ def pack_states(states: StateArrays, slots: NDArray[np.int64]) -> list[bytes]:
     return [whole[limits[i] : limits[i + 1]] for i in range(len(slots))]
 
 
+def without_memory(state: bytes) -> bytes:
+    """A packed state without what fold 1 did not keep: the memory, and the times of its blocks.
+
+    Raises:
+        RowVersionError: it is shorter than a state.
+    """
+    words = _fixed_words(state).copy()
+    kept = 8 * max(min(int(words[_EVENTS]), REMEMBERED_IDS), 0)
+    remembered = 8 * _words_held(int(words[_HELD]))
+    words[[_BLOCK_TIME, _FORGOTTEN, _HELD]] = 0
+    return words.tobytes() + state[_FIXED : _FIXED + kept] + state[_FIXED + kept + remembered :]
+
+
+def _fixed_words(state: bytes) -> NDArray[np.int64]:
+    if len(state) < _FIXED:
+        raise RowVersionError(f"a state row has {len(state)} bytes, at least {_FIXED} were expected")
+    return np.frombuffer(state, dtype="<i8", count=_FIXED // 8)
+
+
+def _words_held(held: int) -> int:
+    return (held & 0xFFFF) * (PAGE_WORDS + 1) + 2 * min(held >> 16, MAX_ENTRIES)
+
+
 def unpack_states(states: StateArrays, slots: NDArray[np.int64], rows: Sequence[bytes]) -> None:
     """Write packed rows back into states, in place; the rows' slots must be empty states.
 
@@ -75,16 +120,19 @@ def unpack_states(states: StateArrays, slots: NDArray[np.int64], rows: Sequence[
         RowVersionError: a row's length does not fit its own counters.
     """
     for slot, row in zip(slots.tolist(), rows, strict=True):
-        if len(row) < _FIXED:
-            raise RowVersionError(f"a state row has {len(row)} bytes, at least {_FIXED} were expected")
-        words = np.frombuffer(row, dtype="<i8", count=_FIXED // 8)
-        counters = words[:N_COUNTERS]
-        kept = min(int(counters[_EVENTS]), REMEMBERED_IDS)
+        words = _fixed_words(row)
+        counters, held = words[:N_COUNTERS], int(words[_HELD])
+        kept, blocks, entries = min(int(counters[_EVENTS]), REMEMBERED_IDS), held & 0xFFFF, held >> 16
+        remembered = _words_held(held)
         pooled = np.flatnonzero(counters[_POOLED : _POOLED + _N_SETS])
-        if kept < 0 or len(row) != _FIXED + 8 * kept + _SET_BYTES * len(pooled):
+        sized = _FIXED + 8 * (kept + remembered) + _SET_BYTES * len(pooled)
+        if kept < 0 or held < 0 or blocks > MAX_BLOCKS or len(row) != sized:
             raise RowVersionError(f"a state row of {len(row)} bytes does not fit its own counters")
         states.counters[slot] = counters
-        states.bitmaps[slot] = words[N_COUNTERS:].view(np.uint64)
-        states.ring[slot, :kept] = np.frombuffer(row, dtype="<u8", count=kept, offset=_FIXED)
-        sums = np.frombuffer(row, dtype="<i4", offset=_FIXED + 8 * kept)
+        states.bitmaps[slot] = words[N_COUNTERS:_HELD].view(np.uint64)
+        ids = np.frombuffer(row, dtype="<u8", count=kept + remembered, offset=_FIXED)
+        states.ring[slot, :kept] = ids[:kept]
+        if remembered:
+            read_words(states.memory, slot, blocks, entries, ids[kept:])
+        sums = np.frombuffer(row, dtype="<i4", offset=_FIXED + 8 * (kept + remembered))
         states.sums[slot, pooled] = sums.reshape(-1, EMBEDDING_SIZE)

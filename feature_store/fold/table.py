@@ -9,10 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.fold.behavior import StateArrays, empty_states
+from feature_store.fold.memory import forget
 
 K = TypeVar("K", bound=Hashable)
 _FIRST_ROWS: Final = 1024
-BYTES_PER_STATE: Final = sum(array.nbytes for array in empty_states(1))
+
+
+def _bytes_of(states: StateArrays) -> int:
+    arrays = (states.counters, states.bitmaps, states.ring, states.sums, states.memory.held)
+    return sum(array.nbytes for array in arrays)
+
+
+BYTES_PER_STATE: Final = _bytes_of(empty_states(1))
+"""Of a state without pages in its memory."""
 
 
 class StateTable(Generic[K]):
@@ -31,12 +40,7 @@ class StateTable(Generic[K]):
         """Give a new key an empty row and return its slot."""
         if not self._free:
             rows = len(self.states.counters)
-            self.states = StateArrays(
-                *(
-                    np.concatenate([old, new])
-                    for old, new in zip(self.states, empty_states(rows), strict=True)
-                )
-            )
+            self.states = _longer(self.states, rows)
             self._free = list(range(2 * rows - 1, rows - 1, -1))
         slot = self._free.pop()
         self.slots[key] = slot
@@ -45,10 +49,33 @@ class StateTable(Generic[K]):
     def remove(self, keys: Iterable[K]) -> None:
         """Empty the keys' rows and free them."""
         slots = [self.slots.pop(key) for key in keys]
-        for array in self.states:
-            array[slots] = 0
+        self.clear(np.array(slots, dtype=np.int64))
         self._free += slots
+
+    def clear(self, slots: NDArray[np.int64]) -> None:
+        """Empty rows that stay with their keys."""
+        states = self.states
+        for array in (states.counters, states.bitmaps, states.ring, states.sums):
+            array[slots] = 0
+        forget(states.memory, slots)
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of the pages that the states' memory has room for."""
+        return self.states.memory.pages.nbytes + self.states.memory.links.nbytes
 
     def rows(self) -> NDArray[np.int64]:
         """The slots in use, int64 [n], in the order of `slots`."""
         return np.fromiter(self.slots.values(), np.int64, len(self.slots))
+
+
+def _longer(states: StateArrays, rows: int) -> StateArrays:
+    """The states with so many empty ones after them."""
+    more, memory = empty_states(rows), states.memory
+    return StateArrays(
+        counters=np.concatenate([states.counters, more.counters]),
+        bitmaps=np.concatenate([states.bitmaps, more.bitmaps]),
+        ring=np.concatenate([states.ring, more.ring]),
+        sums=np.concatenate([states.sums, more.sums]),
+        memory=memory._replace(held=np.concatenate([memory.held, more.memory.held])),
+    )

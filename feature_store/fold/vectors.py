@@ -16,11 +16,13 @@ from feature_store.fold.behavior import (
     BITMAP_WORDS,
     COUNTER,
     NO_LIMIT,
+    REPEATED,
     EventColumns,
     StateArrays,
     fold_event,
 )
 from feature_store.fold.kernel import kernel
+from feature_store.fold.memory import PAGES_PER_EVENT, has_room, make_room
 from feature_store.fold.products import CATEGORY_BITS, PRODUCT_BITS, ProductArrays, Products
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
 
@@ -86,6 +88,8 @@ class Steps(NamedTuple):
     """[k]: the buyer's events so far."""
     last_time: NDArray[np.int64]
     """[k]: the buyer's latest event time, ms."""
+    outcomes: NDArray[np.int8]
+    """[m]: what became of each event of the batch, as fold_event says."""
 
 
 def fold_each(
@@ -106,9 +110,21 @@ def fold_each(
         vectors=np.zeros((n, VECTOR_SIZE), dtype=np.float32),
         events=np.empty(n, dtype=np.int64),
         last_time=np.empty(n, dtype=np.int64),
+        outcomes=np.empty(n, dtype=np.int8),
     )
-    count = _fold_each(states, slots, batch, products.arrays, allowed_lateness_ms, steps)
-    return Steps(steps.places[:count], steps.vectors[:count], steps.events[:count], steps.last_time[:count])
+    done, count = 0, 0
+    while done < n:
+        make_room(states.memory)
+        done, count = _fold_each(
+            states, slots, batch, done, products.arrays, allowed_lateness_ms, count, steps
+        )
+    return Steps(
+        steps.places[:count],
+        steps.vectors[:count],
+        steps.events[:count],
+        steps.last_time[:count],
+        steps.outcomes,
+    )
 
 
 @kernel
@@ -116,19 +132,24 @@ def _fold_each(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
+    done: int,
     products: ProductArrays,
     allowed_lateness_ms: int,
+    count: int,
     steps: Steps,
-) -> int:
-    count = 0
-    for i in range(len(slots)):
-        if fold_event(states, slots[i], batch, i, products, allowed_lateness_ms, NO_LIMIT):
+) -> tuple[int, int]:
+    """Fold on from event `done`, as far as the memory has room. Returns how many are done, and accepted."""
+    for i in range(done, len(slots)):
+        if not has_room(states.memory, PAGES_PER_EVENT):
+            return i, count
+        steps.outcomes[i] = fold_event(states, slots[i], batch, i, products, allowed_lateness_ms, NO_LIMIT)
+        if steps.outcomes[i] > REPEATED:
             steps.places[count] = i
             steps.events[count] = states.counters[slots[i], _EVENTS]
             steps.last_time[count] = states.counters[slots[i], _LAST]
             _write_vector(states, slots[i], steps.vectors[count])
             count += 1
-    return count
+    return len(slots), count
 
 
 class EventNumbers(NamedTuple):
@@ -146,7 +167,10 @@ def fold_numbered(
 ) -> EventNumbers:
     """Fold a batch in place, as behavior.fold does, and number each event within its buyer."""
     numbers = EventNumbers(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
-    _fold_numbered(states, slots, batch, products.arrays, numbers)
+    done = 0
+    while done < len(slots):
+        make_room(states.memory)
+        done = _fold_numbered(states, slots, batch, done, products.arrays, numbers)
     return numbers
 
 
@@ -155,13 +179,17 @@ def _fold_numbered(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
+    done: int,
     products: ProductArrays,
     numbers: EventNumbers,
-) -> None:
-    for i in range(len(slots)):
-        if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT):
+) -> int:
+    for i in range(done, len(slots)):
+        if not has_room(states.memory, PAGES_PER_EVENT):
+            return i
+        if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT) > REPEATED:
             numbers.events[i] = states.counters[slots[i], _EVENTS]
             numbers.sessions[i] = states.counters[slots[i], _SESSIONS]
+    return len(slots)
 
 
 def fold_to(
@@ -173,7 +201,10 @@ def fold_to(
 ) -> NDArray[np.float32]:
     """Fold a batch in place; the vectors float32 [k, W] after its events `places`, int64 [k], ascending."""
     out = np.zeros((len(places), VECTOR_SIZE), dtype=np.float32)
-    _fold_to(states, slots, batch, products.arrays, places, out)
+    done, count = 0, 0
+    while done < len(slots):
+        make_room(states.memory)
+        done, count = _fold_to(states, slots, batch, done, products.arrays, places, count, out)
     return out
 
 
@@ -182,16 +213,20 @@ def _fold_to(
     states: StateArrays,
     slots: NDArray[np.int64],
     batch: EventColumns,
+    done: int,
     products: ProductArrays,
     places: NDArray[np.int64],
+    count: int,
     out: NDArray[np.float32],
-) -> None:
-    count = 0
-    for i in range(len(slots)):
+) -> tuple[int, int]:
+    for i in range(done, len(slots)):
+        if not has_room(states.memory, PAGES_PER_EVENT):
+            return i, count
         fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT)
         if count < len(places) and places[count] == i:
             _write_vector(states, slots[i], out[count])
             count += 1
+    return len(slots), count
 
 
 @kernel

@@ -42,6 +42,8 @@ _EVENT_SCHEMA: Final = pa.schema(
         ("quantity", pa.int64()),
         ("value", pa.float64()),
         ("query", pa.string()),
+        ("order", pa.string()),
+        ("line", pa.string()),
     ]
 )
 ARCHIVE_SCHEMA: Final = pa.schema(
@@ -179,7 +181,7 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
 
 
 def _archived(batch: pa.RecordBatch) -> list[ArchivedEvent]:
-    names = _EVENT_SCHEMA.names
+    names = [name for name in _EVENT_SCHEMA.names if name in batch.schema.names]  # 0.2.0: no order, no line
     values = zip(*(batch[name].to_pylist() for name in names), strict=True)
     events = msgspec.convert([dict(zip(names, row, strict=True)) for row in values], list[Event])
     places = (batch[name].to_pylist() for name in ("partition", "offset", "created"))

@@ -50,6 +50,8 @@ RECORD: Final = np.dtype(
         ("product", "<u4"),
         ("value", "<f8"),
         ("quantity", "<i4"),
+        ("order", "<u8"),
+        ("line", "<u8"),
     ]
 )
 
@@ -62,7 +64,7 @@ _decode_lines = msgspec.json.Decoder(BuyerKey).decode_lines
 class Limits(NamedTuple):
     """How much is kept in memory before it is written to disk."""
 
-    events: int = 2_000_000  # 74 MB of records
+    events: int = 2_000_000  # 106 MB of records
     buyers: int = 200_000  # 50 MB of names
     products: int = 200_000  # 30 MB of product rows
 

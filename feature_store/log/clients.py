@@ -9,11 +9,15 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 _MAX_POLL_MS: Final = 300_000
+_REQUEST_TIMEOUT_MS: Final = 10_000
+"""A connection that is half open answers nothing and never breaks: without a request's time-out it would be
+used for a minute, which is librdkafka's default (docs/reliability.md, network half open)."""
 _PRODUCER: Final[dict[str, Any]] = {
     "enable.idempotence": True,
     "compression.type": "lz4",
     "partitioner": "murmur2_random",  # every producer of the project: a buyer stays in one partition
     "linger.ms": 5,
+    "socket.timeout.ms": _REQUEST_TIMEOUT_MS,
     "queue.buffering.max.messages": 500_000,
 }
 
@@ -65,6 +69,7 @@ def member_config(
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "max.poll.interval.ms": _MAX_POLL_MS,
+        "socket.timeout.ms": _REQUEST_TIMEOUT_MS,
     }
     if protocol == "classic":
         member["partition.assignment.strategy"] = "cooperative-sticky"

@@ -15,6 +15,7 @@ cluster slot and one transaction can span it:
 
     simpersona:clickstream:partitions               the partition count that the store was filled with
     simpersona:clickstream:intake:300000:<start>    hash: items that collectors met in a window of the clock
+    simpersona:clickstream:refusals:<start>         hash: what collectors refused in an hour of the clock
 
 <key> is the Kafka key, `store|buyer`; lengths and starts of windows are ms.
 """
@@ -46,6 +47,10 @@ class Keys:
     def intake(self, length_ms: int, start: int) -> str:
         """What collectors met in a window of the clock."""
         return f"simpersona:{self._topic}:intake:{length_ms}:{start}"
+
+    def refusals(self, start: int) -> str:
+        """What collectors refused in an hour of the clock."""
+        return f"simpersona:{self._topic}:refusals:{start}"
 
     def of(self, partition: int) -> bytes:
         """What all names of a partition begin with; one of the constants above follows."""

@@ -19,9 +19,22 @@ def _name_the_fold(row: bytes) -> bytes:
     return bytes((2, 1)) + row[2:]
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _name_the_fold}
+_COUNTERS_TO: Final = 26 + 8 * 26
+_BITMAPS_TO: Final = _COUNTERS_TO + 8 * 5
+
+
+def _make_room_for_the_memory(row: bytes) -> bytes:
+    """2 -> 3: three more counters after the 26, and after the bitmaps the word that says what is remembered.
+
+    The ring of the last 64 ids stays, so a repeat of one of them is found as before.
+    """
+    counters, bitmaps, rest = row[2:_COUNTERS_TO], row[_COUNTERS_TO:_BITMAPS_TO], row[_BITMAPS_TO:]
+    return bytes((3, row[1])) + counters + bytes(8 * 3) + bitmaps + bytes(8) + rest
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _name_the_fold, 2: _make_room_for_the_memory}
 """From this version to the next. A release may drop the first one; the ADR says when."""
-ROW_VERSION: Final = 2
+ROW_VERSION: Final = 3
 """What this release writes."""
 OLDEST_ROW_VERSION: Final = min(STEPS)
 """The oldest version that this release still reads."""

@@ -6,23 +6,25 @@ times the read itself.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-import numpy as np
 
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, N_COUNTERS
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import Assignment, decode_assignment, persona_body
-from feature_store.online.client import AsyncStore, store_answers
+from feature_store.online.client import store_answers
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.keys import PERSONA, PROGRESS, STATE, Keys
+from feature_store.online.shared import Replies, SharedConnection
 
 _ROW_START: Final = 64 + 8 * N_COUNTERS
 """Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
+_COUNTERS: Final = struct.Struct(f"<{N_COUNTERS}q")
 _LAST_TIME: Final = COUNTER["last_time"]
 _REACHED: Final[tuple[tuple[Stratum, tuple[int, ...]], ...]] = (
     ("A", (COUNTER["purchase"],)),
@@ -46,33 +48,67 @@ class BuyerRead(NamedTuple):
     state: Progressed | None
 
 
-class BuyerReader:
-    """Reads rows of buyers over one connection pool of an event loop."""
+class Reading(NamedTuple):
+    """Rows of so many buyers on their way. replies is None where there is nothing to wait for."""
 
-    def __init__(self, redis: AsyncStore, topic: str) -> None:
-        """`topic` names the clickstream topic whose rows are read."""
-        self._redis, self._keys = redis, Keys(topic)
-        self._partitions: int | None = None
+    buyers: int
+    replies: Replies | None
 
-    async def read(self, keys: Sequence[bytes]) -> list[BuyerRead]:
-        """The rows of these Kafka keys (`store|buyer`), in one round trip.
+    async def rows(self) -> list[BuyerRead]:
+        """The rows, when they are there.
 
         Raises:
             OnlineStoreError: the store does not answer.
             RowVersionError: a row is of another release.
         """
-        partitions = await self.partitions()
-        if partitions is None:
-            return [BuyerRead(None, None)] * len(keys)
+        if self.replies is None:
+            return [BuyerRead(None, None)] * self.buyers
         with store_answers():
-            pipe = self._redis.pipeline(transaction=False)
-            for key in keys:
-                prefix = self._keys.of(partition_of(key, partitions))
-                pipe.get(prefix + PERSONA + key)
-                pipe.getrange(prefix + STATE + key, 0, _ROW_START - 1)
-            rows = await pipe.execute()
-        pairs = zip(rows[::2], rows[1::2], strict=True)
+            found = await self.replies
+        pairs = zip(found[::2], found[1::2], strict=True)
         return [BuyerRead(_persona(persona), _progressed(state)) for persona, state in pairs]
+
+    def cancel(self) -> None:
+        """Nobody wants them."""
+        if self.replies is not None:
+            self.replies.cancel()
+
+
+class BuyerReader:
+    """Reads rows of buyers over the connection of an event loop."""
+
+    def __init__(self, store: SharedConnection, topic: str) -> None:
+        """`topic` names the clickstream topic whose rows are read."""
+        self._store, self._keys = store, Keys(topic)
+        self._partitions: int | None = None
+
+    async def begin(self, keys: Sequence[bytes]) -> Reading:
+        """Ask for the rows of these Kafka keys (`store|buyer`) and do not wait: what the caller asks of the
+        same connection next is in the same round trip.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        partitions = self._partitions or await self.partitions()
+        if partitions is None or not keys:
+            return Reading(len(keys), None)
+        commands: list[tuple[Any, ...]] = []
+        for key in keys:
+            prefix = self._keys.of(partition_of(key, partitions))
+            commands += (
+                ("GET", prefix + PERSONA + key),
+                ("GETRANGE", prefix + STATE + key, 0, _ROW_START - 1),
+            )
+        return Reading(len(keys), self._store.ask(*commands))
+
+    async def read(self, keys: Sequence[bytes]) -> list[BuyerRead]:
+        """The rows of these Kafka keys, in one round trip.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+            RowVersionError: a row is of another release.
+        """
+        return await (await self.begin(keys)).rows()
 
     async def folded(self, partition: int) -> int:
         """The next offset that workers have to fold of a partition.
@@ -82,7 +118,7 @@ class BuyerReader:
             RowVersionError: the row is of another release.
         """
         with store_answers():
-            row = await self._redis.get(self._keys.of(partition) + PROGRESS)
+            row = await self._store.get(self._keys.of(partition) + PROGRESS)
         return 0 if row is None else Progress.from_bytes(row).next_offset
 
     async def ping(self) -> None:
@@ -92,13 +128,13 @@ class BuyerReader:
             OnlineStoreError: it does not.
         """
         with store_answers():
-            await self._redis.ping()
+            await self._store.ping()
 
     async def partitions(self) -> int | None:
         """The recorded partition count; None while no worker has run."""
         if self._partitions is None:
             with store_answers():
-                known = await self._redis.get(self._keys.partition_count)
+                known = await self._store.get(self._keys.partition_count)
             self._partitions = None if known is None else int(known)
         return self._partitions
 
@@ -116,7 +152,7 @@ def _progressed(row: bytes) -> Progressed | None:
     if not row:  # GETRANGE answers nothing for a key that is not there
         return None
     header, state = unpack_row(row)
-    counters = np.frombuffer(state, dtype="<i8", count=N_COUNTERS)
+    counters = _COUNTERS.unpack_from(state)
     reached = (name for name, columns in _REACHED if any(counters[c] > 0 for c in columns))
     stratum: Stratum = next(reached, "D")
-    return Progressed(header.since_offset, int(counters[_LAST_TIME]), stratum)
+    return Progressed(header.since_offset, counters[_LAST_TIME], stratum)

@@ -1,14 +1,15 @@
-"""What a user says of a source of events beside its path: the options --format, --mapping, --store and so on."""
+"""What a user says of a source of events beside its path: --format, --mapping, --store and so on."""
 
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
-from typing import Literal
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from feature_store.errors import EventSourceError
+from feature_store.sources.values.context import DecimalSign
 
 
 class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,12 +23,16 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str | None = None
     store: str | None = None
     timezone: str | None = None
-    decimal: Literal[".", ","] | None = None
+    decimal: DecimalSign | None = None
 
     @property
     def given(self) -> bool:
         """Whether anything is said."""
-        return self != SourceChoice()
+        return self != NOTHING_SAID
+
+
+NOTHING_SAID: Final = SourceChoice()
+"""The sources say all of themselves."""
 
 
 def zone_of(name: str) -> tzinfo:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,8 +19,11 @@ from feature_store.contract.events import Event
 from feature_store.contract.identity import Identity
 from feature_store.errors import AdapterError
 from feature_store.sources import adapters
-from feature_store.sources.adapters.common import Adapted
+from feature_store.sources.adapters.common import Adapted, get
 from feature_store.sources.adapters.mapping.language import Dialect
+from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.units import TimeUnit
 
 CONTRACT: Final = "contract"
 """The format of events as they are on the topic."""
@@ -31,7 +34,9 @@ MAPPING: Final = "mapping"
 class AdaptPayload(Protocol):
     """A vendor's payload -> events; never raises, whatever the payload is."""
 
-    def __call__(self, payload: Any, *, store: str, hasher: Identity) -> Adapted:
+    def __call__(
+        self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT
+    ) -> Adapted:
         """Adapt one payload of a shop; `hasher` names its buyers."""
 
 
@@ -41,23 +46,23 @@ Adapt: TypeAlias = Callable[[Any, int], Adapted]
 
 @dataclass(frozen=True)
 class Origin:
-    """The file that records come from. store: its shop, "" if the records name it. identity: names buyers."""
+    """The file that records come from. store: its shop, "" if the records name it. identity: names buyers.
+
+    context: how its values are to be read.
+    """
 
     path: Path
     store: str
     identity: Identity
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """How the collector takes a format. items: key of a payload's list of items; None: it is one item.
-
-    stamp: (payload, time of receipt in ms) -> payload, for formats in which no time means "now".
-    """
+    """How the collector takes a format. items: key of a payload's list of items; None: it is one item."""
 
     adapt: AdaptPayload
     items: str | None = None
-    stamp: Callable[[Any, int], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +89,22 @@ class Format:
     """Whether each record names its store."""
     store: str | None = None
     """The store of the records if --store is not given."""
+    time_unit: TimeUnit = "iso8601"
+    """Of the records' times, where they are counts."""
     timezone: str | None = None
-    """The zone of times that name none if --timezone is not given."""
-    decimal: str | None = None
-    """The decimal sign of amounts in text if --decimal is not given."""
+    """The zone of times that name none, if --timezone is not given and the format knows it."""
     dialect: Dialect | None = None
     """How text files of columns are written; None: looking at one tells."""
+    signs: tuple[frozenset[str], ...] = ()
+    """Members of a record (`a.b`: b in a): one with all of a set is of this format, in all likelihood."""
+    names: tuple[str, ...] = ()
+    """The vendor's names of events, for a hint beside a name that is not known."""
     payload: Payload | None = None
     """How the collector takes it; None: not at all."""
-    decode_line: Callable[[bytes], Event] | None = None
-    """A record as on the topic to its event in one step, faster than by `open`; raises InvalidEventError."""
+    decode_line: Callable[[bytes], Event | None] | None = None
+    """A record as on the topic to its event at once, faster than by `open`; None where it does not fit."""
     convert_rows: Callable[[list[dict[str, Any]]], list[Event] | None] | None = None
-    """Rows at once, faster than by `open`; None where one of them is invalid."""
+    """Rows at once, faster than by `open`; None where one of them does not fit."""
 
 
 _registered: Final[dict[str, Format]] = {}
@@ -119,20 +128,76 @@ def vendor(
     adapt: AdaptPayload,
     *,
     columns: frozenset[str] = frozenset(),
+    signs: tuple[frozenset[str], ...] = (),
+    names: Iterable[str] = (),
     items: str | None = None,
-    stamp: Callable[[Any, int], Any] | None = None,
     store: str | None = None,
+    time_unit: TimeUnit = "iso8601",
 ) -> Format:
-    """A format of payloads of one shop, alike in files and over HTTP; see Format and Payload."""
+    """A format of payloads of one shop, alike in files and over HTTP; see Format and Payload.
+
+    A payload without the signs of the format that gives no event and has those of another is refused, and
+    the other format is named.
+    """
+    fitting = _FittingPayload(name, adapt, signs)
     return Format(
         name=name,
         about=about,
-        open=lambda origin: lambda record, _: adapt(record, store=origin.store, hasher=origin.identity),
+        open=lambda origin: (
+            lambda record, _: fitting(
+                record, store=origin.store, hasher=origin.identity, context=origin.context
+            )
+        ),
         columns=columns,
         json_text=True,
+        signs=signs,
+        names=tuple(names),
         store=store,
-        payload=Payload(adapt=adapt, items=items, stamp=stamp),
+        time_unit=time_unit,
+        payload=Payload(adapt=fitting, items=items),
     )
+
+
+@dataclass(frozen=True)
+class _FittingPayload:
+    """An adapter that says so when a payload is of another format."""
+
+    name: str
+    adapt: AdaptPayload
+    signs: tuple[frozenset[str], ...]
+
+    def __call__(
+        self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT
+    ) -> Adapted:
+        adapted = self.adapt(payload, store=store, hasher=hasher, context=context)
+        if adapted.events or not self.signs or _shown(payload, self.signs):
+            return adapted
+        other = looks_like(payload)
+        if other is None:
+            return adapted
+        detail = (
+            f"this is not {self.name}; it looks like {other.name} ({other.about}): give --format "
+            f"{other.name} (source={other.name} over HTTP), or describe it with --mapping"
+        )
+        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
+
+
+def looks_like(record: Any) -> Format | None:
+    """The format whose signs a record has, the most of them if there are several; None: no format's."""
+    fitting = {name: _shown(record, found.signs) for name, found in formats().items()}
+    name = max(fitting, key=lambda one: fitting[one], default=None)
+    return formats()[name] if name is not None and fitting[name] else None
+
+
+def _shown(record: Any, signs: Iterable[frozenset[str]]) -> int:
+    """How many members of the largest set that a record has whole; 0: of none."""
+    if not isinstance(record, dict):
+        return 0
+    return max((len(sign) for sign in signs if all(_has(record, member) for member in sign)), default=0)
+
+
+def _has(record: dict[Any, Any], member: str) -> bool:
+    return record.get(member) is not None or get(record, *member.split(".")) is not None
 
 
 @cache

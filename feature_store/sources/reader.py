@@ -5,15 +5,15 @@
     .parquet               one row per record
     a folder, a pattern    several of these, read as one in the order of their names
 
-Text may be packed as .gz or .zst. The formats are those of feature_store.sources.formats, or a mapping file's;
-columns may say the format. A bad record is counted by reason and reported with its place, and the next one
+Text may be packed as .gz or .zst. The formats are those of feature_store.sources.formats, or a mapping
+file's; columns may say the format. A bad record is counted by reason and reported with its place, and the next one
 goes on; a file that cannot be read at all is an EventSourceError. Memory stays at one batch, whatever the
 size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,7 +30,7 @@ from feature_store.contract.events import (
 from feature_store.contract.identity import Identity
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError, InvalidEventError
-from feature_store.sources.adapters.common import FAULTS, Adapted
+from feature_store.sources.adapters.common import Adapted
 from feature_store.sources.adapters.mapping.loading import load_mapping
 from feature_store.sources.adapters.presets import mapped
 from feature_store.sources.choice import SourceChoice, zone_of
@@ -41,21 +41,28 @@ from feature_store.sources.files.parquet import rows_of
 from feature_store.sources.files.records import EventFile
 from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
 from feature_store.sources.report import SourceReport
+from feature_store.sources.skips import FAULTS
+from feature_store.sources.unmapped import count_names
+from feature_store.sources.values.context import Context, DecimalSign
+from feature_store.sources.values.units import check_unit
 
 BATCH_EVENTS: Final = 5_000
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 """A vendor's payload may carry much that we drop, and several events."""
 ID_COLUMNS: Final = frozenset({"event_id", "buyer", "user_id", "session_id", "product_id", "order", "line"})
-"""Columns of the contract and of the normalised schema that are text, whatever number a writer made of them."""
+"""Columns of the contract and the normalised schema that are text, whatever a writer made of them."""
 
 
 class Whose(NamedTuple):
-    """Whose records they are, and how their values are read. store: "" if the records name it."""
+    """Whose records they are, and how their values are read. store: "" if the records name it.
+
+    context: what the options say. zone: of a parquet file's times, by the option or the mapping file.
+    """
 
     store: str
     identity: Identity
+    context: Context
     zone: tzinfo | None
-    decimal: str | None
 
 
 class EventSource:
@@ -98,17 +105,25 @@ class EventSource:
         )
         self._done = 0
         waiting: list[Event] = []
+        checked = False
         for events in self._events():
             waiting += events
             while len(waiting) >= size:
                 batch, waiting = waiting[:size], waiting[size:]
+                checked = checked or self._check_unit(batch)
                 self.report.add_events(batch)
                 yield batch
         if waiting:
+            if not checked:
+                self._check_unit(waiting)
             self.report.add_events(waiting)
             yield waiting
         if not self.report.records:
             raise EventSourceError(f"{self._path} holds no records")
+
+    def _check_unit(self, events: Sequence[Event]) -> bool:
+        check_unit(self._path, [event.timestamp for event in events], self._kind.time_unit)
+        return True
 
     def _events(self) -> Iterator[list[Event]]:
         several = len(self._files.paths) > 1
@@ -119,7 +134,7 @@ class EventSource:
             _check_columns(file, self._kind)
             whose = self._whose
             self.report.add_read_as(file.read_as(self._kind.read, whose.zone))
-            adapt = self._kind.open(Origin(path, whose.store, whose.identity))
+            adapt = self._kind.open(Origin(path, whose.store, whose.identity, whose.context))
             named = f"{path.name}, " if several else ""
             if file.kind.layout == "json":
                 yield from self._values(file, adapt, named)
@@ -138,9 +153,17 @@ class EventSource:
             try:
                 if decode is None:
                     yield self._taken(adapt(self._payload(value), value.number), place)
-                else:
-                    check_record_size(value.length)
-                    yield [decode(value.raw)]
+                    continue
+                check_record_size(value.length)
+                event = decode(value.raw)
+                if event is not None:
+                    yield [event]
+                    continue
+                adapted = adapt(decode_payload(value), value.number)
+                if adapted.details:
+                    detail = adapted.details[0].partition(": ")[2]
+                    raise InvalidEventError(DeadLetterReason.INVALID_FIELD, detail)
+                yield self._taken(adapted, place)
             except InvalidEventError as error:
                 self.report.add_invalid(error.reason, 1, [f"{place}: {error}"])
 
@@ -186,6 +209,10 @@ class EventSource:
             else:
                 examples = [f"{place}: {detail}" for detail in adapted.details if detail.startswith(reason)]
                 self.report.add_invalid(reason, count, examples)
+        if adapted.notes:
+            self.report.add_notes(adapted.notes)
+        if adapted.unmapped:
+            count_names(self.report.unmapped, adapted.unmapped, self._kind.names)
         return adapted.events
 
 
@@ -197,9 +224,9 @@ def open_events(
     mapping: Path | None = None,
     store: str | None = None,
     timezone: str | None = None,
-    decimal: str | None = None,
+    decimal: DecimalSign | None = None,
 ) -> EventSource:
-    """Open a source of events, its format found by names and columns where `kind` and `mapping` do not say it.
+    """Open a source of events, its format found by its columns where `kind` and `mapping` do not say it.
 
     path: a file, a folder of files, or a pattern of names. `identity` names the buyers of vendor payloads and
     mapped pixels: a BuyerHasher for all that may reach a topic, PlainIds for offline work. Contract and
@@ -213,12 +240,13 @@ def open_events(
     found = _format(files.paths, kind) if mapping is None else _mapped(mapping, kind)
     first = EventFile(files.paths[0], found.dialect)
     _check_columns(first, found)
-    zone = timezone or found.timezone
+    given = None if timezone is None else zone_of(timezone)
+    zone = zone_of(found.timezone) if given is None and found.timezone is not None else given
     whose = Whose(
         _store_name(path, found, store),
         identity,
-        None if zone is None else zone_of(zone),
-        decimal or found.decimal,
+        Context(decimal, given),
+        zone,
     )
     return EventSource(path, files, found, whose)
 
@@ -264,7 +292,7 @@ def _format(paths: list[Path], kind: str | None) -> Format:
 
 
 def _check_columns(file: EventFile, kind: Format) -> None:
-    """Refuse a file that cannot be of the format: of another layout, or without the columns that it must have."""
+    """Refuse a file that cannot be of the format: of another layout, or without its columns."""
     if file.columns is None:
         if not kind.lines:
             raise EventSourceError(
@@ -274,8 +302,8 @@ def _check_columns(file: EventFile, kind: Format) -> None:
     missing = kind.columns - set(file.columns) if kind.names_store else frozenset()
     if missing:
         raise EventSourceError(
-            f"{file.path} is not of the format {kind.name}: it lacks the columns {_named(missing)}; say --format "
-            "or --mapping FILE.toml, and read files of several kinds one by one"
+            f"{file.path} is not of the format {kind.name}: it lacks the columns {_named(missing)}; say "
+            "--format or --mapping FILE.toml, and read files of several kinds one by one"
         )
 
 

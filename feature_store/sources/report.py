@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 
 from feature_store.contract.events import Event
+from feature_store.sources.unmapped import UnmappedName
+from feature_store.sources.values.notes import Note, Tallies, count_note
 
 _EXAMPLES: Final = 5
 _READ_AS: Final = 8
@@ -17,9 +19,11 @@ _READ_AS: Final = 8
 class SourceReport(msgspec.Struct):
     """What was read so far. A record is a line, a value or a row; a payload may hold several events or none.
 
-    files: how many there are; ignored: those of a folder that hold no events. read_as: what was taken from looking
-    at the files, each sentence once.
+    files: how many there are; ignored: those of a folder that hold no events. read_as: what was taken from
+    looking at the files, each sentence once.
     skipped: items that are no events of ours (bots, unmapped names); invalid: broken ones; both by reason.
+    repaired, emptied, assumed: values of events that were not taken as sent, by field and reason.
+    unmapped: names of events that nothing here knows.
     first_timestamp, last_timestamp: ms since the epoch, the least and the greatest event time.
     """
 
@@ -36,6 +40,10 @@ class SourceReport(msgspec.Struct):
     skipped: dict[str, int] = {}
     invalid: dict[str, int] = {}
     examples: list[str] = []
+    repaired: Tallies = {}
+    emptied: Tallies = {}
+    assumed: Tallies = {}
+    unmapped: dict[str, UnmappedName] = {}
 
     def add_read_as(self, sentences: Sequence[str]) -> None:
         """Note what was taken from looking at a file."""
@@ -59,6 +67,11 @@ class SourceReport(msgspec.Struct):
         """Count broken items, and keep the first few examples of the file."""
         self.invalid[reason] = self.invalid.get(reason, 0) + count
         self.examples += examples[: _EXAMPLES - len(self.examples)]
+
+    def add_notes(self, notes: Sequence[Note]) -> None:
+        """Count values that were not taken as sent."""
+        for note in notes:
+            count_note(getattr(self, note.kind), note)
 
     @property
     def not_taken(self) -> str:

@@ -9,18 +9,19 @@ from typing import Final
 
 import msgspec
 from fastapi import FastAPI, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from inference.api import problems
+from inference.api.access.pages import PageCors
 from inference.api.access.permissions import ReadsOperation
 from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
 from inference.api.readiness import Readiness
 from inference.api.requests.gate import Gate, require_keys
-from inference.api.routes import collector, erasing, personas, populations, stream
+from inference.api.routes import collector, erasing, personas, populations, script, shopper, stream
+from inference.api.routes.direct import DirectApp
 from inference.api.settings import ApiSettings
 from inference.api.state import open_state, state_of
 
@@ -41,7 +42,7 @@ class Health(BaseModel):
 
 def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
     """The app; clients are opened when it starts and closed when it ends."""
-    app = FastAPI(
+    app = DirectApp(
         title="simpersona persona API",
         version="1",
         description=_ABOUT,
@@ -53,7 +54,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for routes in (collector, personas, stream, erasing, populations):
+    for routes in (collector, personas, shopper, stream, erasing, populations, script):
         app.include_router(routes.router)
     for router in installation.routers:
         app.include_router(router)
@@ -61,14 +62,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
     _document(app)
     require_keys(app)
     app.add_middleware(Gate, settings=settings)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Content-Encoding", "Last-Event-ID"],
-            expose_headers=["Retry-After"],
-        )
+    app.add_middleware(PageCors, origins=settings.cors_origins)
     return app
 
 
@@ -107,10 +101,11 @@ def _add_health(app: FastAPI) -> None:
         "/metrics", tags=["operation"], response_class=Response, responses=documented(401, 403, 429, 503)
     )
     async def metrics(request: Request, key: ReadsOperation) -> Response:
-        """Prometheus metrics of this process."""
+        """Prometheus metrics: of all processes that were started together."""
         state = state_of(request)
         state.metrics.waiting.set(state.producer.waiting)
-        return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        body = await state.work.run(key.store, state.metrics.text)
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
 def _document(app: FastAPI) -> None:

@@ -1,4 +1,5 @@
-"""The collector's count of what it understands, kept in the process and added to the store now and then."""
+"""The collector's counts of what it understands and of what it refuses, kept in the process and added to the
+store now and then."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ import structlog
 from feature_store.errors import OnlineStoreError
 from feature_store.online.client import AsyncStore
 from feature_store.online.intake import Items, add_items
+from feature_store.online.refusals import HOUR_MS, RefusedKind, add_refusals
 from inference.counts.windows import OTHERS, WindowSettings
 
 log = structlog.get_logger(__name__)
 
 _EVERY_S: Final = 2.0
 _MOST: Final = 2_000
-"""Shops in a batch; those beyond count together. It bounds memory and the round trip."""
+"""Shops in a batch, and kinds of refusals; those beyond count together. It bounds memory and the round
+trip."""
 
 
 class IntakeTally:
@@ -30,6 +33,7 @@ class IntakeTally:
     def __init__(self, store: AsyncStore, topic: str, windows: WindowSettings) -> None:
         self._store, self._topic, self._windows = store, topic, windows
         self._met: dict[tuple[int, str], Items] = {}
+        self._refused: dict[tuple[int, RefusedKind], int] = {}
         self._away = False
         self._task: asyncio.Task[None] | None = None
 
@@ -51,13 +55,22 @@ class IntakeTally:
             key = (number, OTHERS)
         self._met[key] = self._met.get(key, Items(0, 0)).plus(known, unknown)
 
+    def refuse(self, kind: RefusedKind) -> None:
+        """Note an item that was refused."""
+        hour = time.time_ns() // 1_000_000 // HOUR_MS
+        if (hour, kind) not in self._refused and len(self._refused) >= _MOST:
+            kind = RefusedKind(OTHERS, "", kind.reason, "")
+        self._refused[hour, kind] = self._refused.get((hour, kind), 0) + 1
+
     async def flush(self) -> None:
         """Add what was noted to the store; never raises for a store that is away."""
         met, self._met = self._met, {}
-        if not met:
+        refused, self._refused = self._refused, {}
+        if not met and not refused:
             return
         try:
             await add_items(self._store, self._topic, self._windows.length_ms, self._windows.keep_s, met)
+            await add_refusals(self._store, self._topic, refused)
         except OnlineStoreError as error:
             if not self._away:
                 log.warning("intake_not_counted", error=str(error))

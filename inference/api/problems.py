@@ -126,6 +126,11 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
 
 
 async def _store_error(_request: Request, error: Exception) -> Response:
+    return store_away(error)
+
+
+def store_away(error: Exception) -> Response:
+    """The document of an OnlineStoreError."""
     log.warning("store_away", error=str(error))
     headers = {"Retry-After": str(_RETRY_S)}
     return problem_response(503, "unavailable", "the online store does not answer", headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import structlog
@@ -17,6 +17,8 @@ from inference.errors import BundleError, ProfileError, SamplingError
 from inference.population import Mix, profiles_mix
 
 log = structlog.get_logger(__name__)
+
+_MOST_GUESSES: Final = 1_000
 
 
 class Guess(NamedTuple):
@@ -86,9 +88,19 @@ class ModelKeeper:
             BundleError: it must not be served.
         """
         self.model = read_model(folder)
+        self._guesses: dict[str, Guess] = {}
         self._folder = folder
         self._wanted = folder
         self._swapping: asyncio.Task[None] | None = None
+
+    def guess(self, store: str) -> Guess:
+        """See ServedModel.guess; remembered, since every new shopper is answered with it."""
+        found = self._guesses.get(store)
+        if found is None:
+            if len(self._guesses) >= _MOST_GUESSES:  # names of stores may be made up
+                self._guesses.clear()
+            found = self._guesses[store] = self.model.guess(store)
+        return found
 
     def swap(self, folder: Path) -> None:
         """Serve another bundle as soon as it is read; of several asked for at once the last one stays."""
@@ -106,6 +118,7 @@ class ModelKeeper:
             wanted = self._wanted
             try:
                 self.model = await asyncio.to_thread(read_model, wanted)
+                self._guesses.clear()
             except BundleError as error:  # the workers refuse it, too
                 log.error("swap_refused", bundle=str(wanted), error=str(error))
             self._folder = wanted

@@ -1,9 +1,12 @@
-"""Serves the app with uvicorn: TLS, signals, a graceful end."""
+"""Serves the app with uvicorn, in this process: TLS, signals, a graceful end."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
@@ -17,6 +20,7 @@ from fastapi import FastAPI
 from inference.api.app import create_app
 from inference.api.bounds.connections import BoundedConnection, ConnectionBounds
 from inference.api.installation import Installation
+from inference.api.listening import LISTENS, shared_socket
 from inference.api.settings import ApiSettings
 from inference.errors import ApiStartError
 
@@ -25,6 +29,9 @@ log = structlog.get_logger(__name__)
 _SWITCH_S: Final = 0.0005
 """A thread that computes gives the interpreter up after so long: the event loop needs it several times for
 an answer, and Python's 5 ms would be waited for each time."""
+_CATCHES_UP_S: Final = 10.0
+_LOOK_EVERY_S: Final = 0.02
+_STDIN, _STDOUT = 0, 1
 
 
 class _Server(uvicorn.Server):
@@ -51,6 +58,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
+        await self._before_listening()
         try:
             await super().startup(sockets=sockets)
         except SystemExit:  # uvicorn's way to say that it could not bind
@@ -60,14 +68,39 @@ class _Server(uvicorn.Server):
             for socket in server.sockets:
                 log.info("api_listens", host=socket.getsockname()[0], port=socket.getsockname()[1])
 
+    async def _before_listening(self) -> None:
+        """The app is open."""
+
     async def shutdown(self, sockets: Any = None) -> None:
         await super().shutdown(sockets=sockets)
         if not self.force_exit:
             await self._opened.aclose()
 
 
-def run_api(installation: Installation, settings: ApiSettings) -> None:
+class _OneOfSeveral(_Server):
+    """Listens beside others once it answers as they do; ends with its parent (inference.api.processes)."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        asyncio.get_running_loop().add_reader(_STDIN, self._parent_ended)
+        await super().startup(sockets=sockets)
+        os.write(_STDOUT, LISTENS)
+
+    async def _before_listening(self) -> None:
+        caught_up = self._app.state.api.tail.caught_up
+        until = time.monotonic() + _CATCHES_UP_S  # where Kafka is away, /readyz has to say so
+        while not (caught_up.is_set() or self.should_exit or time.monotonic() > until):
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _parent_ended(self) -> None:
+        if not os.read(_STDIN, 1):
+            asyncio.get_running_loop().remove_reader(_STDIN)
+            self.handle_exit(signal.SIGTERM, None)
+
+
+def run_api(installation: Installation, settings: ApiSettings, *, is_one_of_several: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; answers that are under way are finished, events acknowledged.
+
+    is_one_of_several: share the port with others, and end when standard input does.
 
     Raises:
         ApiStartError: it cannot listen there, or not with that certificate.
@@ -88,6 +121,7 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who a client says it is
         ws="none",
     )
     try:
@@ -97,4 +131,7 @@ def run_api(installation: Installation, settings: ApiSettings) -> None:
             f"cannot serve TLS with {settings.tls_certificate} and {settings.tls_key}: {error}"
         ) from None
     sys.setswitchinterval(_SWITCH_S)
-    _Server(app, config).run()
+    if is_one_of_several:
+        _OneOfSeveral(app, config).run([shared_socket(settings.host, settings.port)])
+    else:
+        _Server(app, config).run()

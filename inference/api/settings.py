@@ -17,6 +17,12 @@ class ApiSettings(Settings):
 
     host: str = Field("127.0.0.1", description="address; 0.0.0.0 for clients elsewhere")
     port: int = Field(8080, description="port; 0: any free one", ge=0, le=65_535)
+    processes: int | None = Field(
+        None,
+        description="processes that share the port; unset: one per core that this process may use",
+        ge=1,
+        le=512,
+    )
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; unset: no TLS")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
     cors_origins: tuple[str, ...] = Field(
@@ -29,6 +35,9 @@ class ApiSettings(Settings):
     max_json_values: int = Field(500_000, description="most names and values in the JSON of a body", ge=100)
     max_item_values: int = Field(10_000, description="most names and values in the JSON of one item", ge=100)
     max_json_depth: int = Field(64, description="deepest nesting of a body's JSON", ge=8)
+    max_event_age_days: float = Field(
+        365.0, description="how old an event may be that is sent to the collector", gt=0, le=1_000_000
+    )
     header_s: float = Field(
         10.0, description="longest wait for a whole request head, from its first byte", gt=0
     )

@@ -17,7 +17,9 @@ from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
+from feature_store.online.shared import SharedConnection
 from inference.api.access.keys import KeyStore
+from inference.api.access.tokens import ShopperTokens
 from inference.api.bounds.in_flight import InFlight
 from inference.api.bounds.json_text import JsonBounds, compile_now
 from inference.api.bounds.turns import Turns
@@ -30,6 +32,7 @@ from inference.api.live.producer import AckedProducer
 from inference.api.live.resume import Replays
 from inference.api.live.tail import LogTail
 from inference.api.metrics import ApiMetrics
+from inference.api.requests.ages import DAY_MS
 from inference.api.requests.payloads import Collector
 from inference.api.served_model import ModelKeeper
 from inference.api.settings import ApiSettings
@@ -38,19 +41,25 @@ from inference.counts.windows import WindowReader, WindowSettings
 log = structlog.get_logger(__name__)
 
 _THREADS: Final = 4
-"""For large bodies, counts and samples. A store has one of them, so a few stores' work runs beside each
-other."""
+"""For large bodies, counts and samples; as many again for what may hang with Kafka. A store has one of them,
+so a few stores' work runs beside each other."""
 
 
 @dataclass
 class State:
-    """Clients and what they know. Of the event loop's thread."""
+    """Clients and what they know. Of the event loop's thread.
+
+    store is asked for what most requests need, redis for the rest; asking_kafka are threads for calls that
+    may hang as long as Kafka does.
+    """
 
     settings: ApiSettings
     installation: Installation
     metrics: ApiMetrics
     redis: AsyncStore
+    store: SharedConnection
     keys: KeyStore
+    tokens: ShopperTokens
     buyers: BuyerReader
     hasher: BuyerHasher
     producer: AckedProducer
@@ -63,6 +72,7 @@ class State:
     in_flight: InFlight
     collector: Collector
     work: Turns
+    asking_kafka: Turns
     replays: Replays
     windows: WindowReader
     rows: OnlineRows
@@ -79,7 +89,9 @@ class State:
         await self.tail.close()
         await self.intake.close()
         await self.redis.aclose()
+        await self.store.aclose()
         self.work.close()
+        self.asking_kafka.close()
         self.replays.close()
         await asyncio.to_thread(self.rows.close)
 
@@ -104,9 +116,10 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
             if (folder := installation.swapped_to(message.value())) is not None:
                 models.swap(folder)
 
-    client = open_store(installation.store_url)
+    client, store = open_store(installation.store_url), SharedConnection(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
-    hasher = BuyerHasher(load_id_key(installation.home))
+    id_key = load_id_key(installation.home)
+    hasher = BuyerHasher(id_key)
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
@@ -119,8 +132,10 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         installation=installation,
         metrics=metrics,
         redis=client,
-        keys=KeyStore(client),
-        buyers=BuyerReader(client, installation.topic),
+        store=store,
+        keys=KeyStore(store),
+        tokens=ShopperTokens(id_key),
+        buyers=BuyerReader(store, installation.topic),
         hasher=hasher,
         producer=AckedProducer(
             installation.kafka,
@@ -138,9 +153,13 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
             hasher,
             settings.max_items,
             JsonBounds(settings.max_json_values, settings.max_item_values, settings.max_json_depth),
+            max_age_ms=round(settings.max_event_age_days * DAY_MS),
         ),
         in_flight=InFlight(settings.requests_per_store, settings.body_bytes_per_store),
         work=Turns("work", threads=_THREADS, per_store=1, waiting=settings.requests_per_store),
+        asking_kafka=Turns(
+            "asking-kafka", threads=_THREADS, per_store=1, waiting=settings.requests_per_store
+        ),
         replays=Replays(
             installation.kafka, installation.assignments_topic, waiting=settings.streams_per_store
         ),

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_store.contract.events import EVENT_TYPES
 from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS, StateArrays
 from feature_store.fold.kernel import kernel
 from feature_store.fold.vector import N_SCALARS
@@ -42,6 +43,7 @@ _MARGIN: Final = FEATURE["margin"].cells.start
 _SCALARS: Final = FEATURE["events"].cells.start
 _MIX: Final = FEATURE["event_mix"].cells.start
 _AGE: Final = FEATURE["event_age"].cells.start
+_KINDS: Final = len(EVENT_TYPES)
 _SESSIONS: Final = TALLY["sessions"]
 _NEW: Final = TALLY["new_buyers"]
 _DUPLICATES: Final = TALLY["duplicates"]
@@ -251,7 +253,8 @@ def _tally(
         if step_of[i] < 0:
             row[_DUPLICATES] += 1
         else:
-            row[_MIX + kinds[i]] += 1
+            if kinds[i] < _KINDS:  # a refund is none of the things that buyers do
+                row[_MIX + kinds[i]] += 1
             row[_AGE + _bin(_AGES, age_ms[i])] += 1
 
 

@@ -9,6 +9,7 @@ import click
 
 from feature_store.errors import SimpersonaError
 from ops.cli.lazy import Entry, LazyGroup
+from ops.cli.telling import tell
 from ops.interrupts import Interrupted, interrupts
 
 COMMANDS: Final[dict[str, Entry]] = {
@@ -65,10 +66,10 @@ def main() -> None:
         with interrupts():
             simpersona(prog_name="simpersona")
     except SimpersonaError as error:
-        print(f"simpersona: {error}", file=sys.stderr)
+        tell(f"simpersona: {error}")
         sys.exit(1)
     except Interrupted as interrupted:
-        print(f"simpersona: ended by {interrupted.number.name}", file=sys.stderr)
+        tell(f"simpersona: ended by {interrupted.number.name}")
         raise
 
 

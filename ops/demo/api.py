@@ -43,6 +43,7 @@ class DemoApi(Server):
             **(self._info.environment() if self._info else {}),
             "SIMPERSONA_HOME": str(self._demo_folder),
             "SIMPERSONA_API_PORT": str(self.port),
+            "SIMPERSONA_API_PROCESSES": "1",  # the demo has one shop, and a laptop other work
             "SIMPERSONA_DASHBOARD_WORKERS": json.dumps([self._worker.address] if self._worker else []),
         }
         return [sys.executable, "-m", "ops.cli.main", "api"], variables

@@ -17,6 +17,7 @@ import click
 from feature_store.contract.events import json_schema
 from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
 from feature_store.sources.adapters.mapping import language
+from feature_store.sources.adapters.presets import preset_files
 from feature_store.sources.formats import CONTRACT, formats
 from inference.api.settings import ApiSettings
 from inference.bundles.bundle import load_bundle, starter_bundle_path
@@ -114,12 +115,19 @@ def drift_page() -> str:
 
 def adapters_page() -> str:
     """docs/adapters.md with the table of formats."""
-    lines = ["| format | what | lines of JSON | parquet | over HTTP |\n|---|---|---|---|---|\n"]
+    lines = ["| format | what | lines of JSON | parquet | over HTTP | mapping |\n|---|---|---|---|---|---|\n"]
+    presets = {path.stem: path for path in preset_files()}
     for name, found in formats().items():
         rows = "recognised" if found.columns else "yes"
         over_http = _yes(found.payload is not None or name == CONTRACT)
-        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} |\n")
+        size = f"{_mapping_lines(presets[name])} lines" if name in presets else ""
+        lines.append(f"| `{name}` | {found.about} | {_yes(found.lines)} | {rows} | {over_http} | {size} |\n")
     return _with_table((DOCS / "adapters.md").read_text(), "formats", lines)
+
+
+def _mapping_lines(path: Path) -> int:
+    """The lines of a mapping file, but for blank ones and comments."""
+    return sum(1 for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
 
 
 def mapping_page() -> str:

@@ -11,7 +11,7 @@ from feature_store.contract.events import Event
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, base_batches, is_archive, read_archive_file
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.sources.reader import open_chosen
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 def history_batches(
     path: Path,
-    source: SourceChoice = SourceChoice(),
+    source: SourceChoice = NOTHING_SAID,
     seen: Callable[[float], object] = lambda share: None,
 ) -> Iterator[list[Event]]:
     """The events of files or an archive, in batches, in the order they arrived; ids stay as they are.

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 from feature_store.contract.events import Event
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from ops.history.files import history_batches
 
 
@@ -31,7 +31,7 @@ def progress_bars() -> Iterator[Progress]:
         yield bars
 
 
-def read_with_bar(path: Path, bars: Progress, source: SourceChoice = SourceChoice()) -> Iterator[list[Event]]:
+def read_with_bar(path: Path, bars: Progress, source: SourceChoice = NOTHING_SAID) -> Iterator[list[Event]]:
     """history_batches of files or an archive folder, and a bar of how much was read."""
     bar = bars.add_task(f"reading {path.name}", total=1.0)
     yield from history_batches(path, source, lambda share: bars.update(bar, completed=share))

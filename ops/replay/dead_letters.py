@@ -124,12 +124,12 @@ def _sendable(letter: DeadLetter | None, topic: str, erasures: ErasureLog) -> tu
     event = decode_event(raw)
     check_clock(event, time.time_ns() // 1_000_000)
     key = record_key(event.store, event.buyer)
-    if _is_void(letter, erasures.by_key.get(key)):
+    if is_void(letter, erasures.by_key.get(key)):
         raise InvalidEventError("erased", "the buyer was erased after this record")
     return key, raw
 
 
-def _is_void(letter: DeadLetter | None, erasure: Erasure | None) -> bool:
+def is_void(letter: DeadLetter | None, erasure: Erasure | None) -> bool:
     """Whether the record that was refused came before its buyer's erasure."""
     if letter is None or erasure is None:
         return False
@@ -148,7 +148,7 @@ def _erase_again(
     late = {}
     for key, letter in sent.items():
         erasure = erasures.by_key.get(key)
-        if erasure is not None and _is_void(letter, erasure):
+        if erasure is not None and is_void(letter, erasure):
             late[key] = ErasureRequest(requested_at=erasure.requested_at, request=erasure.request)
     if late:
         writer.ask(late)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 import structlog
 
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.workspace import write_whole
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str = "by hand"
     paths: tuple[str, ...] = ()
-    source: SourceChoice = SourceChoice()
+    source: SourceChoice = NOTHING_SAID
     config: dict[str, Any] = {}
     promote: bool = True
 

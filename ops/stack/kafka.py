@@ -152,7 +152,7 @@ class Kafka(Server):
         done.write_text(cluster)
 
     def _properties(self) -> dict[str, str]:
-        client_port, controller_port = self.ports
+        client_port, controller_port = self.ports[:2]
         protocol = self.security.protocol if self.security else "PLAINTEXT"
         properties = {
             "process.roles": "broker,controller",

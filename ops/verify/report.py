@@ -28,6 +28,10 @@ class VerifyReport:
     earlier_rows: int = _count(
         "state rows that an earlier release wrote: read as they are, written anew with the buyer's next event"
     )
+    earlier_folds: int = _count(
+        "state rows that an earlier fold began and that differ, of buyers with events that it counted "
+        "otherwise (repeats after 64 other events, orders again): not comparable"
+    )
     different: int = _difference("state rows whose state is not the offline fold's, or that cannot be read")
     missing: int = _difference("buyers of the fold without a state row")
     extra: int = _difference("state rows of nobody, and persona rows of buyers that were never tagged")

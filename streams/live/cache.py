@@ -78,7 +78,7 @@ class BuyerCache:
     @property
     def used_bytes(self) -> int:
         """Bytes of the buyers held now."""
-        return len(self._table) * (BYTES_PER_STATE + _KEY_BYTES)
+        return len(self._table) * (BYTES_PER_STATE + _KEY_BYTES) + self._table.page_bytes
 
     def add(self, key: bytes, partition: int) -> int:
         """Give a buyer who is not in the cache an empty slot."""
@@ -95,8 +95,7 @@ class BuyerCache:
 
     def reset(self, slot: int) -> None:
         """Empty a slot that stays with its key: what was read of the buyer is void."""
-        for array in self._table.states:
-            array[slot] = 0
+        self._table.clear(np.array([slot], dtype=np.int64))
         self._nothing_known(slot)
 
     def _nothing_known(self, slot: int) -> None:

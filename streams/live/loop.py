@@ -22,19 +22,20 @@ from feature_store.errors import (
     OnlineStoreError,
     PartitionCountError,
     ProducerError,
-    RowVersionError,
     TopicError,
 )
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from inference.errors import EncoderUnavailableError
-from streams.errors import ConsumerError
+from streams.errors import ConsumerError, UnreadableRowError
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import Clock
 from streams.live.erasing import Eraser
+from streams.live.holds import Held, Holds
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
+from streams.live.sequence import InSequence
 from streams.live.tagger import Tagger
 from streams.live.takeover import EndOffsets, Takeover
 from streams.metrics import WorkerMetrics
@@ -80,7 +81,8 @@ class ConsumerLoop:
         self._eraser = Eraser(settings.erasures_topic, output, tagger, erasures, metrics, clock)
         self._takeover = Takeover(settings.topic, ends, rows, tagger, erasures)
         self._checkpointer = Checkpointer(rows, output, tagger, metrics, clock)
-        self._consumer = consumer
+        self._consumer, self._in_sequence = consumer, InSequence(settings.topic, consumer, metrics)
+        self._holds = Holds(metrics, clock, settings.retry_ms / 1000)
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._successor: Encoder | None = None
         self._stopping = threading.Event()
@@ -122,12 +124,14 @@ class ConsumerLoop:
         if self._memory is _Memory.VOID and not self._recovered():
             self._consume(1, self._settings.retry_ms / 1000)  # paused: only serves the group
             return
+        for held in self._holds.due():
+            self._try("held partition", lambda held=held: self._take_up(held))  # type: ignore[misc]
         messages = self._consume(self._settings.batch_events, self._settings.batch_wait_ms / 1000)
         if self._memory is _Memory.SOUND:  # else a rebalance inside `consume` failed
             self._try("batch", lambda: self._handle(messages))
 
     def _handle(self, messages: list[Message]) -> None:
-        ours = self._in_sequence(messages)
+        ours = self._in_sequence.keep(self.partitions, messages)
         events = self._eraser.honour(self.partitions, ours)
         if events:
             self.tagger.tag(self.partitions, events)
@@ -159,34 +163,6 @@ class ConsumerLoop:
                 log.warning("consumer_error", code=error.name(), retriable=error.retriable())
         return messages
 
-    def _in_sequence(self, messages: list[Message]) -> list[Message]:
-        """Keep what continues its partition; skip what was folded; go back once to look at a hole."""
-        ours = []
-        sought: set[int] = set()
-        for message in messages:
-            number, offset = message.partition(), message.offset()
-            partition = self.partitions.get(number)
-            if partition is None or number in sought or offset < partition.next_offset:
-                continue
-            if offset > partition.next_offset and not self._hole_is_real(partition, offset):
-                sought.add(number)
-                continue
-            partition.next_offset = offset + 1
-            ours.append(message)
-        return ours
-
-    def _hole_is_real(self, partition: Partition, offset: int) -> bool:
-        """Believe a hole in the log (retention, transaction markers) only when it is there twice."""
-        if partition.hole_at != offset:
-            partition.hole_at = offset
-            self._consumer.seek(TopicPartition(self._settings.topic, partition.number, partition.next_offset))
-            return False
-        skipped = offset - partition.next_offset
-        log.warning("offsets_skipped", partition=partition.number, skipped=skipped, at=offset)
-        self._metrics.skipped_offsets.inc(skipped)
-        partition.hole_at = -1
-        return True
-
     # ---- ownership
 
     def _assigned(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
@@ -195,31 +171,62 @@ class ConsumerLoop:
         try:
             self._own(numbers)
             for start in starts:
-                start.offset = self.partitions[start.partition].next_offset or OFFSET_BEGINNING
+                if start.partition in self.partitions:
+                    start.offset = self.partitions[start.partition].next_offset or OFFSET_BEGINNING
         except RECOVERABLE as error:
             # The store does not say where to begin: hold everything until it does.
             self._give_up("assignment", error)
             self.partitions.update({number: self._takeover.unknown(number) for number in numbers})
         consumer.incremental_assign(starts)
-        if self._memory is _Memory.VOID:
-            consumer.pause(starts)
-        else:
-            # librdkafka keeps a pause over losing and getting back a partition: one from a recovery that
-            # was cut off by a rebalance would last for ever.
-            consumer.resume(starts)
+        waits = [start for start in starts if self._memory is _Memory.VOID or start.partition in self._holds]
+        consumer.pause(waits)
+        # librdkafka keeps a pause over losing and getting back a partition: one from a recovery that
+        # was cut off by a rebalance would last for ever.
+        consumer.resume([start for start in starts if start not in waits])
         self._next_lag = 0.0
         log.info("partitions_assigned", partitions=numbers)
 
     def _own(self, numbers: list[int]) -> None:
-        for partition in self._takeover.begin(numbers):
-            self.partitions[partition.number] = partition
+        """Take partitions over; one of which a row cannot be read is held instead."""
+        while True:
+            try:
+                for partition in self._takeover.begin(numbers):
+                    self.partitions[partition.number] = partition
+                    self._holds.end(partition.number)
+                break
+            except UnreadableRowError as error:
+                self._hold(error)
+                numbers = [number for number in numbers if number != error.partition]
         self._metrics.owned.set(len(self.partitions))
+
+    def _hold(self, error: UnreadableRowError) -> None:
+        """Let a partition wait. Nothing of it is folded until its row can be read; the others go on."""
+        partition = self.partitions.get(error.partition)
+        place = None if partition is None or partition.written is None else partition.written.next_offset
+        self._forget([error.partition])
+        self._holds.add(error, place)
+
+    def _take_up(self, held: Held) -> None:
+        """Look whether a held partition can go on."""
+        try:
+            self._own([held.number])
+            partition = self.partitions.get(held.number)
+            if partition is not None and held.key is not None and held.key not in partition.erased:
+                self.tagger.check(held.number, held.key)
+        except UnreadableRowError as error:
+            self._hold(error)
+        if held.number in self.partitions:
+            start = self.partitions[held.number].next_offset
+            here = TopicPartition(self._settings.topic, held.number, start)
+            self._consumer.seek(here)
+            self._consumer.resume([here])
+            log.info("partition_goes_on", partition=held.number, offset=start)
 
     def _revoked(self, _consumer: Consumer, revoked: list[TopicPartition]) -> None:
         leaving = [self.partitions[tp.partition] for tp in revoked if tp.partition in self.partitions]
         if self._memory is _Memory.SOUND:
             self._try("revocation", lambda: self._checkpointer.run(leaving, self._commit))
-        self._forget([partition.number for partition in leaving])
+        self._forget([tp.partition for tp in revoked])
         log.info("partitions_revoked", partitions=[partition.number for partition in leaving])
 
     def _lost(self, _consumer: Consumer, lost: list[TopicPartition]) -> None:
@@ -228,9 +235,10 @@ class ConsumerLoop:
 
     def _forget(self, numbers: list[int]) -> None:
         for number in numbers:
-            if self.partitions.pop(number, None) is not None:
-                self._metrics.lag.remove_by_labels({"partition": str(number)})
+            self.partitions.pop(number, None)
+            self._metrics.lag.remove_by_labels({"partition": str(number)})
             self.tagger.forget(number)
+            self._holds.end(number)
         self._metrics.owned.set(len(self.partitions))
 
     # ---- checkpoint and recovery
@@ -256,8 +264,11 @@ class ConsumerLoop:
     def _try(self, what: str, step: Callable[[], None]) -> None:
         try:
             step()
-        except (RowVersionError, PartitionCountError):
+        except PartitionCountError:
             raise  # reading again would not help: this release must not serve this store
+        except UnreadableRowError as error:
+            self._hold(error)
+            self._give_up(what, error)
         except RECOVERABLE as error:
             self._give_up(what, error)
         except KafkaException as error:
@@ -279,14 +290,16 @@ class ConsumerLoop:
             self.tagger.forget(number)
         if self._successor is not None:  # the encoder that is away may be the one to be replaced
             self._use_successor(self._successor)
+        held = [TopicPartition(self._settings.topic, number) for number in self._holds.offsets()]
         here = [TopicPartition(self._settings.topic, number) for number in owned]
         try:
-            self._consumer.pause(here)
+            self._consumer.pause(here + held)
             self._own(owned)
             self.tagger.champion.encoder.probe()
-            for number in owned:
-                start = self.partitions[number].next_offset
-                self._consumer.seek(TopicPartition(self._settings.topic, number, start))
+            here = [one for one in here if one.partition in self.partitions]
+            for one in here:
+                one.offset = self.partitions[one.partition].next_offset
+                self._consumer.seek(one)
             self._consumer.resume(here)
         except (*RECOVERABLE, KafkaException) as error:
             log.warning("still_waiting", cause=type(error).__name__, error=str(error))
@@ -325,9 +338,10 @@ class ConsumerLoop:
         log.info("swapped", before=before.codebook_version, now=encoder.codebook_version)
 
     def _report_lag(self) -> None:
-        for number, partition in self.partitions.items():
+        folded = {number: partition.next_offset for number, partition in self.partitions.items()}
+        for number, next_offset in (folded | self._holds.offsets()).items():
             # cached: what the last fetch said, no request
             _, end = self._consumer.get_watermark_offsets(
                 TopicPartition(self._settings.topic, number), cached=True
             )
-            self._metrics.lag.labels(str(number)).set(max(0, end - partition.next_offset))
+            self._metrics.lag.labels(str(number)).set(max(0, end - next_offset))

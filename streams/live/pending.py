@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final
 
 from feature_store.contract.erasure import Erasure, decode_erasure
+from feature_store.errors import RowVersionError
 from feature_store.log.whole_topic import WholeTopic
+from feature_store.online.rows import OnlineRows
 
 _NOBODY: Final[Mapping[bytes, Erasure]] = MappingProxyType({})
 _UNSETTLED: Final = 1_000
 """Of other workers' partitions so many may wait before the store is asked how far those are."""
+
+
+def folded_to(rows: OnlineRows, partitions: int) -> dict[int, int]:
+    """How far the store has come: a next offset per partition, 0 where nothing is folded.
+
+    A partition whose progress row cannot be read is left out: what it has passed is not known.
+
+    Raises:
+        OnlineStoreError: the store did not answer.
+    """
+    try:
+        stored = rows.progress_of(range(partitions))
+    except RowVersionError:
+        stored = {}
+        for number in range(partitions):
+            with suppress(RowVersionError):
+                stored |= rows.progress_of([number])
+    return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
 
 
 class PendingErasures:

@@ -261,6 +261,10 @@ class Tagger:
         )
         self.cache.mark_assigned(slots, encoding, bands, self.champion.version, counted=True)
 
+    def check(self, number: int, key: bytes) -> None:
+        """Look at a buyer's stored row. Raises UnreadableRowError, OnlineStoreError."""
+        self._buyers.check(number, key)
+
     def forget(self, number: int) -> None:
         """Drop what is in memory of a partition, written or not: the store is the truth."""
         self.cache.drop(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from feature_store.errors import FencedError
+from feature_store.errors import FencedError, RowVersionError
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows, Owned
@@ -12,6 +12,7 @@ from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
+from streams.live.unreadable import naming
 
 EndOffsets = Callable[[Sequence[int]], dict[int, int]]
 """Partitions of the clickstream -> where each ends now, its next offset. Raises TopicError."""
@@ -31,15 +32,16 @@ class Takeover:
 
         Raises:
             OnlineStoreError, TopicError: store or Kafka do not answer, or another owner was quicker.
+            UnreadableRowError: a row of one of them cannot be read.
             ConsumerError: the topic was made anew under the store.
         """
         self._erasures.refresh()
-        owned = self._rows.owned_of(numbers)
+        owned = self._owned_of(numbers)
         self._refuse_older_than_erasures({number: store.progress for number, store in owned.items()})
         self._refuse_recreated_topic({number: store.progress for number, store in owned.items()})
         for number, store in owned.items():
             partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
-            partition.erased = self._void_rows(number)
+            partition.erased = self._void_rows(partition)
             self.claim(partition)
             yield partition
 
@@ -59,6 +61,15 @@ class Takeover:
             self._rows.checkpoint(partition.number, change, partition.written, partition.persona_writes)
             partition.written, partition.tagged = change.progress, partition.tag_as
 
+    def _owned_of(self, numbers: Sequence[int]) -> dict[int, Owned]:
+        try:
+            return self._rows.owned_of(numbers)
+        except (RowVersionError, ValueError):  # not a number, not UTF-8
+            for number in numbers:
+                with naming(number, "progress, codebook or persona-writes row"):
+                    self._rows.owned_of([number])
+            raise
+
     def _refuse_older_than_erasures(self, folded_to: Mapping[int, Progress | None]) -> None:
         """The pending erasures were read a moment before; a store that went back since then needs others."""
         for number, folded in folded_to.items():
@@ -74,12 +85,13 @@ class Takeover:
                     f"topic {self._topic} ends at {end}: it was made anew; empty the store first"
                 )
 
-    def _void_rows(self, number: int) -> set[bytes]:
+    def _void_rows(self, partition: Partition) -> set[bytes]:
         """Keys of the partition whose stored rows a pending erasure has made void: the request lies ahead,
         or the store went back behind it (a restored backup) and retention has deleted the request.
 
         A persona without a state is void too: if it is of a new life, reading on assigns it again.
         """
+        number = partition.number
         keys = list(self._erasures.of(number))
         states = self._rows.read_states({number: keys}).get(number, [])
         personas = self._rows.read_personas({number: keys}).get(number, [])
@@ -88,7 +100,14 @@ class Takeover:
             if row is None:
                 is_void = persona is not None
             else:
-                is_void = unpack_row(row)[0].since_offset < self._erasures.void_before(number, key)
+                before = self._erasures.void_before(number, key)
+                # All that is folded lies before the request: so does the row, also one that cannot be read.
+                is_void = partition.next_offset <= before or self._since(number, key, row) < before
             if is_void:
                 void.add(key)
         return void
+
+    @staticmethod
+    def _since(number: int, key: bytes, row: bytes) -> int:
+        with naming(number, "state row", key):
+            return unpack_row(row)[0].since_offset

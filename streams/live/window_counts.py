@@ -31,6 +31,7 @@ from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.encoders.encoder import Encoding
 from streams.live.cache import BuyerCache
 from streams.live.partition import Partition
+from streams.live.unreadable import naming
 
 _MOST_NUMBERS: Final = 2**16 - 1_000  # a key packs one into 16 bits; room stays for every version's OTHERS
 _REFUSED: Final = TALLY["refused"]
@@ -91,7 +92,8 @@ class WindowCounts:
         """Count the batch, now folded and encoded.
 
         Raises:
-            OnlineStoreError, ProfileError: windows that another owner began cannot be read.
+            UnreadableRowError: windows that another owner began cannot be read.
+            OnlineStoreError: the store did not answer.
         """
         count(
             self._rows_of,
@@ -170,9 +172,10 @@ class WindowCounts:
                 continue
             stored = self._rows.read_windows([partition], self._windows.length_ms, [window])
             for field, packed in stored.get(window, []):
-                whose = StoreWindow.from_field(field)
+                with naming(partition, "row of window counts"):
+                    whose, read = StoreWindow.from_field(field), unpack_profile(packed)
                 counts, row = self._table.rows([(partition, self._number(whose), window)])
-                counts[row[0]] += unpack_profile(packed).astype(np.int32)
+                counts[row[0]] += read.astype(np.int32)
                 self._known[partition, window] += whose.version == self._version
 
     # ---- checkpoint

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from feature_store.fold.funnel import STRATA, strata
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.workspace import write_whole
 from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import TYPE_NAMES
@@ -42,7 +42,7 @@ def study_inputs(
     most: int,
     generated: int,
     tell: Tell,
-    source: SourceChoice = SourceChoice(),
+    source: SourceChoice = NOTHING_SAID,
 ) -> Inputs:
     """Read, fold and split the files; what was folded is kept in `work` under the files' hashes."""
     histories = Histories(paths, source)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from studies.inputs import Histories
 from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.part_names import PARTS
@@ -19,7 +19,7 @@ _LEAST_IN_FUNNEL: Final = 50
 
 
 def material_of(
-    paths: Sequence[Path], most: int | None, source: SourceChoice = SourceChoice()
+    paths: Sequence[Path], most: int | None, source: SourceChoice = NOTHING_SAID
 ) -> tuple[Material, list[str]]:
     """The sessions of the files, and one line per file.
 

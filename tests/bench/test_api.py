@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,8 @@ import pytest
 
 from bench.api import HEADER, markdown, measure
 from bench.comparison.errors import LoadError
-from bench.load import Ask, get, http, load
+from bench.load import Ask, get, http, load, paced
+from tests.waiting import pace
 
 
 def test_every_client_asks_and_every_answer_counts() -> None:
@@ -29,6 +31,24 @@ def test_every_client_asks_and_every_answer_counts() -> None:
     assert 0 < done.requests < done.asked == len(asked)
     assert done.p50_ms <= done.p99_ms
     assert done.per_s == pytest.approx(done.requests / 0.1)
+
+
+def test_at_a_pace_waits_count_from_when_a_request_was_due() -> None:
+    """One client that is slower than the pace: each request waits for all before it."""
+    asked = []
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[Ask]:
+        async def ask() -> None:
+            asked.append(None)
+            pace(time.monotonic() + 0.02)
+
+        yield ask
+
+    done = asyncio.run(paced(client, 1, 1_000, 0.02))
+    assert (len(asked), done.asked, done.requests) == (24, 24, 20)
+    assert done.p99_ms > 20 * (20 - 1)
+    assert done.p99_ms > done.p50_ms
 
 
 def test_another_answer_than_200_is_an_error() -> None:
@@ -56,9 +76,9 @@ def test_another_answer_than_200_is_an_error() -> None:
 @pytest.mark.integration
 def test_a_run_ends_in_a_table() -> None:
     result = measure(rates=(100,), clients=(1, 2), seconds=0.3, seed=3)
-    assert [cell.persona.load.clients for cell in result.cells] == [1, 2]
+    assert [(cell.api, cell.persona.load.clients) for cell in result.cells] == [("now", 1), ("now", 2)]
     for cell in result.cells:
-        assert all(one.requests > 0 for one in (cell.persona.load, cell.healthz.load, cell.valkey))
+        assert all(one.requests > 0 for one in (cell.persona.load, cell.half, cell.healthz.load, cell.valkey))
         assert cell.persona.cpu_ms > 0
     lines = markdown(result).splitlines()
     assert lines[0] == f"| {' | '.join(HEADER)} |"

@@ -44,6 +44,8 @@ class World:
     made: int = 0
     newest_ms: int = 0
     problem: str | None = None
+    has_orders: bool = True
+    """Whether purchases name an order; those of release 0.2.0 do not."""
 
     # ---- steps
 
@@ -66,6 +68,11 @@ class World:
     def _duplicate(self, back: int) -> None:
         if len(self.events) >= back:
             self._send(self.events[-back])
+
+    def _send_again(self, buyer: int, count: int) -> None:
+        """A request, batch or file is sent once more."""
+        for event in [event for event in self.events if event.buyer == _buyer(buyer)][-count:]:
+            self._send(event)
 
     def _poison(self, partition: int) -> None:
         number = partition % self.outside.partitions
@@ -134,6 +141,18 @@ class World:
     def _store_back(self) -> None:
         self.outside.server.is_gone = False
 
+    def _row_damaged(self, buyer: int) -> None:
+        """A buyer's state row can no longer be read."""
+        self.outside.server.damage(b"}:state:", record_key("acme", _buyer(buyer)))
+
+    def _progress_damaged(self, partition: int) -> None:
+        """Where a partition stands can no longer be read."""
+        self.outside.server.damage(b"{%s:%d" % (SETTINGS.topic.encode(), partition), b"}:progress")
+
+    def _rows_mended(self) -> None:
+        """As `verify --repair` leaves them."""
+        self.outside.server.mend()
+
     def _store_kept(self) -> None:
         self.outside.server.keep()
 
@@ -178,12 +197,14 @@ class World:
             event_id=f"e{self.made}",
             store="acme",
             buyer=_buyer(buyer),
-            type=roll.choice(EVENT_TYPES),  # type: ignore[arg-type]
+            type=roll.choice((*EVENT_TYPES, "purchase", "refund")),  # type: ignore[arg-type]
             timestamp=at_ms,
             product_id=f"p{product}",
             category=f"c{product % 3}",
             price=float(product),
             currency="USD",
+            value=None if product % 2 else float(product),
+            order=f"o{roll.randrange(4)}" if self.has_orders else None,
         )
 
     def _send(self, event: Event) -> None:
@@ -202,6 +223,7 @@ class World:
     def settle(self) -> None:
         """Heal everything, and run until nothing is left to do."""
         self.outside.server.is_gone = False
+        self.outside.server.mend()
         for worker in self.workers.values():
             worker.process.frozen = False
         for _ in range(_ROUNDS):

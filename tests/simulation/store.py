@@ -19,6 +19,8 @@ from feature_store.online.assignment import OFFSET_DIGITS
 from tests.simulation.outside import Process, SimClock
 
 Key = str | bytes
+_DAMAGE = b"\xffdamaged"
+"""In front of a value: no row of any version begins so, and no number."""
 
 
 def _name(key: Key) -> bytes:
@@ -52,6 +54,20 @@ class Server:
             self._changed(key)
         self.data, self.ends_ms = copy.deepcopy(self._kept[0]), dict(self._kept[1])
         self.scripts.clear()
+
+    def damage(self, part: bytes, end: bytes) -> None:
+        """Make values whose names hold `part` and end so unreadable, until `mend`."""
+        for name, value in self.data.items():
+            if part in name and name.endswith(end) and not value.startswith(_DAMAGE):
+                self.data[name] = _DAMAGE + value
+                self._changed(name)
+
+    def mend(self) -> None:
+        """Undo the damage of every value that is still damaged."""
+        for name, value in self.data.items():
+            if isinstance(value, bytes) and value.startswith(_DAMAGE):
+                self.data[name] = value.removeprefix(_DAMAGE)
+                self._changed(name)
 
     # ---- commands
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from feature_store.errors import RowVersionError
 from feature_store.online.encoding import Progress
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows
@@ -93,6 +95,18 @@ def a_swap_in_the_middle_of_a_batch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Tagger, "_emit_changes", planted)
 
 
+def an_unreadable_row_counts_as_none(patch: pytest.MonkeyPatch) -> None:
+    """Whose row cannot be read begins anew, so that nothing has to wait."""
+    fill = BuyerCache.fill
+
+    def planted(self: BuyerCache, slots: Sequence[int], rows: Sequence[bytes]) -> None:
+        for slot, row in zip(slots, rows, strict=True):
+            with suppress(RowVersionError):
+                fill(self, [slot], [row])
+
+    patch.setattr(BuyerCache, "fill", planted)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -101,6 +115,7 @@ def a_swap_in_the_middle_of_a_batch(patch: pytest.MonkeyPatch) -> None:
         no_seek_after_an_assignment,
         an_erasure_that_forgets_the_cache,
         a_swap_in_the_middle_of_a_batch,
+        an_unreadable_row_counts_as_none,
     ],
 )
 def test_a_planted_bug_is_found_and_shown_in_few_steps(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

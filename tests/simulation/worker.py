@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder, Encoding
 from inference.errors import EncoderUnavailableError
 from streams.live.loop import ConsumerLoop
-from streams.live.pending import PendingErasures
+from streams.live.pending import PendingErasures, folded_to
 from streams.live.tagger import Tagger
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
@@ -164,13 +165,8 @@ class Worker:
             return {number: outside.clicks.ends[number] for number in numbers}
 
         output = Output({}, SETTINGS.flush_timeout_s, make_producer)
-
-        def folded() -> dict[int, int]:
-            stored = rows.progress_of(range(outside.partitions))
-            return {number: 0 if at is None else at.next_offset for number, at in stored.items()}
-
         topic: Any = SimWholeTopic(process, outside.logs[SETTINGS.erasures_topic])
-        erasures = PendingErasures(topic, folded)
+        erasures = PendingErasures(topic, partial(folded_to, rows, outside.partitions))
         encoder = encoder or SimEncoder(version, process)
         self.tagger = Tagger(
             SETTINGS, rows, output, encoder, erasures, METRICS, outside.partitions, WINDOWS, clock

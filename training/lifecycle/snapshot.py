@@ -19,7 +19,7 @@ from feature_store.contract.events import Event, record_key
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, base_batches, partition_folder, read_archive_file
-from feature_store.sources.choice import SourceChoice
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.sources.files.folders import files_of
 from feature_store.sources.reader import open_chosen
 from training.errors import RetrainError
@@ -45,7 +45,7 @@ class EventFile(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     sha256: str
-    source: SourceChoice = SourceChoice()
+    source: SourceChoice = NOTHING_SAID
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ def take_archive(archive: Path, taken_at: str) -> Snapshot:
     return Snapshot(taken_at=taken_at, archive=str(archive.resolve()), parts=tuple(parts))
 
 
-def take_files(paths: Sequence[Path], taken_at: str, source: SourceChoice = SourceChoice()) -> Snapshot:
+def take_files(paths: Sequence[Path], taken_at: str, source: SourceChoice = NOTHING_SAID) -> Snapshot:
     """List files of events, or folders or patterns of them; `source` says what they do not say themselves."""
     files = (
         EventFile(path=str(path.resolve()), sha256=_digest(files_of(path).paths), source=source)

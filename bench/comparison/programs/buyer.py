@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from feature_store.contract.events import Event
 from feature_store.fold.behavior import COUNTER, StateArrays, columns, empty_states, fold
+from feature_store.fold.memory import empty_memory
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import vectors
 from feature_store.online.assignment import Assignment, Reason, confidence_band, encode_assignment, token
@@ -36,7 +37,8 @@ PRODUCER: Final[dict[str, Any]] = {
 }
 """librdkafka settings of our own producer, for peers on the same client."""
 
-_EMPTY: Final[tuple[NDArray[Any], ...]] = empty_states(1)
+_EMPTY: Final[tuple[NDArray[Any], ...]] = empty_states(1)[:-1]
+"""A state of fixed size: without the memory of older ids and of orders, so a peer has less to do than we."""
 _SIZES: Final = [array.nbytes for array in _EMPTY]
 _ROW_BYTES: Final = sum(_SIZES)
 _ENDS: Final = np.cumsum(_SIZES).tolist()
@@ -170,9 +172,8 @@ class BuyerEncoder:
 def _split(rows: NDArray[np.uint8]) -> StateArrays:
     """uint8 [n, bytes of a row] -> the arrays of n states; of one row, views that write through."""
     parts = np.split(rows, _ENDS[:-1], axis=1)
-    return StateArrays(
-        *(
-            np.ascontiguousarray(part).view(array.dtype).reshape(len(rows), *array.shape[1:])
-            for part, array in zip(parts, _EMPTY, strict=True)
-        )
-    )
+    arrays: list[NDArray[Any]] = [
+        np.ascontiguousarray(part).view(array.dtype).reshape(len(rows), *array.shape[1:])
+        for part, array in zip(parts, _EMPTY, strict=True)
+    ]
+    return StateArrays._make([*arrays, empty_memory(len(rows))])

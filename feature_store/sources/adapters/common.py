@@ -1,58 +1,38 @@
-"""What the adapters share: the result type, why an item is skipped, and strict readers of loose values.
+"""What the adapters share: what becomes of a payload, how an event is built, and walks through JSON.
 
 An adapter names every field that it takes (an allow-list); nothing else of a payload can leave it. Details
-of skipped items never quote a payload, which may hold personal data.
+of skipped items never quote a payload, which may hold personal data. Loose values are read by the Reader that
+`adapt_items` hands over, and by nothing else: its notes leave with the events.
 """
 
 from __future__ import annotations
 
-import enum
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from feature_store.contract.bots import is_bot
-from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
+from feature_store.contract.events import SCHEMA_VERSION, Event, EventType, line_of
 from feature_store.contract.identity import Identity
-from feature_store.errors import SkippedItemError
+from feature_store.errors import SkippedItemError, UnmappedEventError
+from feature_store.sources.adapters.order_names import order_name
+from feature_store.sources.skips import FAULTS, SkipReason, invalid
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.notes import Note, Reason
+from feature_store.sources.values.reader import Fields, Reader
 
-Fields: TypeAlias = dict[str, Any]
-"""Contract fields of an event in the making; None where unknown."""
 Json: TypeAlias = Any
 """Whatever a JSON decoder gave: adapters trust no shape."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-TimeUnit = Literal["iso8601", "s", "ms", "us", "ns"]
-_TICKS_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_NO_ID: Final = frozenset(
-    {"", "null", "undefined", "none", "nan", "(not set)", "00000000-0000-0000-0000-000000000000"}
-)
-"""What broken pixels send for "unknown"; taken as an id, it would merge thousands of buyers into one."""
-_MAX_TEXT: Final = 512
+OPTIONAL_TYPES: Final[dict[str, Any]] = {
+    field.name: field.type for field in msgspec.structs.fields(Event) if field.default is None
+}
+"""Fields of an event that may be None, with their types."""
+_MAX_NAME: Final = 512
 _BLANKS: Final = re.compile(r"[\s_-]+")
-
-
-class SkipReason(enum.StrEnum):
-    """Why an item became no event. Bounded: it is a metric label."""
-
-    BOT = "bot"
-    NO_BUYER_ID = "no_buyer_id"
-    OTHER_EVENT = "other_event"
-    UNMAPPED_EVENT = "unmapped_event"
-    SESSION_BOUNDARY = "session_boundary"
-    OPTED_OUT = "opted_out"
-    BAD_TIMESTAMP = "bad_timestamp"
-    INVALID = "invalid"
-
-
-FAULTS: Final = frozenset({SkipReason.BAD_TIMESTAMP, SkipReason.INVALID})
-"""The reasons that mean a broken sender; the others are ordinary traffic."""
 
 
 class Adapted(NamedTuple):
@@ -66,60 +46,99 @@ class Adapted(NamedTuple):
     """Of each of these items, its index in the payload."""
     event_places: list[int]
     """Of each event, its item's index in the payload."""
+    notes: Sequence[Note] = ()
+    """On values of the events that were not taken as sent."""
+    unmapped: Sequence[str] = ()
+    """The names of items skipped as unmapped_event, where they have one."""
 
 
-def adapt_items(items: Iterable[Json], adapt_one: Callable[[Json], Event]) -> Adapted:
+def adapt_items(
+    items: Iterable[Json], adapt_one: Callable[[Json, Reader], Event], context: Context = NO_CONTEXT
+) -> Adapted:
     """Adapt each item; one that is refused leaves the others alone."""
+    read = Reader(context)
     events: list[Event] = []
     skipped: Counter[SkipReason] = Counter()
     details: list[str] = []
     places: list[int] = []
     event_places: list[int] = []
+    names: list[str] = []
     for place, item in enumerate(items):
+        noted = len(read.notes)
         try:
-            events.append(adapt_one(item))
+            events.append(adapt_one(item, read))
             event_places.append(place)
         except SkippedItemError as error:
+            del read.notes[noted:]
             reason = SkipReason(error.reason)
             skipped[reason] += 1
             if reason in FAULTS:
                 details.append(str(error))
                 places.append(place)
-    return Adapted(events, dict(skipped), details, places, event_places)
+            if isinstance(error, UnmappedEventError) and error.name is not None:
+                names.append(error.name)
+    return Adapted(events, dict(skipped), details, places, event_places, read.notes, names)
 
 
 def build_event(
     fields: Fields,
     *,
+    read: Reader,
     store: str,
-    raw_buyer: Json,
+    buyers: Mapping[str, Json],
     identity: Identity,
     content: Json,
     order: str | None = None,
+    line: str | None = None,
 ) -> Event:
     """Validate the fields against the contract and name buyer and event.
 
-    fields needs type and timestamp. A purchase whose `order` is known is named by a keyed hash of buyer and
-    order, since a reloaded thank-you page sends the order again under a new event id. An event without
-    event_id is named by one of buyer, type and `content`: what tells it from the buyer's other events.
+    fields needs type and timestamp; `buyers`: candidates for the buyer's id, by their names in the payload.
+    order and line: as sent, of a purchase or refund; the event gets a keyed hash of the order's name. Such a
+    purchase is named by buyer, order and line, since a reloaded thank-you page sends the order again under a
+    new event id. An event without event_id is named by a keyed hash of buyer, type and `content`: what tells
+    it from the buyer's other events.
 
     Raises:
         SkippedItemError: no_buyer_id or invalid.
     """
-    raw_id = identifier(raw_buyer)
-    if raw_id is None:
-        raise SkippedItemError(SkipReason.NO_BUYER_ID, "the item has no buyer id")
-    buyer = identity.buyer(store, raw_id)
-    if order is not None or fields.get("event_id") is None:
-        named = [buyer, fields["type"], content if order is None else order]
+    buyer = identity.buyer(store, read.buyer(buyers))
+    named: list[Json] | None = None
+    if order is not None:
+        order = order_name(order)
+        fields["order"], fields["line"] = identity.event_id(store, f"order/{order}".encode()), line
+        if fields["type"] == "purchase":
+            part = line_of(line, fields.get("value"), fields.get("product_id"))
+            named = [buyer, "purchase", order] if part is None else [buyer, "purchase", order, part]
+    if named is None and fields.get("event_id") is None:
+        named = [buyer, fields["type"], content]
+    if named is not None:
         try:
             fields["event_id"] = identity.event_id(store, msgspec.json.encode(named, order="deterministic"))
         except (msgspec.EncodeError, TypeError, ValueError, RecursionError, OverflowError) as error:
             raise invalid(f"the item cannot be written as JSON: {type(error).__name__}") from None
+    sent = {"schema_version": SCHEMA_VERSION, "store": store, "buyer": buyer, **fields}
     try:
-        return msgspec.convert(
-            {"schema_version": SCHEMA_VERSION, "store": store, "buyer": buyer, **fields}, Event
-        )
+        return msgspec.convert(sent, Event)
+    except msgspec.ValidationError:
+        return convert_without_unfit(sent, read)
+
+
+def convert_without_unfit(sent: Fields, read: Reader) -> Event:
+    """The event of these fields, without the optional ones that break the contract.
+
+    Raises:
+        SkippedItemError: invalid, for a required field.
+    """
+    kept = dict(sent)
+    for name, its_type in OPTIONAL_TYPES.items():
+        try:
+            msgspec.convert(sent.get(name), its_type)
+        except msgspec.ValidationError:
+            kept[name] = None
+            read.emptied(name, Reason.INVALID, sent[name])  # type: ignore[arg-type]
+    try:
+        return msgspec.convert(kept, Event)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
 
@@ -130,14 +149,14 @@ def refuse_bot(user_agent: Json) -> None:
         raise SkippedItemError(SkipReason.BOT, "the user agent is a known bot")
 
 
-def invalid(detail: str) -> SkippedItemError:
-    """The error for an item whose sender is at fault."""
-    return SkippedItemError(SkipReason.INVALID, detail)
-
-
-def unmapped() -> SkippedItemError:
+def unmapped(name: Json = None) -> UnmappedEventError:
     """The error for an item whose event name is not known at all: custom, or misspelt."""
-    return SkippedItemError(SkipReason.UNMAPPED_EVENT, "no event type of ours fits")
+    return UnmappedEventError(name[:_MAX_NAME] if isinstance(name, str) and name.strip() else None)
+
+
+def other_event() -> SkippedItemError:
+    """The error for an item that its vendor documents and that means nothing here."""
+    return SkippedItemError(SkipReason.OTHER_EVENT, "an event of the vendor's that means nothing here")
 
 
 def event_type(name: Json, ours: Mapping[str, EventType], others: Collection[str]) -> EventType:
@@ -153,8 +172,8 @@ def event_type(name: Json, ours: Mapping[str, EventType], others: Collection[str
     if kind is not None:
         return kind
     if isinstance(name, str) and name in others:
-        raise SkippedItemError(SkipReason.OTHER_EVENT, "an event of the vendor's that means nothing here")
-    raise unmapped()
+        raise other_event()
+    raise unmapped(name)
 
 
 def get(value: Json, *path: str | int) -> Json:
@@ -183,123 +202,16 @@ def elements(value: Json) -> list[Json] | None:
     return [value[key] for key in sorted(value, key=int)]
 
 
+def json_inside(value: Json) -> Json:
+    """What a text of a JSON object or list holds (None: it is broken); any other value as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+
+
 def spelling(name: str) -> str:
     """A name without what senders spell differently: case, blanks, "_" and "-"."""
-    return _BLANKS.sub("", name[:_MAX_TEXT]).casefold()
-
-
-def identifier(value: Json) -> str | None:
-    """An id exactly as sent, so that the shop can find it again; None for the many ways to send none."""
-    sent = _text_or_none(value)
-    return None if sent is None or sent.strip().lower() in _NO_ID else sent
-
-
-def text(value: Json) -> str | None:
-    """Free text (category, brand, query), cut at 512 characters; the rest adds nothing."""
-    sent = identifier(value)
-    return None if sent is None else sent.strip()[:_MAX_TEXT]
-
-
-def _text_or_none(value: Json) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 512:
-        return str(value)
-    if not isinstance(value, str):  # a float has lost digits, a bool or a list is a bug
-        raise invalid("an id or a text is neither text nor a whole number")
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # a lone surrogate: it could not be written to the topic
-        raise invalid("a text is not valid Unicode") from None
-    return value
-
-
-def number(value: Json) -> float | None:
-    """A finite number from a number or its text ("1299.00"); None if there is none."""
-    if value is None or value == "":
-        return None
-    # float() also takes "1_000", which no vendor means.
-    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
-        raise invalid("an amount is not a number")
-    try:
-        parsed = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise invalid("an amount is not a number") from None
-    if not math.isfinite(parsed):
-        raise invalid("an amount is not finite")
-    return parsed
-
-
-def whole_number(value: Json) -> int | None:
-    """A quantity; None if there is none."""
-    parsed = number(value)
-    if parsed is None:
-        return None
-    if not parsed.is_integer():
-        raise invalid("a quantity is not a whole number")
-    return int(parsed)
-
-
-def currency(value: Json) -> str | None:
-    """An ISO 4217 code in upper case; None if there is none."""
-    code = text(value)
-    return None if code is None else code.upper()
-
-
-def time_ms(value: Json, unit: TimeUnit = "iso8601") -> int:
-    """Event time in ms since the epoch, UTC, from ISO 8601 text with a zone or a count of s, ms, us or ns.
-
-    Raises:
-        SkippedItemError: bad_timestamp.
-    """
-    try:
-        if isinstance(value, datetime) or unit == "iso8601":
-            return _moment_ms(value)
-        if isinstance(value, bool):
-            raise TypeError
-        count = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(count, int):
-            return count * 1000 // _TICKS_PER_SECOND[unit]
-        return round(float(count) * 1000 / _TICKS_PER_SECOND[unit])
-    except (TypeError, ValueError, OverflowError):
-        words = "ISO 8601 with a zone" if unit == "iso8601" else f"a number of {unit} since the epoch"
-        raise SkippedItemError(SkipReason.BAD_TIMESTAMP, f"the time is missing or not {words}") from None
-
-
-def _moment_ms(value: Json) -> int:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return (moment - _EPOCH) // _MILLISECOND  # a moment without a zone is a TypeError here
-
-
-class Line(NamedTuple):
-    """One line of a cart or an order, in contract terms."""
-
-    fields: Fields
-    amount: float
-    """What the line is worth, to tell which one names the order; 0 where unknown."""
-
-
-def most_valuable(lines: Iterable[Line]) -> Fields:
-    """The product fields of the line worth most (the first of equals); none if there is no line.
-
-    An event of the contract has one product, and one order is one purchase, so that purchases count
-    orders; its `value` is the total of all lines.
-    """
-    best = max(lines, key=lambda line: line.amount, default=None)
-    return {} if best is None else best.fields
-
-
-def line(
-    *, product_id: Json, category: Json, brand: Json, price: Json, currency_code: Json, quantity: Json
-) -> Line:
-    """Read a line's loose values."""
-    unit_price, count = number(price), whole_number(quantity)
-    fields: Fields = {
-        "product_id": identifier(product_id),
-        "category": text(category),
-        "brand": text(brand),
-        "price": unit_price,
-        "currency": currency(currency_code),
-        "quantity": count,
-    }
-    return Line(fields, (unit_price or 0.0) * (1 if count is None else count))
+    return _BLANKS.sub("", name[:_MAX_NAME]).casefold()

@@ -1,11 +1,9 @@
 """Google Analytics 4 -> Event: Measurement Protocol payloads and rows of the BigQuery export.
 
 Measurement Protocol: {client_id, timestamp_micros, events: [{name, params}]}. A payload without
-timestamp_micros means "now": whoever receives it writes the time of receipt there first.
-BigQuery export: one row an event, event_name, event_timestamp (microseconds), user_pseudo_id,
-event_params (key-value records), ecommerce, items; as JSON (numbers may be text) or parquet.
-The buyer is the device (client_id, app_instance_id, user_pseudo_id), so that a shopper who signs in halfway
-stays one buyer, and user_id where there is none.
+timestamp_micros means "now": over HTTP it is the time of receipt.
+Rows, also flat ones: ga4_rows. The buyer is the device (client_id, app_instance_id, user_pseudo_id), so that
+a shopper who signs in halfway stays one buyer, and user_id where there is none.
 """
 
 from __future__ import annotations
@@ -16,25 +14,19 @@ from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    Line,
-    SkipReason,
     adapt_items,
     build_event,
-    currency,
     event_type,
     get,
-    identifier,
-    items_of,
-    line,
-    most_valuable,
-    number,
     refuse_bot,
-    text,
-    time_ms,
 )
+from feature_store.sources.adapters.ga4_items import item_fields
+from feature_store.sources.adapters.ga4_rows import GA4_ROW_SIGNS, ROW_BUYERS, Row
 from feature_store.sources.formats import register, vendor
+from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Reader
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_view": "page_view",
@@ -49,6 +41,7 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "begin_checkout": "begin_checkout",
     "add_payment_info": "add_payment_info",
     "purchase": "purchase",
+    "refund": "refund",
     "sign_up": "sign_up",
     "login": "login",
 }
@@ -104,7 +97,6 @@ OTHER_EVENTS: Final = frozenset(
         "os_update",
         "post_score",
         "qualify_lead",
-        "refund",
         "scroll",
         "select_content",
         "select_item",
@@ -124,119 +116,67 @@ OTHER_EVENTS: Final = frozenset(
     }
 )
 """Collected by themselves or recommended by Google's documents, and of no meaning here."""
-_CATEGORY_KEYS: Final = ("item_category", *(f"item_category{level}" for level in range(2, 6)))
-_ROW_IDENTITY: Final = (
-    "event_bundle_sequence_id",
-    "batch_event_index",
-    "batch_page_id",
-    "batch_ordering_id",
-)
-"""What tells apart two rows of one name, buyer and microsecond; the same in intraday and daily tables."""
 
 
-def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
+def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one Measurement Protocol payload or one exported row; never raises, whatever it is."""
-    if get(payload, "event_name") is not None:
-        return adapt_items([payload], lambda row: _adapt_row(row, store, hasher))
     events = get(payload, "events")
-    if not isinstance(events, list):
-        detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
-        return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
-    return adapt_items(
-        enumerate(events), lambda item: _adapt_message(payload, item[0], item[1], store, hasher)
-    )
+    if isinstance(events, list):
+        return adapt_items(
+            enumerate(events),
+            lambda item, read: _adapt_message(payload, item[0], item[1], read, store, hasher),
+            context,
+        )
+    if isinstance(payload, dict) and (row := Row(payload)).name is not None:
+        return adapt_items([row], lambda it, read: _adapt_row(it, read, store, hasher), Row.context(context))
+    detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
+    return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
 
 
-def _adapt_message(payload: Json, index: int, event: Json, store: str, hasher: Identity) -> Event:
+def _adapt_message(
+    payload: Json, index: int, event: Json, read: Reader, store: str, hasher: Identity
+) -> Event:
     kind = event_type(get(event, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "user_agent"))
     params = get(event, "params")
     raw_time = get(event, "timestamp_micros") or get(payload, "timestamp_micros")
+    timestamp = read.time("timestamp_micros", raw_time, "us", or_now=True)
     fields = {
         "type": kind,
-        "timestamp": time_ms(raw_time, "us"),
-        **_item_fields(kind, params, get(params, "items"), get(params, "value")),
+        "timestamp": timestamp,
+        **item_fields(read, kind, params, get(params, "items"), get(params, "value")),
     }
-    device = identifier(get(payload, "client_id")) or identifier(get(payload, "app_instance_id"))
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=device or get(payload, "user_id"),
+        buyers={name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")},
         identity=hasher,
-        content=[raw_time, index, event],
-        order=_order_id(kind, get(params, "transaction_id")),
+        content=[timestamp if raw_time is None else raw_time, index, event],
+        order=_order_id(read, kind, get(params, "transaction_id")),
     )
 
 
-def _adapt_row(row: Json, store: str, hasher: Identity) -> Event:
-    kind = event_type(get(row, "event_name"), EVENT_TYPES, OTHER_EVENTS)
-    params = _row_params(row)
-    raw_time = get(row, "event_timestamp")
-    value = params.get("value")
-    if value is None:
-        value = get(row, "ecommerce", "purchase_revenue")
+def _adapt_row(row: Row, read: Reader, store: str, hasher: Identity) -> Event:
+    kind = event_type(row.name, EVENT_TYPES, OTHER_EVENTS)
     fields = {
         "type": kind,
-        "timestamp": time_ms(raw_time, "us"),
-        **_item_fields(kind, params, get(row, "items"), value),
+        "timestamp": row.time(read),
+        **item_fields(read, kind, row.params, row.items, row.value),
     }
-    order = get(row, "ecommerce", "transaction_id") or params.get("transaction_id")
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=identifier(get(row, "user_pseudo_id")) or get(row, "user_id"),
+        buyers={name: row.at(name) for name in ROW_BUYERS},
         identity=hasher,
-        content=[raw_time, *(get(row, key) for key in _ROW_IDENTITY)],
-        order=_order_id(kind, order),
+        content=row.content,
+        order=_order_id(read, kind, *row.transaction_ids),
     )
 
 
-def _order_id(kind: EventType, transaction_id: Json) -> str | None:
-    return identifier(transaction_id) if kind == "purchase" else None
-
-
-def _row_params(row: Json) -> dict[str, Json]:
-    """event_params as a mapping: the one value of each record that is set."""
-    params: dict[str, Json] = {}
-    for record in items_of(get(row, "event_params")):
-        key = get(record, "key")
-        typed = (get(record, "value", f"{name}_value") for name in ("string", "int", "double", "float"))
-        if isinstance(key, str):
-            params[key] = next((value for value in typed if value is not None), None)
-    return params
-
-
-def _item_fields(kind: EventType, params: Json, items: Json, value: Json) -> Fields:
-    if kind == "search":
-        return {"query": text(get(params, "search_term"))}
-    if kind in ("page_view", "sign_up", "login"):
-        return {}
-    lines = [_item_line(item, params) for item in items_of(items)]
-    if kind == "list_view":  # the list's own category; its first item would be no product view
-        shared = {item.fields["category"] for item in lines}
-        return {"category": shared.pop() if len(shared) == 1 else text(get(params, "item_list_name"))}
-    fields = most_valuable(lines)
-    code = currency(get(params, "currency"))
-    return {**fields, "value": number(value), "currency": code or fields.get("currency")}
-
-
-def _item_line(item: Json, params: Json) -> Line:
-    path = [level for key in _CATEGORY_KEYS if (level := text(get(item, key))) is not None]
-    return line(
-        product_id=get(item, "item_id"),
-        category="/".join(path) or None,
-        brand=get(item, "item_brand"),
-        price=get(item, "price"),
-        currency_code=get(item, "currency") or get(params, "currency"),
-        quantity=get(item, "quantity"),
-    )
-
-
-def _received(payload: Json, received_ms: int) -> Json:
-    """A payload without a time means "now"."""
-    if isinstance(payload, dict) and "events" in payload:
-        return {"timestamp_micros": received_ms * 1000} | payload
-    return payload
+def _order_id(read: Reader, kind: EventType, *transaction_ids: Json) -> str | None:
+    return read.identifier("order", *transaction_ids) if kind in ("purchase", "refund") else None
 
 
 register(
@@ -245,7 +185,9 @@ register(
         "Google Analytics 4: Measurement Protocol, rows of the BigQuery export",
         adapt,
         columns=frozenset({"event_name", "event_timestamp", "user_pseudo_id"}),
+        signs=(frozenset({"events", "client_id"}), frozenset({"events", "app_instance_id"}), *GA4_ROW_SIGNS),
+        names=EVENT_TYPES,
         items="events",
-        stamp=_received,
+        time_unit="us",
     )
 )

@@ -6,15 +6,20 @@ A row without a user is its session's. The event id is the file's hash and the r
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from datetime import UTC
 from typing import Any, Final
 
 import msgspec
 
 from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
 from feature_store.errors import SkippedItemError
-from feature_store.sources.adapters.common import Adapted, SkipReason, adapt_items, invalid, time_ms, unmapped
+from feature_store.sources.adapters.common import Adapted, adapt_items, convert_without_unfit, get, unmapped
 from feature_store.sources.formats import Adapt, Format, Origin, register
+from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Reader
 
 COLUMNS: Final = (
     "store",
@@ -44,46 +49,44 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
 _BOUNDARIES: Final = frozenset({"session_start", "session_end"})
 
 
-def adapt(row: dict[str, Any], *, file_id: str, number: int) -> Adapted:
+def adapt(row: dict[str, Any], *, file_id: str, number: int, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one row; never raises. Price is as given; currency, quantity and value are unknown."""
-    return adapt_items([row], lambda item: _adapt_one(item, f"{file_id}-{number}"))
+    return adapt_items([row], lambda item, read: _adapt_one(item, read, f"{file_id}-{number}"), context)
 
 
-def _adapt_one(row: dict[str, Any], event_id: str) -> Event:
-    raw_type = row.get("event_type")
-    if raw_type in _BOUNDARIES:
+def _adapt_one(row: dict[str, Any], read: Reader, event_id: str) -> Event:
+    raw_type = get(row, "event_type")
+    if isinstance(raw_type, str) and raw_type in _BOUNDARIES:
         raise SkippedItemError(SkipReason.SESSION_BOUNDARY, "sessions follow from event time here")
     kind = EVENT_TYPES.get(raw_type) if isinstance(raw_type, str) else None
     if kind is None:
         raise unmapped()
-    buyer = row.get("user_id") or row.get("session_id")
-    if buyer is None:
-        raise SkippedItemError(SkipReason.NO_BUYER_ID, "the row has neither user nor session")
+    sent = {
+        "schema_version": SCHEMA_VERSION,
+        "event_id": event_id,
+        "store": row.get("store"),
+        "buyer": read.buyer({name: row.get(name) for name in ("user_id", "session_id")}),
+        "session_id": read.identifier("session_id", row.get("session_id")),
+        "type": kind,
+        "timestamp": read.time("ts", row.get("ts")),
+        "product_id": read.identifier("product_id", row.get("product_id")),
+        "category": read.category(row.get("category")),
+        "brand": read.text("brand", row.get("brand")),
+        "price": read.amount("price", row.get("price")),
+    }
     try:
-        return msgspec.convert(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "event_id": event_id,
-                "store": row.get("store"),
-                "buyer": buyer,
-                "session_id": row.get("session_id"),
-                "type": kind,
-                "timestamp": time_ms(row.get("ts")),
-                "product_id": row.get("product_id"),
-                "category": row.get("category"),
-                "brand": row.get("brand"),
-                "price": row.get("price"),
-            },
-            Event,
-        )
-    except msgspec.ValidationError as error:
-        raise invalid(str(error)) from None
+        return msgspec.convert(sent, Event)
+    except msgspec.ValidationError:
+        return convert_without_unfit(sent, read)
 
 
 def _open(origin: Origin) -> Adapt:
     with origin.path.open("rb") as file:
         file_id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return lambda row, number: adapt(row, file_id=file_id, number=number)
+    context = origin.context
+    if context.zone is None:  # as Spark and pandas write UTC
+        context = dataclasses.replace(context, zone=UTC)
+    return lambda row, number: adapt(row, file_id=file_id, number=number, context=context)
 
 
 register(

@@ -13,14 +13,27 @@ from feature_store.sources.formats import Format, register, vendor
 def mapped(name: str, pixel: PixelMapping) -> Format:
     """The format that a mapping file describes."""
     file = pixel.file
+    found = vendor(
+        name,
+        file.about or "A mapping file",
+        pixel.adapt,
+        signs=tuple(map(frozenset, file.signs)),
+        names=pixel.known_names,
+        store=file.store,
+        time_unit=file.time_unit,
+    )
     return replace(
-        vendor(name, file.about or "A mapping file", pixel.adapt, store=file.store),
+        found,
         timezone=file.timezone,
-        decimal=file.decimal,
         json_text=False,  # paths go into such texts by themselves
         dialect=file.dialect,
     )
 
 
-for _preset in sorted((Path(__file__).parent / "mappings").glob("*.toml")):
+def preset_files() -> list[Path]:
+    """The mapping files, by name."""
+    return sorted((Path(__file__).parent / "mappings").glob("*.toml"))
+
+
+for _preset in preset_files():
     register(mapped(_preset.stem, load_mapping(_preset)))

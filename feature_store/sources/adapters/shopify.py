@@ -2,7 +2,8 @@
 
 Shape: https://shopify.dev/docs/api/web-pixels-api/standard-events. A payload is one event: id, name,
 timestamp (ISO 8601), clientId, context.navigator.userAgent, data. The buyer is clientId; product_id is the
-product's id (not the variant's), category its type, brand its vendor.
+product's id (not the variant's), category its type, brand its vendor. Orders of webhooks and of the Admin,
+which have no clientId, are read by shopify_orders.
 """
 
 from __future__ import annotations
@@ -13,24 +14,18 @@ from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    Line,
     adapt_items,
     build_event,
-    currency,
     event_type,
     get,
-    identifier,
     items_of,
-    line,
-    most_valuable,
-    number,
     refuse_bot,
-    text,
-    time_ms,
 )
+from feature_store.sources.adapters.shopify_orders import ORDER_SIGNS, adapt_order, is_order
 from feature_store.sources.formats import register, vendor
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Fields, Line, Reader
 
 EVENT_TYPES: Final[dict[str, EventType]] = {
     "page_viewed": "page_view",
@@ -61,58 +56,69 @@ OTHER_EVENTS: Final = frozenset(
 """Standard events that mean nothing here."""
 
 
-def adapt(payload: Any, *, store: str, hasher: Identity) -> Adapted:
-    """Adapt one Web Pixel event; never raises, whatever the payload is."""
-    return adapt_items([payload], lambda item: _adapt_one(item, store, hasher))
+def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
+    """Adapt one Web Pixel event or one order; never raises, whatever the payload is."""
+    adapt_one = adapt_order if is_order(payload) else _adapt_one
+    return adapt_items([payload], lambda item, read: adapt_one(item, read, store, hasher), context)
 
 
-def _adapt_one(payload: Json, store: str, hasher: Identity) -> Event:
+def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:
     kind = event_type(get(payload, "name"), EVENT_TYPES, OTHER_EVENTS)
     refuse_bot(get(payload, "context", "navigator", "userAgent"))
     data = get(payload, "data")
     fields: Fields = {
         "type": kind,
-        "timestamp": time_ms(get(payload, "timestamp")),
-        "event_id": identifier(get(payload, "id")),
-        **_data_fields(kind, data),
+        "timestamp": read.time("timestamp", get(payload, "timestamp"), or_now=True),
+        "event_id": read.identifier("event_id", get(payload, "id")),
+        **_data_fields(read, kind, data),
     }
     return build_event(
         fields,
+        read=read,
         store=store,
-        raw_buyer=get(payload, "clientId"),
+        buyers={"clientId": get(payload, "clientId")},
         identity=hasher,
         content=payload,
-        order=identifier(get(data, "checkout", "order", "id")) if kind == "purchase" else None,
+        order=_order(read, get(data, "checkout")) if kind == "purchase" else None,
     )
 
 
-def _data_fields(kind: EventType, data: Json) -> Fields:
+def _order(read: Reader, checkout: Json) -> str | None:
+    """The order's id; a checkout becomes one order, so its token where the page knows no id yet."""
+    return read.identifier("order", get(checkout, "order", "id"), get(checkout, "token"))
+
+
+def _data_fields(read: Reader, kind: EventType, data: Json) -> Fields:
     if kind == "list_view":
-        return {"category": text(get(data, "collection", "title"))}
+        return {"category": read.category(get(data, "collection", "title"))}
     if kind == "search":
-        return {"query": text(get(data, "searchResult", "query"))}
+        return {"query": read.text("query", get(data, "searchResult", "query"))}
     if kind == "product_view":
-        return _variant_line(get(data, "productVariant"), quantity=None).fields
+        return read.cart([_variant_line(read, get(data, "productVariant"), quantity=None)])
     if kind in ("add_to_cart", "remove_from_cart"):
         cart_line = get(data, "cartLine")
-        return {**_cart_line(cart_line).fields, **_total(get(cart_line, "cost", "totalAmount"))}
+        return _cart(read, [_cart_line(read, cart_line)], get(cart_line, "cost", "totalAmount"))
     if kind == "view_cart":
-        lines = [_cart_line(item) for item in items_of(get(data, "cart", "lines"))]
-        return {**most_valuable(lines), **_total(get(data, "cart", "cost", "totalAmount"))}
+        lines = [_cart_line(read, item) for item in items_of(get(data, "cart", "lines"))]
+        return _cart(read, lines, get(data, "cart", "cost", "totalAmount"))
     checkout = get(data, "checkout")
     lines = [
-        _variant_line(get(item, "variant"), quantity=get(item, "quantity"))
+        _variant_line(read, get(item, "variant"), quantity=get(item, "quantity"))
         for item in items_of(get(checkout, "lineItems"))
     ]
-    return {**most_valuable(lines), **_total(get(checkout, "totalPrice"))}
+    return _cart(read, lines, get(checkout, "totalPrice"))
 
 
-def _cart_line(cart_line: Json) -> Line:
-    return _variant_line(get(cart_line, "merchandise"), quantity=get(cart_line, "quantity"))
+def _cart(read: Reader, lines: list[Line], money: Json) -> Fields:
+    return read.cart(lines, value=get(money, "amount"), currency_code=get(money, "currencyCode"))
 
 
-def _variant_line(variant: Json, *, quantity: Json) -> Line:
-    return line(
+def _cart_line(read: Reader, cart_line: Json) -> Line:
+    return _variant_line(read, get(cart_line, "merchandise"), quantity=get(cart_line, "quantity"))
+
+
+def _variant_line(read: Reader, variant: Json, *, quantity: Json) -> Line:
+    return read.line(
         product_id=get(variant, "product", "id"),
         category=get(variant, "product", "type"),
         brand=get(variant, "product", "vendor"),
@@ -122,10 +128,12 @@ def _variant_line(variant: Json, *, quantity: Json) -> Line:
     )
 
 
-def _total(money: Json) -> Fields:
-    total: Fields = {"value": number(get(money, "amount"))}
-    code = currency(get(money, "currencyCode"))
-    return total if code is None else {**total, "currency": code}
-
-
-register(vendor("shopify", "Shopify Web Pixel: standard events", adapt))
+register(
+    vendor(
+        "shopify",
+        "Shopify: Web Pixel events, orders of webhooks and the Admin",
+        adapt,
+        signs=(frozenset({"clientId", "name", "data"}), *ORDER_SIGNS),
+        names=EVENT_TYPES,
+    )
+)

@@ -1,4 +1,4 @@
-"""How a text file of columns is written: its encoding, delimiter, quote and header, found by looking at it."""
+"""How a text file of columns is written: encoding, delimiter, quote and header, found by looking."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ _NO_HEADER: Final = (
 
 
 class TextLayout(NamedTuple):
-    """How a text file is written. header: whether its first row names the columns; file_encoding: as the file is
-    on disk, of which UTF-16 is unpacked to UTF-8 before rows are cut, so that `encoding` is what rows are in."""
+    """How a text file is written. header: whether its first row names the columns.
+
+    file_encoding: of the file on disk. UTF-16 is unpacked to UTF-8 before rows are cut: `encoding` is theirs.
+    """
 
     delimiter: str
     quote: str
@@ -79,7 +81,7 @@ def sniff(path: Path, kind: Kind, given: Dialect | None = None) -> TextLayout:
     )
     delimiter = given.delimiter or _delimiter_of(path, text, quote, escape)
     layout = TextLayout(delimiter, quote, escape, encoding, file_encoding, (), header=False)
-    first = next(_rows(text, layout), [])
+    first: list[str] = next(_rows(text, layout), [])
     columns, header = tuple(name.strip() for name in first), True
     if given.columns is not None:
         header = columns == tuple(given.columns)
@@ -143,8 +145,8 @@ def _delimiter_of(path: Path, text: str, quote: str, escape: str | None) -> str:
             best, best_score = sign, score
     if not best:
         raise EventSourceError(
-            f"{path} is of no supported kind: it is text without columns (by comma, tab, semicolon or |); if they "
-            "are cut otherwise, say so in a mapping file: [dialect] with delimiter (docs/mapping.md)"
+            f"{path} is of no supported kind: it is text without columns (by comma, tab, semicolon or |); if "
+            "they are cut otherwise, say so in a mapping file: [dialect] with delimiter (docs/mapping.md)"
         )
     return best
 

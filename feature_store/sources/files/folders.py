@@ -13,7 +13,7 @@ MAX_FILES: Final = 100_000
 
 
 class Files(NamedTuple):
-    """The files of a source, in the order of their names; ignored: names of files of a folder that hold no events."""
+    """The files of a source, in the order of their names; ignored: those of a folder that hold no events."""
 
     paths: list[Path]
     ignored: list[str]

@@ -1,7 +1,7 @@
 """JSON values one after another: lines, one array, or values over several lines, in constant memory.
 
-A value inside an array at the top is a record of its own, so `[{...}, {...}]`, one value per line and a pretty
-array give the same records. Values are found by their brackets and quotes alone, in compiled code, and
+A value inside an array at the top is a record of its own, so `[{...}, {...}]`, one value per line and a
+pretty array give the same records. Values are found by their brackets and quotes alone, in compiled code, and
 decoded afterwards: a broken value is one bad record, and one of a gigabyte is passed over, not held.
 """
 
@@ -23,13 +23,13 @@ _READ_AT_ONCE: Final = 1 << 18
 _BLANKS: Final = b" \t\r\n\x1e"
 
 _DEPTH, _BASE, _INSIDE, _QUOTED, _ESCAPED, _SCALAR = range(6)
-"""The scanner's state: brackets open; 1 inside an array at the top, else 0; whether a value has begun; whether
-in a text, and behind a backslash there; whether the value has no brackets."""
+"""The scanner's state: brackets open; 1 inside an array at the top, else 0; whether a value has begun;
+whether in a text, and behind a backslash there; whether the value has no brackets."""
 _STATE_SIZE: Final = 6
 
 
 def is_multi_line(first: bytes) -> bool:
-    """Whether a file that begins so holds values that are no lines: an array, or values over several lines."""
+    """Whether a file that begins so holds no lines: an array, or values over several lines."""
     text = first.lstrip(_BLANKS)
     if text.startswith(b"["):
         return True
@@ -72,7 +72,9 @@ def values_of(file: io.BufferedReader, path: Path, limit: int) -> Iterator[Raw]:
 
 
 @kernel
-def _edges(chunk: NDArray[np.uint8], state: NDArray[np.int64]) -> NDArray[np.int64]:
+def _edges(  # noqa: PLR0912  (a scanner: one branch per kind of byte)
+    chunk: NDArray[np.uint8], state: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Where values begin (as -place - 1) and end (one past the last byte) in a chunk, in order."""
     edges = np.empty(1024, dtype=np.int64)
     count = 0
@@ -92,7 +94,7 @@ def _edges(chunk: NDArray[np.uint8], state: NDArray[np.int64]) -> NDArray[np.int
             continue
         top = state[_DEPTH] == state[_BASE]
         separates = byte <= 0x20 or byte == 0x2C
-        closes = byte == 0x5D or byte == 0x7D
+        closes = byte in (0x5D, 0x7D)
         if top and state[_INSIDE] and (separates or (closes and state[_BASE])):
             edges[count] = i  # a value without brackets ends before this byte
             count += 1
@@ -117,9 +119,9 @@ def _edges(chunk: NDArray[np.uint8], state: NDArray[np.int64]) -> NDArray[np.int
             edges[count] = -i - 1
             count += 1
             state[_INSIDE] = 1
-            state[_SCALAR] = byte != 0x5B and byte != 0x7B
+            state[_SCALAR] = byte not in (0x5B, 0x7B)
         if byte == 0x22:
             state[_QUOTED] = 1
-        elif byte == 0x5B or byte == 0x7B:
+        elif byte in (0x5B, 0x7B):
             state[_DEPTH] += 1
     return edges[:count]

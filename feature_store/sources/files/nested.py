@@ -1,4 +1,4 @@
-"""Values inside columns: JSON that was kept as text, and the wrappers that writers of tables put around lists."""
+"""Values inside columns: JSON that was kept as text, and wrappers that writers of tables put around lists."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def about(path: Path) -> ParquetAbout:
         footer = _footer_bytes(path)
         if footer > MAX_FOOTER_BYTES:
             raise EventSourceError(
-                f"{path}: what it says of its columns takes {footer:,} bytes, at most {MAX_FOOTER_BYTES:,} are "
-                f"read; write it with fewer columns (at most {MAX_COLUMNS:,}) or larger row groups"
+                f"{path}: what it says of its columns takes {footer:,} bytes; at most {MAX_FOOTER_BYTES:,} are read: "
+                f" write it with fewer columns (at most {MAX_COLUMNS:,}) or larger row groups"
             )
         with pq.ParquetFile(path) as file:
             metadata, schema = file.metadata, file.schema_arrow

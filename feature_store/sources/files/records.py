@@ -32,7 +32,7 @@ class Record(NamedTuple):
 
 
 class EventFile:
-    """One file: what it is, and its records. Reads no more than its beginning (parquet: its end) when it is made."""
+    """One file: what it is, and its records. Making it reads only its beginning (parquet: its end)."""
 
     def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
         """Look at a file; `dialect` says what need not be found by looking.
@@ -75,9 +75,8 @@ class EventFile:
             )
             return ["parquet", *assumed]
         encoding = "" if self._encoding == "utf-8" else f", encoding {self._encoding}"
-        return [
-            f"{'JSON, an array or values over several lines' if self._multi_line else 'JSON lines'}{encoding}{packed}"
-        ]
+        layout = "JSON, an array or values over several lines" if self._multi_line else "JSON lines"
+        return [f"{layout}{encoding}{packed}"]
 
     def raw_values(self, limit: int) -> Iterator[tuple[str, Raw]]:
         """The values of a JSON file, not decoded, with their places. At most `limit` bytes of one are held.

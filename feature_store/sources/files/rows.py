@@ -54,10 +54,11 @@ def _records(file: io.BufferedReader, layout: TextLayout, limit: int) -> Iterato
     """Physical lines, joined where a quoted text goes over several."""
     quote = layout.quote.encode()
     lines = lines_of(file, limit)
-    for number, raw, length in lines:
-        if raw.count(quote) % 2 == 0 or length > limit:
-            yield number, raw, length
+    for number, first, size in lines:
+        if first.count(quote) % 2 == 0 or size > limit:
+            yield number, first, size
             continue
+        raw, length = first, size
         looks = 0
         while _is_open(raw, layout) and length <= limit and looks < _MAX_LOOKS:
             for line in lines:
@@ -97,11 +98,11 @@ def _row(raw: bytes, length: int, layout: TextLayout, options: dict[str, object]
         except UnicodeEncodeError as error:
             raise InvalidEventError(
                 "invalid_utf8",
-                f"the row is not {layout.encoding} (its character {error.start}); save the file in one encoding, or "
-                "name it in a mapping file: [dialect] with encoding",
+                f"the row is not {layout.encoding} (its character {error.start}); save the file in one "
+                "encoding, or name it in a mapping file: [dialect] with encoding",
             ) from None
     try:
-        cells = next(csv.reader([text], **options), [])  # type: ignore[call-overload]
+        cells = next(csv.reader([text], **options), [])  # type: ignore[arg-type]
     except csv.Error as error:
         raise InvalidEventError(MALFORMED_ROW, f"the row cannot be cut into columns: {error}") from None
     columns = layout.columns

@@ -9,13 +9,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
 from feature_store.errors import EventSourceError
 
 Compression = Literal["gzip", "zstd"]
+Bytes: TypeAlias = "io.BufferedReader[Unpacked]"
 
 MAX_EXPANSION: Final = 250
 """Times its size that a compressed file may unpack to; events that people have seen reach about 40."""
@@ -132,7 +133,7 @@ def _unmarked_utf16(first: bytes) -> str | None:
 
 
 @contextmanager
-def unpacked(path: Path, compression: Compression | None) -> Iterator[tuple[io.BufferedReader, Unpacked]]:
+def unpacked(path: Path, compression: Compression | None) -> Iterator[tuple[Bytes, Unpacked]]:
     """The file's bytes to read, and what tells how far they are read.
 
     Raises:

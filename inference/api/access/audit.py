@@ -1,4 +1,5 @@
-"""The audit log: erasures, and keys made and revoked. One JSON line each, without personal data."""
+"""The audit log: erasures, keys made and revoked, refused events read. One JSON line each, without personal
+data."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ AUDIT_FILE: Final = "audit.jsonl"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """at: wall clock, ms UTC. key: the id of the API key that asked (erase), or that was made or revoked
-    (create_key, revoke_key). request: of an erasure, what its answer named. scopes: of such a key."""
+    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, read_refused), or that was
+    made or revoked (create_key, revoke_key). request: of an erasure, what its answer named. scopes,
+    origins: of such a key."""
 
     at: int
     action: str
@@ -23,6 +25,7 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str
     request: str = ""
     scopes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
 
 
 _decode = msgspec.json.Decoder(AuditLine).decode

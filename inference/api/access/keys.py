@@ -29,6 +29,9 @@ _INDEX: Final = "simpersona-api:keys"
 ALL_STORES: Final = "*"
 """The store of an operator's key, which is of every store (the demo's, a dashboard's)."""
 _NOBODY: Final = "0" * 64
+_SHOPPER_RATE: Final = 2.0
+_SHOPPER_BURST: Final = 20.0
+"""Requests of one shopper's page with a token: per second, and at once."""
 
 # A bucket of `burst` tokens filled at `rate` a second. A request passes while there is one token (`least`)
 # and takes `cost`, into debt if need be: so a batch larger than the bucket is possible, and paid for
@@ -48,6 +51,15 @@ local function take(bucket, rate, burst, cost, least)
   return 0
 end
 """
+# For a shopper's token: the record of the key that made it, and a bucket of that shopper's own.
+_ADMIT_SHOPPER: Final = (
+    _BUCKET
+    + """
+local kept = redis.call('GET', KEYS[1])
+if not kept then return {false, 0} end
+return {kept, take(KEYS[2], tonumber(ARGV[1]), tonumber(ARGV[2]), 1, 1)}
+"""
+)
 _CHARGE: Final = (
     _BUCKET + "return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), -math.huge)"
 )
@@ -72,14 +84,19 @@ class Scope(enum.StrEnum):
     PERSONAS_READ = "personas:read"
     STREAM_READ = "stream:read"
     BUYERS_ERASE = "buyers:erase"
+    REFUSED_READ = "refused:read"
+    """What was refused of the store's events, with examples that hold no value."""
     OPERATION_READ = "operation:read"
     """How the installation does: of all its stores together, so not for a single shop."""
+    TOKENS_CREATE = "tokens:create"
+    """Tokens that let one shopper's page read that shopper's persona for some minutes."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it is kept: digest is the SHA-256 of the secret (hex); times are ms UTC.
 
-    rate (tokens a second, see docs/feeds.md) and burst are of the key's bucket.
+    rate (tokens per second, see docs/feeds.md) and burst are of the key's bucket. origins: of a published
+    key, which stands in pages of these origins and may do nothing but send; a server's key has none.
     """
 
     id: str
@@ -91,6 +108,31 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     created_at: int
     revoked_at: int | None = None
+    origins: tuple[str, ...] = ()
+
+    @property
+    def holder(self) -> str:
+        """Whose share of this process a request of the key takes: the store's servers, or the store's pages,
+        which anybody can flood."""
+        return pages_of(self.store) if self.origins else self.store
+
+
+def pages_of(store: str) -> str:
+    """The name of a store's pages, which no store can have."""
+    return f"{store}|pages"
+
+
+def check_published(store: str, scopes: Sequence[Scope], origins: Sequence[str]) -> None:
+    """Refuse a key for pages that may do more than send one store's events: whoever opens a page has it.
+
+    Raises:
+        ApiKeyError: it may do more.
+    """
+    if origins and (store == ALL_STORES or set(scopes) != {Scope.EVENTS_WRITE}):
+        raise ApiKeyError(
+            f"a key with origins is published in pages, so it is of one store and has the scope "
+            f"{Scope.EVENTS_WRITE} alone; make another key for anything else"
+        )
 
 
 class NewKey(NamedTuple):
@@ -123,13 +165,22 @@ class KeyStore:
         self._redis = redis
 
     async def create(
-        self, store: str, scopes: Sequence[Scope], *, rate: float, burst: float, note: str = ""
+        self,
+        store: str,
+        scopes: Sequence[Scope],
+        *,
+        rate: float,
+        burst: float,
+        note: str = "",
+        origins: Sequence[str] = (),
     ) -> NewKey:
-        """Make a key and keep its record.
+        """Make a key and keep its record. origins: as `inference.api.access.pages.parse_origin` writes them.
 
         Raises:
+            ApiKeyError: a key with origins may do more than send.
             OnlineStoreError: the store does not answer.
         """
+        check_published(store, scopes, origins)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         record = KeyRecord(
             id=key_id,
@@ -140,6 +191,7 @@ class KeyStore:
             burst=burst,
             note=note,
             created_at=_now(),
+            origins=tuple(origins),
         )
         with store_answers():
             await self._redis.set(_record_key(key_id), _encode(record))
@@ -201,6 +253,18 @@ class KeyStore:
             _ADMIT, [_record_key(parts[1]), _bucket_key(parts[1])], digest, str(cost)
         )
         return _if_it_holds(row, digest), float(wait_ms) / 1000
+
+    async def admit_shopper(self, key_id: str, buyer: str) -> tuple[KeyRecord | None, float]:
+        """The record of the key that made a shopper's token, if it holds, and one token taken from the
+        bucket of this shopper: 0, or seconds to wait. buyer: the pseudonym.
+
+        Raises:
+            OnlineStoreError: the store does not answer.
+        """
+        keys = [_record_key(key_id), f"simpersona-api:{{{key_id}}}:shopper:{buyer}"]
+        row, wait_ms = await self._run(_ADMIT_SHOPPER, keys, str(_SHOPPER_RATE), str(_SHOPPER_BURST))
+        record = None if row is None else _decode(row)
+        return (record if record is not None and record.revoked_at is None else None), float(wait_ms) / 1000
 
     async def charge(self, record: KeyRecord, cost: float) -> None:
         """Take `cost` from the key's bucket, into debt if need be: of a request that was let in.

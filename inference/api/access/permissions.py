@@ -5,27 +5,40 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
-from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
-from inference.api.bounds.costs import REQUEST
+from inference.api.access.keys import ALL_STORES, KeyRecord, Scope, pages_of
+from inference.api.access.pages import fault_of, published_key
+from inference.api.access.tokens import PREFIX, ShopperClaims
+from inference.api.bounds.costs import REFUSED, REQUEST
 from inference.api.bounds.in_flight import Share
 from inference.api.problems import ProblemError
-from inference.api.state import State
+from inference.api.state import State, now_ms
 
 _BEARER: Final = HTTPBearer(
     auto_error=False, scheme_name="key", description="A key of one store: `simpersona keys create`."
+)
+_PUBLISHED: Final = APIKeyQuery(
+    name="key",
+    auto_error=False,
+    scheme_name="published key",
+    description="A key with origins, from a page of one of them: `simpersona keys create --origin`.",
+)
+_TOKEN: Final = HTTPBearer(
+    auto_error=False, scheme_name="token", description="A token of one shopper, which the shop's server made."
 )
 _ADMITTED: Final = "simpersona.admitted"
 
 
 class Admission(NamedTuple):
-    """A request whose key was checked: the key, and what the request holds of its store's share."""
+    """A request whose key was checked: the key, what the request holds of its store's share, and of whom its
+    token is, if it is one."""
 
     key: KeyRecord
     share: Share
+    shopper: ShopperClaims | None = None
 
     def hold(self, count: int) -> None:
         """So many bytes of its body more.
@@ -36,14 +49,19 @@ class Admission(NamedTuple):
         self.share.hold(count)
 
 
-class Allowed:
-    """A dependency: the request's key, if it holds, is of the path's store and has the scope.
+class Guard:
+    """What a route asks of a key: a scope, and how many tokens of its bucket.
 
-    The check itself is `admit`, which the gate calls before it lets the first byte of a body through.
+    Its kinds are dependencies of FastAPI. The check itself is `admit`, which the gate calls before it lets
+    the first byte of a body through.
     """
 
     def __init__(self, scope: Scope, cost: float) -> None:
         self.scope, self.cost = scope, cost
+
+
+class Allowed(Guard):
+    """A dependency: the request's key, if it holds, is of the path's store and has the scope."""
 
     async def __call__(
         self,
@@ -55,6 +73,34 @@ class Allowed:
         return (await admit(request.scope)).key
 
 
+class AllowedPages(Guard):
+    """The same for a route that pages call too: their key stands in the address, since a beacon has no
+    headers of its own."""
+
+    async def __call__(
+        self,
+        request: Request,
+        _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+        _key: Annotated[str | None, Security(_PUBLISHED)],
+    ) -> KeyRecord:
+        """The key of the request; see `admit`."""
+        return (await admit(request.scope)).key
+
+
+class AllowedShopper(Guard):
+    """A dependency: the request has a token of one shopper. scope: of the key that made it."""
+
+    async def __call__(
+        self,
+        request: Request,
+        _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_TOKEN)],
+    ) -> ShopperClaims:
+        """Whom the token is of; see `admit`."""
+        shopper = (await admit(request.scope)).shopper
+        assert shopper is not None
+        return shopper
+
+
 async def admit(scope: AsgiScope) -> Admission:
     """Check the key of a request, once, and take what the route costs from its bucket.
 
@@ -62,35 +108,80 @@ async def admit(scope: AsgiScope) -> Admission:
 
     Raises:
         ProblemError: 401 without a key that holds; 403 for another store, whether or not there is
-            such a store, and for a missing scope; 429 when the key's bucket is empty, or its store has enough
-            requests under way.
+            such a store, for a missing scope, and for a page of another origin; 429 when the key's bucket is
+            empty, or its holder has enough requests under way.
     """
     known: Admission | None = scope.get(_ADMITTED)
     if known is not None:
         return known
     guard, state = guard_of(scope["route"]), _state(scope)
     assert guard is not None
-    record, wait_s = await state.keys.admit(_token(scope), guard.cost)
-    record = _required(record)
-    check_store(record, scope["path_params"].get("store", record.store))
-    if guard.scope not in record.scopes:
-        raise ProblemError(403, "missing-scope", f"this key has no scope {guard.scope}")
-    if wait_s:
-        raise ProblemError(
-            429, "too-many-requests", "this key has used up its rate; wait", retry_after_s=wait_s
-        )
-    admission = scope[_ADMITTED] = Admission(record, state.in_flight.enter(record.store))
+    if isinstance(guard, AllowedShopper):
+        admission = await _admit_shopper(state, _bearer(scope), guard.scope)
+    else:
+        record, wait_s = await state.keys.admit(_bearer(scope) or published_key(scope), guard.cost)
+        record = _required(record)
+        _check_page(record, scope)
+        check_store(record, scope["path_params"].get("store", record.store))
+        _check_scope(record, guard.scope)
+        _check_rate("this key", wait_s)
+        admission = Admission(record, state.in_flight.enter(record.holder))
+    scope[_ADMITTED] = admission
     return admission
 
 
-def _token(scope: AsgiScope) -> str:
+async def _admit_shopper(state: State, token: str, scope: Scope) -> Admission:
+    shopper = state.tokens.read(token, now_ms())
+    if shopper is None:
+        raise ProblemError(
+            401,
+            "no-token",
+            f"send a token of the shop's that holds: Authorization: Bearer {PREFIX}...",
+        )
+    record, wait_s = await state.keys.admit_shopper(shopper.key, shopper.buyer)
+    if record is None:
+        raise ProblemError(401, "no-token", "the key that made this token was revoked")
+    check_store(record, shopper.store)
+    _check_scope(record, scope)
+    _check_rate("this token", wait_s)
+    return Admission(record, state.in_flight.enter(pages_of(shopper.store)), shopper)
+
+
+def _check_page(record: KeyRecord, scope: AsgiScope) -> None:
+    """Hold a published key to its origins, and a server's key to the header."""
+    if record.origins:
+        fault = fault_of(scope, record.origins)
+        if fault is not None:
+            raise ProblemError(403, "other-origin", fault)
+    elif not _bearer(scope):
+        raise ProblemError(
+            403,
+            "key-in-address",
+            "addresses end in logs, so only a key with origins may stand in one (simpersona keys create "
+            "--origin); revoke this key, and send the next one as Authorization: Bearer",
+        )
+
+
+def _check_scope(record: KeyRecord, scope: Scope) -> None:
+    if scope not in record.scopes:
+        raise ProblemError(403, "missing-scope", f"this key has no scope {scope}")
+
+
+def _check_rate(whose: str, wait_s: float) -> None:
+    if wait_s:
+        raise ProblemError(
+            429, "too-many-requests", f"{whose} has used up its rate; wait", retry_after_s=wait_s
+        )
+
+
+def _bearer(scope: AsgiScope) -> str:
     kind, _, token = (Headers(scope=scope).get("authorization") or "").partition(" ")
     return token if kind.lower() == "bearer" else ""
 
 
 def has_key(scope: AsgiScope) -> bool:
     """Whether a request brings something that may be a key."""
-    return bool(_token(scope))
+    return bool(_bearer(scope) or published_key(scope))
 
 
 def no_key() -> ProblemError:
@@ -105,11 +196,11 @@ def release(scope: AsgiScope) -> None:
         admission.share.leave()
 
 
-def guard_of(route: Any) -> Allowed | None:
+def guard_of(route: Any) -> Guard | None:
     """What a route of FastAPI asks of a key; None: it asks for none."""
     dependant = getattr(route, "dependant", None)
     calls = [] if dependant is None else [found.call for found in dependant.dependencies]
-    return next((call for call in calls if isinstance(call, Allowed)), None)
+    return next((call for call in calls if isinstance(call, Guard)), None)
 
 
 def _state(scope: AsgiScope) -> State:
@@ -147,8 +238,11 @@ def allowed(scope: Scope, cost: float = REQUEST) -> Any:
     return Depends(Allowed(scope, cost))
 
 
-WritesEvents = Annotated[KeyRecord, allowed(Scope.EVENTS_WRITE)]
+WritesEvents = Annotated[KeyRecord, Depends(AllowedPages(Scope.EVENTS_WRITE, REQUEST))]
 ReadsPersonas = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ)]
 ReadsStream = Annotated[KeyRecord, allowed(Scope.STREAM_READ)]
 ErasesBuyers = Annotated[KeyRecord, allowed(Scope.BUYERS_ERASE)]
+ReadsRefused = Annotated[KeyRecord, allowed(Scope.REFUSED_READ, REFUSED)]
 ReadsOperation = Annotated[KeyRecord, allowed(Scope.OPERATION_READ)]
+CreatesTokens = Annotated[KeyRecord, allowed(Scope.TOKENS_CREATE)]
+OneShopper = Annotated[ShopperClaims, Depends(AllowedShopper(Scope.TOKENS_CREATE, REQUEST))]

@@ -18,6 +18,8 @@ CATALOGUE: Final = 10
 COUNTS: Final = 5
 """Windows of counts, read and added up."""
 DRIFT: Final = 10
+REFUSED: Final = 20
+"""Dead letters, read from Kafka."""
 """A store's history against the reference."""
 
 

@@ -25,6 +25,7 @@ _CLOSE_LIST: Final = ord("]")
 _OPEN_OBJECT: Final = ord("{")
 _CLOSE_OBJECT: Final = ord("}")
 _SPACE: Final = ord(" ")
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TOO_MANY: Final = -1
 _UNCLOSED: Final = -2
 
@@ -114,6 +115,37 @@ def _split(text: NDArray[np.uint8], at: int, end: int, places: NDArray[np.int64]
 
 
 @kernel
+def _values(text: NDArray[np.uint8], at: int, end: int, places: NDArray[np.int64]) -> int:
+    """Objects that follow each other, as rows of `places`; how many (0: not only objects), or why not."""
+    count = 0
+    at = _after_space(text, at, end)
+    while at < end:
+        if text[at] != _OPEN_OBJECT:
+            return 0
+        if count == len(places):
+            return _TOO_MANY
+        start, level = at, 0
+        while at < end:
+            byte = text[at]
+            if byte == _QUOTE:
+                at = _after_string(text, at, end)
+                continue
+            if byte in (_OPEN_LIST, _OPEN_OBJECT):
+                level += 1
+            elif byte in (_CLOSE_LIST, _CLOSE_OBJECT):
+                level -= 1
+            at += 1
+            if level == 0:
+                break
+        if level != 0:
+            return 0
+        places[count, 0], places[count, 1] = start, at
+        count += 1
+        at = _after_space(text, at, end)
+    return count
+
+
+@kernel
 def _member(text: NDArray[np.uint8], at: int, end: int, name: NDArray[np.uint8]) -> tuple[int, int]:
     """Where the value of the object's last member of that name lies; (0, 0): there is none."""
     level, key, key_end, value, named = 0, 0, 0, 0, False
@@ -143,7 +175,7 @@ class JsonText:
     """A body, or a part of one, that was looked at and not yet decoded."""
 
     def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+        self.raw = raw = raw.removeprefix(_BYTE_ORDER_MARK)
         self._bytes = np.frombuffer(raw, np.uint8)
 
     @property
@@ -187,6 +219,18 @@ class JsonText:
             )
         return [Span(first, last) for first, last in places[:count].tolist()]
 
+    def values(self, span: Span, most: int) -> list[Span]:
+        """Where objects lie that follow each other, as in lines of JSON; none if there is anything else.
+
+        Raises:
+            ProblemError: 413 more than `most` objects.
+        """
+        places = np.empty((most, 2), np.int64)
+        count = _values(self._bytes, span.start, span.end, places)
+        if count == _TOO_MANY:
+            raise too_many_items(most)
+        return [Span(first, last) for first, last in places[:count].tolist()]
+
     def member(self, span: Span, name: str) -> Span | None:
         """Where the value of an object's member lies; None where there is none of that name."""
         start, end = _member(self._bytes, span.start, span.end, np.frombuffer(name.encode(), np.uint8))
@@ -209,3 +253,4 @@ def compile_now() -> None:
     listed = text.member(text.whole, "a")
     assert listed is not None
     text.elements(listed, 1)
+    text.values(text.whole, 1)

@@ -52,9 +52,9 @@ async def take_body(request: Request, key: KeyRecord, take: Callable[[bytes, Met
 
     try:
         if packed:
-            return await state.work.run(key.store, taken)
+            return await state.work.run(key.holder, taken)
         if len(sent) > _SMALL:
-            return await state.work.run(key.store, take, sent, meter)
+            return await state.work.run(key.holder, take, sent, meter)
         return take(sent, meter)
     finally:
         if meter.tokens:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,13 +18,15 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from inference.api.access.pages import page_headers
 from inference.api.access.permissions import Admission, admit, guard_of, has_key, no_key, release
+from inference.api.metrics import ApiMetrics
 from inference.api.problems import ProblemError, problem_of, problem_response, too_large
 from inference.api.settings import ApiSettings
 
 log = structlog.get_logger(__name__)
 
-PUBLIC: Final = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC: Final = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/simpersona.js"})
 """Paths without a key: they take no body, and tell nothing of a store."""
 STRICT_HEADERS: Final = (
     (
@@ -176,7 +179,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             message = {**message, "headers": self._headers(message)}
-            _observe(self._scope, message["status"], time.perf_counter() - self._began)
+            observe(self._scope, message["status"], time.perf_counter() - self._began)
         elif self._unread and not message.get("more_body"):
             # Closed with bytes unread, a connection is reset, and the answer is lost on the way.
             await self._send({**message, "more_body": True})
@@ -185,16 +188,21 @@ class _Exchange:
         await self._send(message)
 
     def _headers(self, message: Message) -> list[tuple[bytes, bytes]]:
-        headers = list(message.get("headers", ()))
-        named = {name.lower() for name, _ in headers}
-        headers += [header for header in STRICT_HEADERS if header[0] not in named]
+        headers = with_strict_headers([*message.get("headers", ()), *page_headers(self._scope)])
         return [*headers, _CLOSE] if self._unread else headers
 
 
-def _observe(scope: Scope, status: int, seconds: float) -> None:
-    metrics, route = scope["app"].state.api.metrics, _route(scope)
-    metrics.requests.labels(route, str(status)).inc()
-    metrics.seconds.labels(route).observe(seconds)
+def with_strict_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers, and those of STRICT_HEADERS that it does not say otherwise."""
+    found = list(headers)
+    named = {name.lower() for name, _ in found}
+    return found + [header for header in STRICT_HEADERS if header[0] not in named]
+
+
+def observe(scope: Scope, status: int, seconds: float) -> None:
+    """Count an answer that begins, and the time until then. scope: of a routed request, or of none."""
+    metrics: ApiMetrics = scope["app"].state.api.metrics
+    metrics.answered(_route(scope), status, seconds)
 
 
 def _route(scope: Scope) -> str:

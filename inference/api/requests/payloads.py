@@ -10,13 +10,20 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from feature_store.contract.events import SCHEMA_VERSION, Event, check_clock
+from feature_store.contract.events import SCHEMA_VERSION, Event
 from feature_store.contract.identity import Identity
-from feature_store.errors import InvalidEventError
-from feature_store.sources.formats import CONTRACT, Payload, formats
+from feature_store.errors import InvalidEventError, SkippedItemError
+from feature_store.sources.adapters.contract import lenient_fields
+from feature_store.sources.formats import CONTRACT, Format, Payload, formats
+from feature_store.sources.skips import SkipReason, invalid
+from feature_store.sources.values.context import Context
+from feature_store.sources.values.ids import is_placeholder
+from feature_store.sources.values.notes import Note
+from feature_store.sources.values.reader import Reader
 from inference.api.bounds.costs import Meter
 from inference.api.bounds.json_text import JsonBounds, JsonText, Span, too_many_items
 from inference.api.problems import ProblemError
+from inference.api.requests.ages import YEAR_MS, check_time
 
 Json = Any
 T = TypeVar("T")
@@ -36,6 +43,8 @@ class Taken:
     refused: list[tuple[int, str, str]] = field(default_factory=list)
     """(index, reason, detail); an index counts the items of the whole body."""
     items: int = 0
+    notes: list[Note] = field(default_factory=list)
+    """On values of the events that were not taken as sent."""
 
     def refuse(self, place: int, reason: str, detail: str) -> None:
         """Note an item that its sender has to mend."""
@@ -48,14 +57,19 @@ class Taken:
 
 @dataclass(frozen=True)
 class Collector:
-    """Takes bodies apart: bounds them, decodes them item by item, judges every item by itself."""
+    """Takes bodies apart: bounds them, decodes them item by item, judges every item by itself.
+
+    max_age_ms: how old an event may be.
+    """
 
     hasher: Identity
     max_items: int
     bounds: JsonBounds
+    max_age_ms: int = YEAR_MS
 
     def take(self, body: bytes, source: str, store: str | None, meter: Meter) -> Taken:
-        """Events of a body: one payload, or a list; source: one of `sources()`.
+        """Events of a body: one payload, a list, or payloads one after another (lines); source: one of
+        `sources()`.
 
         store: whose; None: each event of the contract says it. The meter is told of every item, also of
         one that is refused.
@@ -63,23 +77,27 @@ class Collector:
         Raises:
             ProblemError: 400 not JSON, 413 more items or more JSON than allowed, 422 nobody says the store.
         """
-        vendor = formats()[source].payload
+        kind = formats()[source]
+        vendor = kind.payload
         if store is None and vendor is not None:
             raise ProblemError(
                 422, "no-store", "an operator's key does not say whose events these are: send ?store="
             )
         text, taken, received = JsonText(body), Taken(), time.time_ns() // 1_000_000
         text.check(text.whole, self.bounds.values, self.bounds.depth)
-        listed = text.opens(text.whole) == "["
-        payloads = text.elements(text.whole, self.max_items) if listed else [text.whole]
-        for payload in payloads:
+        for payload in self._payloads(text):
             if vendor is None:
                 self._take_contract(taken, text, payload, store, received)
             elif store is not None:
                 found = self._payload(text, payload, vendor.items, taken.items)
-                self._take_adapted(taken, found, vendor, store, received)
+                self._take_adapted(taken, found, kind, vendor, store, received)
             meter.items = taken.items
         return taken
+
+    def _payloads(self, text: JsonText) -> list[Span]:
+        if text.opens(text.whole) == "[":
+            return text.elements(text.whole, self.max_items)
+        return text.values(text.whole, self.max_items) or [text.whole]
 
     def _item(self, text: JsonText, item: Span) -> Json:
         text.check(item, self.bounds.item_values, self.bounds.depth)
@@ -107,32 +125,45 @@ class Collector:
         place = taken.items
         taken.items += 1
         text.check(item, self.bounds.item_values, self.bounds.depth)
+        read = Reader(Context(received_ms=received))
         try:
-            sent = _json(lambda: _decode_sent(text.part(item)))
+            try:
+                sent = _json(lambda: _decode_sent(text.part(item)))
+            except msgspec.ValidationError:  # which stopped before the item's end
+                sent = _read_sent(_json(lambda: msgspec.json.decode(text.part(item))), read)
             taken.events.append(self._contract_event(sent, whose, received))
+            taken.notes += read.notes
         except msgspec.ValidationError as error:
-            _json(lambda: _skip(text.part(item)))  # the decoder stopped before the item's end
             taken.refuse(place, "invalid_field", str(error)[:300])
         except InvalidEventError as error:
             taken.refuse(place, error.reason, error.detail)
+        except SkippedItemError as error:
+            if error.reason == SkipReason.NO_BUYER_ID:
+                taken.skipped[error.reason] += 1
+            else:
+                taken.refuse(place, "invalid_field", error.detail)
 
     def _contract_event(self, sent: Any, whose: str | None, received: int) -> Event:
         store = sent.store or whose
-        if not sent.buyer:
+        if sent.buyer is None:
             raise InvalidEventError("invalid_field", "buyer is missing: the shop's own id of the shopper")
+        if is_placeholder(sent.buyer):
+            raise SkippedItemError(SkipReason.NO_BUYER_ID, "there is no buyer id in buyer")
         if store is None:
             raise InvalidEventError("invalid_field", "store is missing: this key is of every store")
         if whose not in (None, store):
             raise InvalidEventError("other_store", "store is not the store of this key")
         fields = msgspec.structs.asdict(sent)
         event = Event(**{**fields, "store": store, "buyer": self.hasher.buyer(store, sent.buyer)})
-        check_clock(event, received)
+        check_time(event, received, self.max_age_ms, "ms")
         return event
 
-    def _take_adapted(self, taken: Taken, payload: Json, source: Payload, store: str, received: int) -> None:
-        if source.stamp is not None:
-            payload = source.stamp(payload, received)
-        adapted = source.adapt(payload, store=store, hasher=self.hasher)
+    def _take_adapted(
+        self, taken: Taken, payload: Json, kind: Format, source: Payload, store: str, received: int
+    ) -> None:
+        context = Context(received_ms=received)
+        adapted = source.adapt(payload, store=store, hasher=self.hasher, context=context)
+        taken.notes += adapted.notes
         first = taken.items
         taken.items += len(adapted.events) + sum(adapted.skipped.values())
         for place, detail in zip(adapted.places, adapted.details, strict=True):
@@ -144,7 +175,7 @@ class Collector:
                 taken.skipped[reason] += kept
         for place, event in zip(adapted.event_places, adapted.events, strict=True):
             try:
-                check_clock(event, received)
+                check_time(event, received, self.max_age_ms, kind.time_unit)
             except InvalidEventError as error:
                 taken.refuse(first + place, error.reason, error.detail)
             else:
@@ -171,7 +202,7 @@ def _sent_struct() -> type[msgspec.Struct]:
         elif one.name == "store":
             known.append((one.name, one.type | None, None))
         elif one.name == "buyer":
-            known.append((one.name, str, ""))
+            known.append((one.name, str | None, None))
         elif one.default is msgspec.NODEFAULT:
             known.append((one.name, one.type))
         else:
@@ -179,5 +210,20 @@ def _sent_struct() -> type[msgspec.Struct]:
     return msgspec.defstruct("Sent", known, kw_only=True, gc=False)
 
 
-_decode_sent: Final = msgspec.json.Decoder(_sent_struct()).decode
-_skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_Sent: Final = _sent_struct()
+_decode_sent: Final = msgspec.json.Decoder(_Sent).decode
+
+
+def _read_sent(row: Json, read: Reader) -> Any:
+    """An event of which something does not fit the contract: without what is optional and cannot be read.
+
+    Raises:
+        msgspec.ValidationError, SkippedItemError: what is required is missing or wrong.
+    """
+    if not isinstance(row, dict):
+        raise invalid("an event is a JSON object")
+    buyer = row.get("buyer")
+    if not isinstance(buyer, str | None):
+        kind = "a number" if isinstance(buyer, int | float) and not isinstance(buyer, bool) else "no text"
+        raise invalid(f"buyer is {kind}: send the shop's own id of the shopper as text")
+    return msgspec.convert({**lenient_fields(row, read), "buyer": buyer}, _Sent)

@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -17,22 +17,23 @@ from starlette.responses import Response
 from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.client import store_answers
-from feature_store.sources.adapters.common import SkipReason
+from feature_store.online.refusals import RefusedKind, field_named
 from feature_store.sources.formats import CONTRACT
-from inference.api.access.keys import ALL_STORES
+from feature_store.sources.skips import SkipReason
+from feature_store.sources.values.notes import count_note
+from inference.api.access.keys import ALL_STORES, KeyRecord
 from inference.api.access.permissions import WritesEvents, check_store
 from inference.api.bounds.costs import Meter
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.bodies import take_body
 from inference.api.requests.ids import StoreName
+from inference.api.requests.notes import FRESH_S, fresh_key
 from inference.api.requests.payloads import Taken, sources
 from inference.api.state import State, state_of
 from inference.counts.windows import OTHERS
 
 log = structlog.get_logger(__name__)
 
-_FRESH_S: Final = 300
-"""So long after an event its buyer counts as one whose persona is on its way."""
 _AT_ONCE: Final = 200
 """Notes in one round trip: between two, others are answered."""
 
@@ -47,6 +48,16 @@ class Refusal(BaseModel):
     detail: str = Field(examples=["Object missing required field `event_id`"])
 
 
+class Tally(BaseModel):
+    """How often, and what the first such value looked like: digits as 9, letters as a."""
+
+    count: int
+    form: str
+
+
+Tallies: TypeAlias = dict[str, dict[str, Tally]]
+
+
 class Receipt(BaseModel):
     """What became of the items. accepted: stored by Kafka. skipped: ordinary traffic that is no event of
     ours (bots, other event types, items without a buyer id), by reason."""
@@ -54,13 +65,22 @@ class Receipt(BaseModel):
     accepted: int = Field(examples=[2])
     skipped: dict[str, int] = Field(examples=[{"bot": 1}])
     errors: list[Refusal]
+    repaired: Tallies = Field(
+        {},
+        description="Values that were taken otherwise than sent, by field and reason; absent without any.",
+        examples=[{"price": {"currency_sign": {"count": 1, "form": "$ 99.99"}}}],
+    )
+    emptied: Tallies = Field(
+        {}, description="Values that could not be read: their events were taken without them."
+    )
+    assumed: Tallies = Field({}, description="What was decided for the sender: a time of receipt, a total.")
 
 
 _EVENT: Final = {
     "event_id": "01J9ZK3V5Q",
     "buyer": "4711",
     "type": "product_view",
-    "timestamp": 1763900000123,
+    "timestamp": 1795700000123,
     "product_id": "p-17",
     "category": "home/kitchen",
     "price": 19.99,
@@ -78,7 +98,7 @@ _EXAMPLES: Final = {
                     "event": "Product Added",
                     "anonymousId": "4711",
                     "messageId": "m-1",
-                    "timestamp": "2026-11-23T10:00:00.000Z",
+                    "timestamp": "2026-11-26T10:00:00.000Z",
                     "properties": {"product_id": "p-17", "price": 19.99, "currency": "USD", "quantity": 1},
                 }
             ]
@@ -137,13 +157,28 @@ async def collect(
     )
     for outcome, count in collected.taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
-    _tally(state, store, collected.taken)
+    for note in collected.taken.notes:
+        state.metrics.fields.labels(source, note.kind, note.field, note.reason).inc()
+    _tally(state, store, key, collected.taken)
     if not collected.useful:
         raise ProblemError(
             422, "no-valid-item", "no item of the body is an event; see errors", errors=collected.errors
         )
     await _store(state, collected.records)
     return Response(collected.receipt, 202, media_type="application/json")
+
+
+@router.options("/v1/events", status_code=204, include_in_schema=False)
+async def preflight(_key: WritesEvents) -> Response:
+    """A browser asks whether a page may send: the key has origins, and the page's is one of them."""
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": "Content-Type, Content-Encoding",
+            "Access-Control-Max-Age": "600",
+        },
+    )
 
 
 class _Collected(NamedTuple):
@@ -165,22 +200,30 @@ def _collected(state: State, body: bytes, source: str, store: str | None, meter:
     taken = state.collector.take(body, source, store, meter)
     errors = [{"index": i, "reason": reason, "detail": detail} for i, reason, detail in taken.refused]
     records = [(record_key(event.store, event.buyer), encode_event(event)) for event in taken.events]
-    receipt = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    receipt: dict[str, Any] = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
+    for note in taken.notes:
+        count_note(receipt.setdefault(note.kind, {}), note)
     return _Collected(taken, errors, records, msgspec.json.encode(receipt))
 
 
-def _tally(state: State, store: str | None, taken: Taken) -> None:
-    """Count what was understood and what was not, for the signal `unknown` of drift."""
+def _tally(state: State, store: str | None, key: KeyRecord, taken: Taken) -> None:
+    """Count what was understood and what was not, for the signal `unknown` of drift, and who sent it."""
     for whose, count in Counter(event.store for event in taken.events).items():
         state.intake.add(whose, count, 0)
     if unknown := taken.skipped[SkipReason.UNMAPPED_EVENT] + len(taken.refused):
         state.intake.add(store or OTHERS, 0, unknown)
+    for _, reason, detail in taken.refused:
+        state.intake.refuse(RefusedKind(store or OTHERS, key.id, reason, field_named(detail)))
 
 
 async def _store(state: State, records: Sequence[tuple[bytes, bytes]]) -> None:
     await _expect(state, list({key for key, _ in records}))
     started = time.perf_counter()
-    await state.producer.send(state.installation.topic, records)
+    state.metrics.waiting.set(state.producer.waiting + len(records))
+    try:
+        await state.producer.send(state.installation.topic, records)
+    finally:
+        state.metrics.waiting.set(state.producer.waiting)
     state.metrics.ack_seconds.observe(time.perf_counter() - started)
 
 
@@ -191,12 +234,7 @@ async def _expect(state: State, keys: Sequence[bytes]) -> None:
             for start in range(0, len(keys), _AT_ONCE):
                 pipe = state.redis.pipeline(transaction=False)
                 for key in keys[start : start + _AT_ONCE]:
-                    pipe.set(fresh_key(key), b"", ex=_FRESH_S)
+                    pipe.set(fresh_key(key), b"", ex=FRESH_S)
                 await pipe.execute()
     except OnlineStoreError as error:  # events do not depend on it
         log.warning("not_noted", error=str(error))
-
-
-def fresh_key(key: bytes) -> bytes:
-    """Where it is noted that a buyer was heard of."""
-    return b"simpersona-api:fresh:" + key

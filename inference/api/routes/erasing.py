@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import Final, Literal
 from urllib.parse import quote
 
-import msgspec
 import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -20,13 +18,17 @@ from inference.api.access.keys import KeyRecord
 from inference.api.access.permissions import ErasesBuyers
 from inference.api.problems import ProblemError, documented, unavailable
 from inference.api.requests.ids import Buyer, Pseudonym, Store
-from inference.api.routes.collector import fresh_key
+from inference.api.requests.notes import (
+    REQUESTED_S,
+    Requested,
+    decode_requested,
+    encode_requested,
+    fresh_key,
+    requested_key,
+)
 from inference.api.state import State, now_ms, state_of
 
 log = structlog.get_logger(__name__)
-
-_NOTED_S: Final = 60
-"""So long another process of the API may need to hear of a request by itself."""
 
 _RETRY_S: Final = 5.0
 _OTHER_PATHS: Final = ("/persona", "/erasure")
@@ -60,15 +62,6 @@ class ErasureStatus(BaseModel):
     status_url: str = Field(examples=["/v1/stores/acme/buyers/4711/erasure"])
 
 
-class _Requested(msgspec.Struct, frozen=True):
-    request_id: str
-    at: int
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Requested).decode
-
-
 @router.get(
     "/v1/stores/{store}/buyers/{buyer:path}/erasure", responses=documented(401, 403, 404, 422, 429, 503)
 )
@@ -78,7 +71,8 @@ async def erasure(
     """How far the erasure of a buyer is."""
     state = state_of(request)
     named = state.pseudonym(store, buyer, pseudonym)
-    status = await _status(state, record_key(store, named), _status_url(request, store, buyer, pseudonym))
+    url = _status_url(request, store, buyer, pseudonym)
+    status = await _status(state, key.store, record_key(store, named), url)
     if status.state == "none":
         raise ProblemError(404, "no-erasure", "nobody asked to erase this buyer")
     return status
@@ -116,14 +110,13 @@ async def erase(
     await _audit(state, asked, store, key)
     with store_answers():
         pipe = state.redis.pipeline(transaction=False)
-        pipe.set(
-            _requested_key(row), _encode(_Requested(str(asked.request), asked.requested_at)), ex=_NOTED_S
-        )
+        note = Requested(str(asked.request), asked.requested_at)
+        pipe.set(requested_key(row), encode_requested(note), ex=REQUESTED_S)
         pipe.delete(fresh_key(row))
         await pipe.execute()
     await _ask(state, row, asked)
     log.info("erasure_requested", store=store, key=key.id, request=asked.request)
-    return await _status(state, row, _status_url(request, store, buyer, pseudonym))
+    return await _status(state, key.store, row, _status_url(request, store, buyer, pseudonym))
 
 
 async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord) -> None:
@@ -152,17 +145,17 @@ def _status_url(request: Request, store: str, buyer: str, pseudonym: bool) -> st
     return f"{path}?pseudonym=true" if pseudonym else str(path)
 
 
-async def _status(state: State, row: bytes, status_url: str) -> ErasureStatus:
+async def _status(state: State, tenant: str, row: bytes, status_url: str) -> ErasureStatus:
     with store_answers():
-        noted = await state.redis.get(_requested_key(row))
-    asked = None if noted is None else _decode(noted)
+        noted = await state.store.get(requested_key(row))
+    asked = None if noted is None else decode_requested(noted)
     known = state.erasures.by_key.get(row)
     if known is not None and asked is not None and known.requested_at < asked.at:
         known = None  # of an earlier request
     folded = None if known is None else await state.buyers.folded(known.partition)
     is_done = known is not None and folded is not None and await _is_done(state, row, known, folded)
     since = known.erased_at if known is not None and known.erased_at is not None else now_ms()
-    left = await asyncio.to_thread(state.installation.remains, since)
+    left = await state.asking_kafka.run(tenant, state.installation.remains, since)
     return ErasureStatus(
         state="done" if is_done else "requested" if asked or known else "none",
         request_id=known.request if known is not None else asked and asked.request_id,
@@ -184,7 +177,3 @@ async def _is_done(state: State, row: bytes, erasure: Erasure, folded: int) -> b
     is_assigned = read.persona is not None and read.persona.offset < erasure.before_offset
     kept = read.state is not None and read.state.since_offset < erasure.before_offset
     return not is_assigned and not kept
-
-
-def _requested_key(row: bytes) -> bytes:
-    return b"simpersona-api:erasure:" + row

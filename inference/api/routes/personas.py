@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
+import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from feature_store.contract.events import record_key
-from feature_store.fold.funnel import Stratum
-from feature_store.online.assignment import token
-from feature_store.online.client import store_answers
-from feature_store.online.reads import BuyerRead
 from inference.api.access.permissions import ReadsPersonas
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.bodies import json_body, take_model
 from inference.api.requests.ids import Buyer, Pseudonym, RawId, Store
-from inference.api.routes.collector import fresh_key
-from inference.api.state import State, now_ms, state_of
+from inference.api.routes.answers import WHY, Absence, Answer, Stage, answers, begin
+from inference.api.state import state_of
 
-Stage = Literal["purchased", "checkout", "cart", "browsing"]
-Absence = Literal["unknown", "erased", "expired"]
-
-_STAGES: Final[dict[Stratum, Stage]] = {"A": "purchased", "B": "checkout", "C": "cart", "D": "browsing"}
-_DAY_MS: Final = 86_400_000
 _AT_ONCE: Final = 100
-"""Buyers read in one round trip."""
-_WHY: Final[dict[Absence, str]] = {
-    "unknown": "nothing was ever heard of this buyer",
-    "erased": "this buyer was erased, and nothing was heard of them since",
-    "expired": "this buyer's last event is too long ago",
-}
+"""Buyers read in one round trip, and answered before others are."""
 
 router = APIRouter(tags=["personas"])
 
@@ -110,20 +95,30 @@ class Personas(BaseModel):
 
 @router.get(
     "/v1/stores/{store}/buyers/{buyer:path}/persona",
+    response_model=PersonaAnswer,
     responses=documented(401, 403, 404, 422, 429, 503),
 )
 async def persona(
     request: Request, store: Store, buyer: Buyer, key: ReadsPersonas, pseudonym: Pseudonym = False
-) -> PersonaAnswer:
+) -> Response:
     """Who is this buyer? `buyer` is the shop's own id, percent-encoded; it is hashed here.
 
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
     state = state_of(request)
-    (answer,) = await _ask(state, store, [state.pseudonym(store, buyer, pseudonym)])
+    asking = await begin(state, store, [state.pseudonym(store, buyer, pseudonym)])
+    return persona_response(*await answers(state, asking))
+
+
+def persona_response(answer: Answer | Absence) -> Response:
+    """The answer to a question for one buyer.
+
+    Raises:
+        ProblemError: 404, they have no persona.
+    """
     if isinstance(answer, str):
-        raise ProblemError(404, f"{answer}-buyer", _WHY[answer])
-    return answer
+        raise ProblemError(404, f"{answer}-buyer", WHY[answer])
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 @router.post(
@@ -133,107 +128,17 @@ async def persona(
     responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
 )
 async def personas(request: Request, store: Store, key: ReadsPersonas) -> Response:
-    """Who are these buyers? Up to 1,000 at once."""
+    """Who are these buyers? Up to 1,000 at once; each costs as much as a question for one."""
     state = state_of(request)
     asked = await take_model(request, key, Asked)
     if len(asked.buyers) > 1:
         await state.keys.charge(key, len(asked.buyers) - 1)
     buyers = [state.pseudonym(store, buyer, asked.pseudonyms) for buyer in asked.buyers]
-    answers: list[PersonaAnswer | Absence] = []
+    found: list[Answer | Absence] = []
     for start in range(0, len(buyers), _AT_ONCE):  # between two parts, others are answered
-        answers += await _ask(state, store, buyers[start : start + _AT_ONCE])
-    found = Personas(
-        personas=[None if isinstance(answer, str) else answer for answer in answers],
-        absent=[Absent(index=i, reason=a) for i, a in enumerate(answers) if isinstance(a, str)],
-    )
-    return Response(found.model_dump_json(), media_type="application/json")
-
-
-async def _ask(state: State, store: str, buyers: Sequence[str]) -> list[PersonaAnswer | Absence]:
-    keys = [record_key(store, buyer) for buyer in buyers]
-    reads = [
-        _without_erased(state, key, read)
-        for key, read in zip(keys, await state.buyers.read(keys), strict=True)
-    ]
-    fresh = await _fresh(state, [key for key, read in zip(keys, reads, strict=True) if read.persona is None])
-    answers = [
-        _answer(state, store, buyer, key, read, key in fresh)
-        for buyer, key, read in zip(buyers, keys, reads, strict=True)
-    ]
-    for answer in answers:
-        outcome = answer if isinstance(answer, str) else "early" if answer.early else "said"
-        state.metrics.personas.labels(outcome).inc()
-    return answers
-
-
-def _without_erased(state: State, key: bytes, read: BuyerRead) -> BuyerRead:
-    """The rows without those from before an erasure, which the owner of the partition is yet to delete."""
-    erasure = state.erasures.by_key.get(key)
-    if erasure is None:
-        return read
-    persona = read.persona if read.persona and read.persona.offset >= erasure.before_offset else None
-    progressed = read.state if read.state and read.state.since_offset >= erasure.before_offset else None
-    return BuyerRead(persona, progressed)
-
-
-async def _fresh(state: State, keys: Sequence[bytes]) -> set[bytes]:
-    """Those of the keys of whom something was collected a moment ago."""
-    if not keys:
-        return set()
-    with store_answers():
-        noted = await state.redis.mget([fresh_key(key) for key in keys])
-    return {key for key, note in zip(keys, noted, strict=True) if note is not None}
-
-
-def _answer(
-    state: State, store: str, buyer: str, key: bytes, read: BuyerRead, fresh: bool
-) -> PersonaAnswer | Absence:
-    persona, progressed = read
-    if persona is None:
-        if progressed is not None or fresh:
-            return _early(state, store, buyer)
-        return "erased" if key in state.erasures.by_key else "unknown"
-    last_time = persona.event_time if progressed is None else max(persona.event_time, progressed.last_time)
-    age = max(0, now_ms() - last_time)
-    ttl = state.settings.persona_ttl_days
-    if ttl is not None and age > ttl * _DAY_MS:
-        return "expired"
-    return PersonaAnswer(
-        store=store,
-        buyer=buyer,
-        early=False,
-        code=persona.code,
-        token=persona.token,
-        type=persona.type,
-        confidence=persona.confidence,
-        distance=persona.distance,
-        margin=persona.margin,
-        codebook_version=persona.codebook_version,
-        events=persona.events,
-        event_time=last_time,
-        assigned_at=persona.assigned_at,
-        feature_age_ms=age,
-        funnel_stage=None if progressed is None else _STAGES[progressed.stratum],
-    )
-
-
-def _early(state: State, store: str, buyer: str) -> PersonaAnswer:
-    model = state.models.model
-    guess = model.guess(store)
-    return PersonaAnswer(
-        store=store,
-        buyer=buyer,
-        early=True,
-        code=guess.code,
-        token=token(guess.code),
-        type=guess.type,
-        confidence=guess.confidence,
-        distance=None,
-        margin=None,
-        codebook_version=model.version,
-        events=0,
-        event_time=None,
-        assigned_at=None,
-        feature_age_ms=None,
-        funnel_stage=None,
-    )
+        found += await answers(state, await begin(state, store, buyers[start : start + _AT_ONCE]))
+    body = {
+        "personas": [None if isinstance(answer, str) else answer for answer in found],
+        "absent": [{"index": i, "reason": a} for i, a in enumerate(found) if isinstance(a, str)],
+    }
+    return Response(msgspec.json.encode(body), media_type="application/json")

@@ -19,6 +19,8 @@ from feature_store.sources.reader import open_chosen
 from feature_store.sources.repeats import RepeatCounter
 from feature_store.sources.report import SourceReport
 from feature_store.sources.writer import write_events
+from ops.cli.files.dead_letters import dead_letters
+from ops.cli.files.inspect import inspect
 from ops.cli.files.source_options import source_options
 from ops.cli.files.traffic import generate, replay
 from ops.cli.options import json_option
@@ -33,7 +35,9 @@ def events() -> None:
     """Files of events: check, convert, generate, replay; the event contract."""
 
 
+events.add_command(dead_letters)
 events.add_command(generate)
+events.add_command(inspect)
 events.add_command(replay)
 
 
@@ -104,6 +108,13 @@ def _echo(report: SourceReport, as_json: bool, **more: Any) -> None:
     for title, counts in (("type", report.types), ("skipped", report.skipped), ("invalid", report.invalid)):
         for name, count in sorted(counts.items(), key=lambda item: -item[1]):
             click.echo(f"  {title:11} {name:18} {count:>11,}")
+    for name, unknown in sorted(report.unmapped.items(), key=lambda item: -item[1].count):
+        nearest = "" if unknown.nearest is None else f"  do they mean {unknown.nearest}?"
+        click.echo(f"  {'unmapped':11} {name:30} {unknown.count:>11,}{nearest}")
+    for kind in ("repaired", "emptied", "assumed"):
+        for field, reasons in getattr(report, kind).items():
+            for reason, found in reasons.items():
+                click.echo(f"  {kind:11} {f'{field} {reason}':30} {found.count:>11,}  like {found.form}")
     for example in report.examples:
         click.echo(f"  {example}")
     for name, value in more.items():

@@ -34,7 +34,9 @@ _ROWS_PER_GROUP = 20_000  # 30 MB in memory
 @click.option("--prefix", type=click.IntRange(min=1), help="Fold at most so many events per buyer.")
 @json_option
 def fold(path: Path, source: SourceChoice, out: Path, prefix: int | None, as_json: bool) -> None:
-    """Fold the events of PATH (files that `simpersona events check` accepts, or an archive folder) into one row of features per buyer.
+    """Fold the events of PATH into one row of features per buyer.
+
+    PATH: files that `simpersona events check` accepts, or an archive folder.
 
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.

@@ -11,6 +11,7 @@ import click
 from feature_store.sources.choice import SourceChoice
 from ops.cli.files.events_path import EVENTS_PATH
 from ops.cli.files.source_options import source_options
+from ops.cli.telling import tell
 from ops.interrupts import Interrupted
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -51,7 +52,7 @@ def demo(
 
     def say(line: str) -> None:
         # Not click.echo: it keeps hold of the stderr that the live view has to stand in for.
-        print(f"[{time.monotonic() - started:5.1f} s] {line}", file=sys.stderr, flush=True)
+        tell(f"[{time.monotonic() - started:5.1f} s] {line}")
 
     try:
         say("getting ready")

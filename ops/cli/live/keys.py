@@ -16,13 +16,15 @@ from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.online.client import open_store
 from feature_store.settings import HomeSettings
 from inference.api.access.audit import AuditLine, read_audit, write_audit
-from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope
+from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope, check_published
+from inference.api.access.pages import parse_origin
 from inference.api.settings import ApiSettings
 from inference.errors import ApiKeyError
 from ops.cli.options import json_option
 from streams.settings import WorkerSettings
 
 T = TypeVar("T")
+_PUBLISHED = (Scope.EVENTS_WRITE,)
 _USUAL = (Scope.EVENTS_WRITE, Scope.PERSONAS_READ, Scope.STREAM_READ)
 
 
@@ -41,20 +43,39 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What it may do; several times. Default: all but buyers:erase and operation:read.",
+    help="What it may do; several times. Default: events:write, personas:read and stream:read; with --origin "
+    "events:write, and no other is possible.",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="Make a key to publish in pages of this origin (https://shop.example); several times. It can send "
+    "events and do nothing else. 'null': a sandboxed frame, as Shopify's custom pixels are.",
 )
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Requests and events per second.")
 @click.option("--burst", type=click.FloatRange(min=1), help="Requests and events at once.")
 @click.option("--note", default="", help="What it is for.")
 @json_option
 def create(
-    store: str, scopes: tuple[str, ...], rate: float | None, burst: float | None, note: str, as_json: bool
+    store: str,
+    scopes: tuple[str, ...],
+    origins: tuple[str, ...],
+    rate: float | None,
+    burst: float | None,
+    note: str,
+    as_json: bool,
 ) -> None:
     """Make a key and print it; it is shown once and kept nowhere."""
     if store != ALL_STORES and not is_name(store):
         raise click.BadParameter(f"a store is {NAME_RULE}", param_hint="--store")
     settings = ApiSettings()
-    wanted = [Scope(scope) for scope in scopes or _USUAL]
+    wanted = [Scope(scope) for scope in scopes or (_PUBLISHED if origins else _USUAL)]
+    try:
+        pages = list(dict.fromkeys(map(parse_origin, origins)))
+        check_published(store, wanted, pages)
+    except ApiKeyError as error:
+        raise click.BadParameter(str(error), param_hint="--origin") from None
     token, record = _with_keys(
         lambda kept, home: _create_key(
             kept,
@@ -64,6 +85,7 @@ def create(
             rate=rate or settings.rate,
             burst=burst or settings.burst,
             note=note,
+            origins=pages,
         )
     )
     if as_json:
@@ -85,7 +107,8 @@ def list_(as_json: bool) -> None:
         return
     for record in records:
         state = "holds" if record.revoked_at is None else f"revoked {_when(record.revoked_at)}"
-        click.echo(f"{record.id}  {record.store}  {state}  {' '.join(record.scopes)}  {record.note}".rstrip())
+        may = " ".join((*record.scopes, *record.origins))
+        click.echo(f"{record.id}  {record.store}  {state}  {may}  {record.note}".rstrip())
 
 
 @keys.command()
@@ -123,6 +146,7 @@ async def _create_key(
     rate: float,
     burst: float,
     note: str,
+    origins: Sequence[str],
 ) -> NewKey:
     """Make a key; one that the audit log in `home` cannot name does not come into use.
 
@@ -130,7 +154,7 @@ async def _create_key(
         ApiKeyError: the audit log cannot be written; the key is revoked again.
         OnlineStoreError: the store does not answer.
     """
-    new = await keys.create(store, scopes, rate=rate, burst=burst, note=note)
+    new = await keys.create(store, scopes, rate=rate, burst=burst, note=note, origins=origins)
     try:
         await _audit(home, "create_key", new.record)
     except OSError as error:
@@ -168,7 +192,14 @@ async def _revoke_audited(keys: KeyStore, home: Path) -> list[KeyRecord]:
 
 async def _audit(home: Path, action: str, record: KeyRecord) -> None:
     now = time.time_ns() // 1_000_000
-    line = AuditLine(at=now, action=action, store=record.store, key=record.id, scopes=tuple(record.scopes))
+    line = AuditLine(
+        at=now,
+        action=action,
+        store=record.store,
+        key=record.id,
+        scopes=tuple(record.scopes),
+        origins=record.origins,
+    )
     await asyncio.to_thread(write_audit, home, line)
 
 
@@ -188,6 +219,7 @@ def _row(record: KeyRecord) -> dict[str, object]:
         "id": record.id,
         "store": record.store,
         "scopes": list(record.scopes),
+        "origins": list(record.origins),
         "rate": record.rate,
         "burst": record.burst,
         "note": record.note,

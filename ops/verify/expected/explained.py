@@ -51,6 +51,17 @@ class Judge:
         self.answers = {v: Answers(encoder) for v, encoder in rules.encoders.items() if v in spoke}
         """By codebook version, of those that assigned anything."""
         self._spoken = np.array(sorted(assigned.words), dtype=np.int64)
+        self.doubtful: set[bytes] = set()
+        """Keys of buyers with events that an earlier fold would have counted otherwise."""
+        self.deferred: dict[bytes, list[tuple[str, str, str]]] = {}
+        """What was found of them, to be noted unless their row turns out to be begun by an earlier fold."""
+
+    def note(self, key: bytes, counter: str, what: str, where: str) -> None:
+        """Note what is wrong with an assignment of a buyer; of a doubtful one, later."""
+        if key in self.doubtful:
+            self.deferred.setdefault(key, []).append((counter, what, where))
+        else:
+            self._report.note(counter, what, where)
 
     def grow(self, rows: int) -> None:
         """Have room for so many slots."""
@@ -109,7 +120,7 @@ class Judge:
                 mine = next((word for word in reversed(words) if word.version == version), None)
                 self._take(version, slot, answer, mine, bool(is_judged[i]))
             if not words and is_judged[i]:
-                self._silence(offset, slot, here)
+                self._silence(key, offset, slot, here)
             for version in here:
                 self._vote(votes[version], i, self.answers[version].assigned[slot], triples[version][i])
         for version, now in triples.items():
@@ -151,11 +162,11 @@ class Judge:
         """Hold an assignment against the state at its offset."""
         where = f"partition {self._number} offset {offset}"
         if word.key != key:
-            self._report.note("contradicting", "assignment.buyer", where)
+            self.note(key, "contradicting", "assignment.buyer", where)
             return
         if (word.events, word.event_time) != (events, time):
             what = "events" if word.events != events else "event_time"
-            self._report.note("contradicting", f"assignment.{what}", where)
+            self.note(key, "contradicting", f"assignment.{what}", where)
         answer = here.get(word.version)
         if answer is None:
             return
@@ -166,7 +177,7 @@ class Judge:
             self._report.ties += 1
             return
         what = "code" if word.code != answer.code else "type" if word.type != answer.type else "figures"
-        self._report.note("contradicting", f"assignment.{what}", where)
+        self.note(key, "contradicting", f"assignment.{what}", where)
 
     def _take(self, version: str, slot: int, answer: Answer, word: Word | None, is_judged: bool) -> None:
         answers = self.answers[version]
@@ -176,7 +187,7 @@ class Judge:
         elif not is_judged:
             answers.assigned[slot] = answer.code, answers.index_of(answer.type), answer.band
 
-    def _silence(self, offset: int, slot: int, here: Mapping[str, Answer]) -> None:
+    def _silence(self, key: bytes, offset: int, slot: int, here: Mapping[str, Answer]) -> None:
         """Nothing was assigned here: no version in force may have had anything to say."""
         in_force = self._assigned.in_force(offset) or here.keys()
         if any(version not in here for version in in_force):
@@ -196,11 +207,11 @@ class Judge:
             answer, answers = here[version], self.answers[version]
             answers.assigned[slot] = answer.code, answers.index_of(answer.type), answer.band
         where = f"partition {self._number} offset {offset}"
-        self._report.note("unsaid", "assignment", where)
+        self.note(key, "unsaid", "assignment", where)
 
     def finish(self) -> None:
         """All records are added: what was assigned at offsets that changed no state was of nothing."""
         for offset, words in self._assigned.words.items():
             if any(word.version in self._rules.encoders for word in words):
                 where = f"partition {self._number} offset {offset}"
-                self._report.note("contradicting", "assignment.offset", where)
+                self.note(words[0].key, "contradicting", "assignment.offset", where)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from feature_store.contract.events import Event, record_key
 from feature_store.fold.behavior import COUNTER, columns
+from feature_store.fold.orders import MORE, SEEN
 from feature_store.fold.products import ProductTable
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import fold_each
@@ -119,6 +120,8 @@ class PartitionFold:
             piece = self.recount.begin(start, place.slots, table, created, stores, version)
         lateness = self._rules.allowed_lateness_ms
         steps = fold_each(states, place.slots, table, self._products, allowed_lateness_ms=lateness)
+        for i in np.flatnonzero((steps.outcomes == SEEN) | (steps.outcomes == MORE)).tolist():
+            self.judge.doubtful.add(place.keys[i])
         if not is_live:  # as a backfill does: duplicates move no watermark
             self.watermark = max(self.watermark, int(states.counters[place.slots, _LAST_TIME].max()))
             return

@@ -13,7 +13,9 @@ from typing import Final
 import msgspec
 
 from feature_store.contract.names import NAME_CHARS, NAME_PATTERN
-from inference.api.access.keys import ALL_STORES, KeyRecord
+from inference.api.access.keys import ALL_STORES, KeyRecord, check_published
+from inference.api.access.pages import parse_origin
+from inference.errors import ApiKeyError
 from ops.verify.report import VerifyReport
 
 _CLOCKS_MS: Final = 86_400_000
@@ -56,9 +58,19 @@ def wrong_field(key_id: str, row: bytes, now_ms: int) -> str | None:
         "rate": 0 < key.rate < math.inf,
         "burst": 0 < key.burst < math.inf,
         "created_at": 0 < key.created_at <= now_ms + _CLOCKS_MS,
+        "origins": not key.origins or _is_published(key),
         "revoked_at": key.created_at <= ends <= now_ms + _CLOCKS_MS,
     }
     return next((name for name, holds in laws.items() if not holds), None)
+
+
+def _is_published(key: KeyRecord) -> bool:
+    """Whether a key with origins names them as they are made, and may do nothing but send."""
+    try:
+        check_published(key.store, key.scopes, key.origins)
+        return key.origins == tuple(map(parse_origin, key.origins))
+    except ApiKeyError:
+        return False
 
 
 def _is_name(store: str) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, COUNTERS, empty_states
-from feature_store.fold.state import pack_states, unpack_states
+from feature_store.fold.state import FOLD_VERSION, pack_states, unpack_states, without_memory
 from feature_store.online.encoding import RowHeader, is_of_an_earlier_release, pack_row, unpack_row
 from feature_store.online.mending import Fix
 from ops.verify.expected.fold import PartitionFold
@@ -39,6 +39,8 @@ class States:
         rest = iter(rows)
         while some := list(itertools.islice(rest, _ROWS_A_PIECE)):
             self._compare(some)
+        for key in list(self._fold.judge.deferred):
+            self._tell(key)
         slots = self._fold.table.slots
         missing = [(key, slot) for key, slot in slots.items() if not self._seen[slot]]
         states = self._packed([slot for _, slot in missing])
@@ -58,6 +60,7 @@ class States:
             self._judge(key, row, slot, state)
 
     def _judge(self, key: bytes, row: bytes, slot: int, wanted: bytes) -> None:
+        present = wanted
         try:
             header, state = unpack_row(row)
         except RowVersionError:
@@ -65,17 +68,29 @@ class States:
             return
         self._found.report.earlier_rows += is_of_an_earlier_release(row)
         self.versions[slot] = header.version
+        if header.fold < FOLD_VERSION:
+            state, wanted = without_memory(state), without_memory(wanted)
+            if key in self._fold.judge.doubtful and state != wanted:
+                self._found.report.earlier_folds += 1
+                self._fold.judge.deferred.pop(key, None)
+                return
+        self._tell(key)
         if state != wanted and _events(state) > _events(wanted):
             where = f"offset {self._fold.last[slot]}"
             self._found.note("different", f"state.{_first_unlike(state, wanted)}", where)
             return
         if state != wanted:
-            self._note("different", f"state.{_first_unlike(state, wanted)}", key, slot, row, wanted)
+            self._note("different", f"state.{_first_unlike(state, wanted)}", key, slot, row, present)
             return
         wrong = self._headers.wrong(key, slot, header)
         if wrong:
             counter = "different" if "last_offset" in wrong else "headers"
-            self._note(counter, f"state.{wrong[0]}", key, slot, row, wanted)
+            self._note(counter, f"state.{wrong[0]}", key, slot, row, present)
+
+    def _tell(self, key: bytes) -> None:
+        """Note what was found of a buyer's assignments and kept back until the row was read."""
+        for counter, what, where in self._fold.judge.deferred.pop(key, ()):
+            self._found.report.note(counter, what, where)
 
     def _note(self, counter: str, what: str, key: bytes, slot: int, seen: bytes | None, state: bytes) -> None:
         header = self._headers.wanted(key, slot)
@@ -109,7 +124,7 @@ def _first_unlike(state: bytes, wanted: bytes) -> str:
         "ring": bool((both.ring[0] != both.ring[1]).any()),
         "sums": bool((both.sums[0] != both.sums[1]).any()),
     }
-    return next((name for name, differ in differs.items() if differ), "bytes")
+    return next((name for name, differ in differs.items() if differ), "memory")
 
 
 def _place_of(row: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 import structlog
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.swap.champion import Champion
 from streams.live.swap.duty_cycle import DutyCycle
+from streams.live.unreadable import naming
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -121,7 +123,8 @@ class Reannouncer:
                 slot = cache.slots_of([key])
                 is_assigned, is_mine = bool(cache.is_assigned(slot)[0]), bool(cache.is_of(version, slot)[0])
             else:
-                header = unpack_row(row)[0]
+                with naming(number, "state row", key):
+                    header = unpack_row(row)[0]
                 is_assigned, is_mine = header.code >= 0, header.version == version
             # Who was never tagged, from a backfill, has nothing to be announced.
             if is_assigned and not (is_mine and self._is_mine(persona)):
@@ -129,7 +132,12 @@ class Reannouncer:
         return stale
 
     def _is_mine(self, persona: bytes | None) -> bool:
-        return persona is not None and codebook_version_of(persona) == self._champion.name
+        if persona is None:
+            return False
+        try:
+            return codebook_version_of(persona) == self._champion.name
+        except msgspec.MsgspecError:  # damaged: written anew, like one of another version
+            return False
 
     # ---- both
 

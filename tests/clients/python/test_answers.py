@@ -23,6 +23,7 @@ from simpersona_client import _stream as stream
         (answers.Absent, personas.Absent),
         (answers.Receipt, collector.Receipt),
         (answers.Refusal, collector.Refusal),
+        (answers.Tally, collector.Tally),
         (answers.Distribution, populations.Distribution),
         (answers.TypeShare, populations.TypeShare),
         (answers.Sample, populations.Sample),

@@ -2,85 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_store.contract.events import Event
-from feature_store.fold.behavior import COUNTER, REMEMBERED_IDS, SESSION_GAP_MS
-from feature_store.fold.products import currency_exponent, product_vector
+from feature_store.fold.behavior import COUNTER
 from feature_store.fold.state import pack_states, unpack_states
 from feature_store.fold.table import StateTable
 from feature_store.history.offline_fold import History, fold_history
+from tests.feature_store.fold.plain import plain_fold
 from tests.strategies import MINUTE, START, cuts, event, histories
-
-
-@dataclass
-class Plain:
-    """The definition once more, one event at a time in plain Python: what the kernel is held against."""
-
-    counters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTER, 0))
-    seen: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED_IDS))
-    sums: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def add(self, e: Event) -> None:
-        c = self.counters
-        if e.event_id in self.seen:
-            return
-        self.seen.append(e.event_id)
-        if c["events"] == 0:
-            c["sessions"], c["first_time"], c["last_time"] = 1, e.timestamp, e.timestamp
-        elif e.timestamp > c["last_time"]:
-            step = e.timestamp - c["last_time"]
-            if step > SESSION_GAP_MS:
-                c["sessions"] += 1
-            else:
-                c["active_ms"] += step
-                c["steps"] += 1
-            c["last_time"] = e.timestamp
-        else:
-            c["late"] += c["last_time"] - e.timestamp > 30 * MINUTE
-            c["first_time"] = min(c["first_time"], e.timestamp)
-        c["events"] += 1
-        c[e.type] += 1
-        self.add_money(e)
-        pooled = {"product_view": "viewed", "add_to_cart": "carted", "purchase": "purchased"}.get(e.type)
-        if pooled and (e.product_id is not None or e.category or e.brand):
-            c[pooled] += 1
-            vector = product_vector(e.product_id, e.category, e.brand, self.minor(e, e.price)).astype(
-                np.int32
-            )
-            self.sums[pooled] = self.sums.get(pooled, 0) + vector
-
-    def add_money(self, e: Event) -> None:
-        c = self.counters
-        if e.type == "product_view" and e.price is not None:
-            c["price_sum"] += self.minor(e, e.price)
-            c["price_count"] += 1
-        if e.type in ("add_to_cart", "purchase"):
-            worth = (
-                self.minor(e, e.value)
-                if e.value is not None
-                else self.minor(e, e.price) * (e.quantity or 1)
-                if e.price is not None
-                else 0
-            )
-            c["cart_value" if e.type == "add_to_cart" else "order_value"] += worth
-
-    @staticmethod
-    def minor(e: Event, amount: float | None) -> int:
-        return -1 if amount is None else round(amount * 10.0 ** currency_exponent(e.currency))
-
-
-def plain_fold(events: list[Event]) -> dict[tuple[str, str], Plain]:
-    states: dict[tuple[str, str], Plain] = {}
-    for e in events:
-        states.setdefault((e.store, e.buyer), Plain()).add(e)
-    return states
 
 
 def counters(history: History, buyer: str = "b1") -> dict[str, int]:
@@ -117,23 +50,6 @@ def test_any_restart_gives_the_same_bytes(data: st.DataObject) -> None:
         unpack_states(history.table.states, slots, list(rows.values()))
         history.add(batch)
     assert history.states() == whole
-
-
-@given(st.data())
-def test_redelivery_inside_the_window_changes_nothing(data: st.DataObject) -> None:
-    events = data.draw(histories(ids=10_000))
-    delivered: list[Event] = []
-    for i, e in enumerate(events):
-        delivered.append(e)
-        window = [x for x in events[: i + 1] if x.buyer == e.buyer][-REMEMBERED_IDS:]
-        delivered += data.draw(st.lists(st.sampled_from(window), max_size=3))
-    assert fold_history([delivered]).states() == fold_history([events]).states()
-
-
-def test_an_id_beyond_the_window_counts_again() -> None:
-    ids = [f"e{i}" for i in range(REMEMBERED_IDS + 1)]
-    events = [event(event_id=i, timestamp=START + n) for n, i in enumerate([*ids, "e1", "e0"])]
-    assert counters(fold_history([events]))["events"] == REMEMBERED_IDS + 2  # e1 was kept, e0 forgotten
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ from inference.counts.windows import WindowSettings
 from ops.dashboards.drift import drift_router
 from ops.dashboards.operation import operation_router
 from ops.dashboards.page import page_router
+from ops.dashboards.refusals import refusals_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
+from ops.refusals.letters import LetterTally
 
 
 def installation(home: Path) -> Installation:
@@ -41,6 +43,7 @@ def installation(home: Path) -> Installation:
             page_router(),
             drift_router(WindowSettings(), DriftSettings()),
             operation_router(DashboardSettings()),
+            refusals_router(lambda _erasures, _since, _store: LetterTally()),
         ),
     )
 

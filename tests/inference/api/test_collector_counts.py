@@ -9,6 +9,7 @@ import pytest
 
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.intake import IntakeCounts, Items
+from feature_store.online.refusals import HOUR_MS, RefusedCount, RefusedKind, field_named, read_refusals
 from inference.api import collector_counts
 from inference.api.collector_counts import IntakeTally
 from inference.counts.windows import OTHERS, WindowSettings
@@ -81,3 +82,25 @@ def test_a_store_that_is_away_fails_nobody_and_costs_no_memory() -> None:
         await store.aclose()
 
     asyncio.run(process())
+
+
+@pytest.mark.integration
+def test_refusals_are_counted_by_sender_reason_and_field(valkey: Valkey, topic_name: str) -> None:
+    kind = RefusedKind("acme", "k1", "invalid_field", field_named("Expected `float` - at `$.price`"))
+    now = time.time_ns() // 1_000_000
+
+    async def process() -> list[RefusedCount]:
+        store: AsyncStore = open_store(valkey.address)
+        tally = IntakeTally(store, topic_name, WINDOWS)
+        for one in (kind, kind, kind._replace(key="k2", field="")):
+            tally.refuse(one)
+        await tally.close()
+        found = await read_refusals(store, topic_name, now - 1, now + HOUR_MS)
+        await store.aclose()
+        return found
+
+    found = asyncio.run(process())
+    assert [(one.store, one.key, one.reason, one.field, one.count) for one in found] == [
+        ("acme", "k1", "invalid_field", "price", 2),
+        ("acme", "k2", "invalid_field", "", 1),
+    ]

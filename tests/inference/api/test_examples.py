@@ -129,6 +129,27 @@ def test_flags(live: Rig, acme: httpx.Client, environment: dict[str, str], shop:
     assert f"{buyer}: comparison table off\n" in away
 
 
+def test_storefront(
+    live: Rig, api: Api, acme: httpx.Client, environment: dict[str, str], shop: str, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    told = environment | {
+        "PERSONA_KEY": api.new_key("acme", "tokens:create"),
+        "PERSONA_PAGE_KEY": api.page_key("acme", f"http://127.0.0.1:{port}"),
+    }
+    command = [str(DOCS / "examples" / "storefront.py"), str(port)]
+    with running(told, tmp_path / "log", *command, python=shop), httpx.Client() as shopper:
+        live.wait_for(lambda: answers(port), "the storefront")
+        page = shopper.get(f"http://127.0.0.1:{port}/").text
+        (buyer,) = re.findall('data-buyer="(.*?)"', page)
+        assert buyer in shopper.get(f"http://127.0.0.1:{port}/?buyer=somebody-else").text  # by its cookie
+        acme.post("/v1/events", json=event(uuid.uuid4().hex, buyer)).raise_for_status()
+        said = wait_for_persona(live, acme, buyer, 1)
+        (token,) = re.findall('"(spt_.*?)"', page)
+        with api.client(token) as reader:
+            assert reader.get("/v1/persona").raise_for_status().json()["token"] == said["token"]
+
+
 def test_receive_webhook(live: Rig, acme: httpx.Client, environment: dict[str, str], tmp_path: Path) -> None:
     (port,), output = free_ports(1), tmp_path / "said"
     told = environment | {

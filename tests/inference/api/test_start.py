@@ -53,6 +53,7 @@ def test_without_a_key_of_buyer_ids_it_says_so_before_it_serves(
 ) -> None:
     monkeypatch.setenv("SIMPERSONA_HOME", str(tmp_path))
     monkeypatch.delenv("SIMPERSONA_ID_KEY", raising=False)
+    monkeypatch.setenv("SIMPERSONA_API_PROCESSES", "1")
     with pytest.raises(IdentityKeyError, match="set SIMPERSONA_ID_KEY"):
         CliRunner().invoke(api, [], catch_exceptions=False)
 

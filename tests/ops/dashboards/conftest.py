@@ -56,7 +56,7 @@ def api(live: Rig, worker: Worker, window_s: int) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def operator_key(api: Api) -> str:
     """May do everything in every store."""
-    return api.new_key("*", *SCOPES, "operation:read")
+    return api.new_key("*", *SCOPES, "operation:read", "refused:read")
 
 
 @pytest.fixture(scope="module")

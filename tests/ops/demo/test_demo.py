@@ -108,6 +108,7 @@ def test_a_demo_that_stays_answers_over_http(home: Path, tmp_path: Path) -> None
     demo.wait_for("staying up until Ctrl-C")
     written = json.loads(summary.read_text())
     assert written.keys() == KEYS | {"api_url", "api_key"}
+    assert written["lost"] == 0
     assert link.groups() == (written["api_url"], written["api_key"])
     headers = {"Authorization": f"Bearer {written['api_key']}"}
     with httpx.Client(base_url=written["api_url"], headers=headers, timeout=60) as client:

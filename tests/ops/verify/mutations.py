@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 
 from feature_store.fold.behavior import COUNTERS, StateArrays, empty_states
+from feature_store.fold.memory import add_block
+from feature_store.fold.orders import fold_purchase, order_key
 from feature_store.fold.state import pack_states, unpack_states
 from feature_store.online.assignment import (
     OFFSET_DIGITS,
@@ -122,10 +124,31 @@ def _header(name: str) -> Callable[[Live], None]:
 
 
 def _of_states() -> Iterator[Mutation]:
-    for array in StateArrays._fields:
+    for array in (name for name in StateArrays._fields if name != "memory"):
         names = COUNTERS if array == "counters" else (array,)
         for column, name in enumerate(names):
             yield Mutation(f"state.{name}", f"state.{name}", _array(array, column))
+    yield Mutation("state: another order remembered", "state.memory", _memory(_another_order))
+    yield Mutation("state: another block of ids remembered", "state.memory", _memory(_another_block))
+
+
+def _memory(change: Callable[[StateArrays], object]) -> Callable[[Live], None]:
+    def changed(row: bytes) -> bytes:
+        header, packed = unpack_row(row)
+        states = empty_states(1)
+        unpack_states(states, np.zeros(1, np.int64), [packed])
+        change(states)
+        return pack_row(header, pack_states(states, np.zeros(1, np.int64))[0])
+
+    return _state_bytes(changed)
+
+
+def _another_order(states: StateArrays) -> None:
+    fold_purchase(states.memory, 0, np.uint64(order_key("of nobody")), np.uint64(0), 100)
+
+
+def _another_block(states: StateArrays) -> None:
+    add_block(states.memory, 0, states.ring[0], 1)
 
 
 def _array(array: str, column: int) -> Callable[[Live], None]:

@@ -105,7 +105,8 @@ def steps_of(session: Sequence[Event]) -> list[Step]:
     A dwell is the time to the next event (ms, at least 0); that before leaving is unknown and 0.
     """
     opened, steps = Opened(), []
-    for event, following in zip(session, [*session[1:], None], strict=True):
+    visit = [event for event in session if event.type != "refund"]  # what the shop does is no action
+    for event, following in zip(visit, [*visit[1:], None], strict=True):
         dwell = 0 if following is None else max(0, following.timestamp - event.timestamp)
         item = _item(event)
         if event.type == "product_view":

@@ -12,6 +12,7 @@ from simpersona_client._answers import (
     Refusal,
     Remaining,
     Sample,
+    Tally,
     TypeShare,
 )
 from simpersona_client._async_client import AsyncPersonaClient
@@ -63,6 +64,7 @@ __all__ = [
     "Sample",
     "SessionShape",
     "Step",
+    "Tally",
     "TypeShare",
     "UnreachableError",
 ]

@@ -57,12 +57,25 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How often, and what the first such value looked like: digits as 9, letters as a."""
+
+    count: int
+    form: str
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of sent items: accepted by Kafka, skipped by reason, refused."""
+    """What became of sent items: accepted by Kafka, skipped by reason, refused.
+
+    repaired, emptied, assumed: values of accepted events that were not taken as sent, by field and reason.
+    """
 
     accepted: int
     skipped: dict[str, int]
     errors: tuple[Refusal, ...]
+    repaired: dict[str, dict[str, Tally]] = {}
+    emptied: dict[str, dict[str, Tally]] = {}
+    assumed: dict[str, dict[str, Tally]] = {}
 
 
 class TypeShare(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from feature_store.contract.events import EventType
 from feature_store.contract.names import Name
-from feature_store.sources.adapters.common import TimeUnit
+from feature_store.sources.values.context import DecimalSign
+from feature_store.sources.values.units import TimeUnit
 
 FieldName = Literal["product_id", "category", "brand", "query", "price", "value", "currency", "quantity"]
 Scalar: TypeAlias = str | bool | int | float
@@ -54,9 +55,12 @@ Condition: TypeAlias = str | bool | int | float | list[Scalar] | Presence
 
 
 class Lines(_Table, frozen=True):
-    """An order's lines, also of a cart or checkout: their list, and the places within one line."""
+    """The lines of an order, a cart or any product event: their list, and the places within one line."""
 
-    at: Annotated[str, Meta(description="path to the list of lines, or to an object of them by index")]
+    at: Annotated[
+        str | list[str],
+        Meta(description="path to the list of lines, or paths of which the first list counts"),
+    ]
     product_id: Annotated[Place, Meta(description="place of the product's id")] | None = None
     category: Annotated[Place, Meta(description="place of its category")] | None = None
     brand: Annotated[Place, Meta(description="place of its brand")] | None = None
@@ -116,6 +120,13 @@ class MappingFile(_Table, frozen=True, kw_only=True):
 
     format: Annotated[Literal[1], Meta(description="version of this file format: `1`")]
     about: Annotated[str, Meta(description="what these records are, in one line")] | None = None
+    signs: Annotated[
+        list[list[str]],
+        Meta(
+            description="members of a record (`a.b`: b in a): one with all of a list is of this kind, and a "
+            "message says so if another format was given for it. For formats that ship"
+        ),
+    ] = []
     store: Annotated[Name, Meta(description="the shop's name, if `--store` does not give it")] | None = None
     each: (
         Annotated[
@@ -151,15 +162,15 @@ class MappingFile(_Table, frozen=True, kw_only=True):
     ) = None
     decimal: (
         Annotated[
-            Literal[".", ","],
+            DecimalSign,
             Meta(description="the decimal sign of amounts in text; `--decimal` wins over it"),
         ]
         | None
     ) = None
     dialect: Dialect | None = None
-    event: (
-        Annotated[Place, Meta(description="place of the event's name: for `names` and for reports")] | None
-    ) = None
+    event: Annotated[Place, Meta(description="place of the event's name: for `names` and reports")] | None = (
+        None
+    )
     names: Annotated[
         dict[EventType | Literal["other"], list[str]],
         Meta(
@@ -188,7 +199,7 @@ class MappingFile(_Table, frozen=True, kw_only=True):
     currency: Annotated[str, Meta(description="the one currency of the shop")] | None = None
     json_columns: Annotated[
         list[str],
-        Meta(description="text fields that should hold JSON: what is none is counted"),
+        Meta(description="text fields that hold JSON; needless, since paths lead into any such text"),
     ] = []
     consent: (
         Annotated[

@@ -11,10 +11,10 @@ import msgspec
 
 from feature_store.contract.events import EVENT_TYPES
 from feature_store.errors import AdapterError, MappingError
-from feature_store.sources.adapters.common import TimeUnit
 from feature_store.sources.adapters.mapping import language
 from feature_store.sources.adapters.mapping.locating import locate
 from feature_store.sources.adapters.mapping.pixel import PixelMapping
+from feature_store.sources.values.units import TimeUnit
 
 _MAX_BYTES: Final = 1 << 20
 _MAX_MESSAGE: Final = 500

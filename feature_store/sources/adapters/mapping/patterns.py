@@ -80,8 +80,13 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) and "_" not in text else None
 
 
+def is_literal(expression: str) -> bool:
+    """Whether an expression matches itself and nothing else."""
+    return not _SPECIAL.search(expression)
+
+
 def _text(expression: str) -> Test:
-    if not _SPECIAL.search(expression):
+    if is_literal(expression):
         return lambda value: _NOTHING if as_text(value) == expression else None
     pattern = _compile(expression)
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.errors import AdapterError, SkippedItemError
 from feature_store.sources.adapters.common import (
     Adapted,
-    Fields,
     Json,
-    SkipReason,
     adapt_items,
     build_event,
-    identifier,
-    invalid,
+    other_event,
     refuse_bot,
     spelling,
-    time_ms,
     unmapped,
 )
 from feature_store.sources.adapters.mapping.checks import check_file
 from feature_store.sources.adapters.mapping.language import OTHER, Consent, MappingFile, Rule
 from feature_store.sources.adapters.mapping.paths import Path, Scope, parse_each, parse_path
-from feature_store.sources.adapters.mapping.patterns import Captured, Test, as_text, compile_condition
+from feature_store.sources.adapters.mapping.patterns import (
+    Captured,
+    Test,
+    as_text,
+    compile_condition,
+    is_literal,
+)
 from feature_store.sources.adapters.mapping.places import Spots, compile_place, within
 from feature_store.sources.adapters.mapping.rules import (
     CompiledRule,
@@ -33,6 +37,9 @@ from feature_store.sources.adapters.mapping.rules import (
     compile_rules,
     compile_shared,
 )
+from feature_store.sources.skips import SkipReason, invalid
+from feature_store.sources.values.context import NO_CONTEXT, Context
+from feature_store.sources.values.reader import Reader
 
 _YES: Final = r"(?i)true|1|yes|y|on|granted|given|accepted|allowed|opt(ed)?[ _-]?in"
 """Answers to a consent banner that mean yes, where the file names none."""
@@ -52,6 +59,7 @@ class PixelMapping:
         """
         check_file(file)
         self.file = file
+        self._zone = None if file.timezone is None else ZoneInfo(file.timezone)
         with within("each"):
             self._each = [] if file.each is None else parse_each(file.each)
         shared = compile_shared(file)
@@ -59,7 +67,7 @@ class PixelMapping:
         self._names = _compile_names(file)
         named = {kind for kind in self._names.values() if kind is not None}
         self._name_rules = {kind: compile_rule(Rule(type=kind, where={}), shared) for kind in named}
-        self._event = compile_optional("event", file.event)
+        self._event = compile_optional("event", file.event or _name_path(file))
         self._buyer = _compile_buyer(file)
         with within("time"):
             self._time = compile_place(file.time)
@@ -68,10 +76,22 @@ class PixelMapping:
         with within("consent"):
             self._consent = None if file.consent is None else _compile_consent(file.consent)
 
-    def adapt(self, payload: Any, *, store: str, hasher: Identity) -> Adapted:
-        """Adapt one record (a row, or a line's JSON object); never raises, whatever it is."""
+    @property
+    def known_names(self) -> list[str]:
+        """The names of events that the file knows."""
+        where = self.file.event or _name_path(self.file)
+        in_rules = [text for path, text in _literals(self.file) if path == where]
+        return [*in_rules, *(name for names in self.file.names.values() for name in names)]
+
+    def adapt(self, payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
+        """Adapt one record (a row, or a line's JSON object); never raises, whatever it is.
+
+        Zone and decimal sign are the context's, else the file's.
+        """
         return adapt_items(
-            enumerate(self._items(payload)), lambda item: self._adapt_one(item[0], item[1], store, hasher)
+            enumerate(self._items(payload)),
+            lambda item, read: self._adapt_one(item[0], item[1], read, store, hasher),
+            Context(context.decimal or self.file.decimal, context.zone or self._zone, context.received_ms),
         )
 
     def _items(self, payload: Json) -> list[Scope]:
@@ -84,40 +104,42 @@ class PixelMapping:
             items = [item for found in inner for item in found or ()]
         return items
 
-    def _adapt_one(self, index: int, item: Scope, store: str, hasher: Identity) -> Event:
+    def _adapt_one(self, index: int, item: Scope, read: Reader, store: str, hasher: Identity) -> Event:
         if not isinstance(item.value, dict):
             raise invalid("the record is no object")
         if self._each and item.outer is None:
             raise invalid(f"the record has no list at {self.file.each}")
         if self._user_agent is not None:
-            self._user_agent.read(item, refuse_bot)
+            refuse_bot(self._user_agent.first(item))
         rule, captured = self._match(item)
         self._check_consent(item)
-        fields: Fields = {"currency": self.file.currency, **rule.fields(item, captured)}
-        fields["type"] = rule.type
-        fields["timestamp"] = time_ms(self._time.read(item, lambda value: value), self.file.time_unit)
+        time = read.time(self._time.name, self._time.first(item), self.file.time_unit, or_now=True)
+        fields = rule.fields(read, item, captured, self.file.currency)
         if self._event_id is not None:
-            fields["event_id"] = self._event_id.read(item, identifier)
+            fields["event_id"] = read.identifier("event_id", *self._event_id.all(item))
         return build_event(
-            fields,
+            {**fields, "type": rule.type, "timestamp": time},
+            read=read,
             store=store,
-            raw_buyer=self._buyer.read(item, identifier),
+            buyers=self._buyer.named(item),
             identity=hasher,
-            content=[fields["timestamp"], index, item.value] if self._each else item.value,
-            order=None if rule.order is None else rule.order.read(item, identifier),
+            content=[time, index, item.value] if self._each else item.value,
+            order=None if rule.order is None else read.identifier("order", *rule.order.all(item)),
+            line=None if rule.line is None else read.identifier("line", *rule.line.all(item)),
         )
 
     def _match(self, item: Scope) -> tuple[CompiledRule, Captured]:
+        known: dict[str, Json] = {}
         for rule in self._rules:
-            captured = rule.match(item)
+            captured = rule.match(item, known)
             if captured is not None:
                 return rule, captured
-        name = None if self._event is None else self._event.read(item, as_text)
+        name = None if self._event is None else as_text(self._event.first(item))
         if name is None or (spelt := spelling(name)) not in self._names:
-            raise unmapped()
+            raise unmapped(name)
         kind = self._names[spelt]
         if kind is None:
-            raise SkippedItemError(SkipReason.OTHER_EVENT, "an event that the mapping names as meaningless")
+            raise other_event()
         return self._name_rules[kind], {}
 
     def _check_consent(self, item: Scope) -> None:
@@ -128,6 +150,23 @@ class PixelMapping:
         answers = answer if isinstance(answer, list) else [answer]
         if answer not in (None, "") and all(given(one) is None for one in answers):
             raise SkippedItemError(SkipReason.OPTED_OUT, "the shopper did not agree to be measured")
+
+
+def _literals(file: MappingFile) -> list[tuple[str, str]]:
+    """(path, text) of every condition that is one text."""
+    return [
+        (path, wanted)
+        for rule in file.events
+        for path, condition in rule.where.items()
+        for wanted in (condition if isinstance(condition, list) else [condition])
+        if isinstance(wanted, str) and is_literal(wanted)
+    ]
+
+
+def _name_path(file: MappingFile) -> str | None:
+    """Where a file without `event` most likely has the event's name: what most rules have a text for."""
+    paths = Counter(path for path, _ in _literals(file))
+    return max(paths, key=lambda path: paths[path], default=None)
 
 
 def _compile_names(file: MappingFile) -> dict[str, EventType | None]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from feature_store.errors import AdapterError, MappingError, SkippedItemError
+from feature_store.errors import AdapterError, MappingError
 from feature_store.sources.adapters.common import Json
 from feature_store.sources.adapters.mapping.language import Place, Source
 from feature_store.sources.adapters.mapping.paths import Path, Scope, parse_path
 from feature_store.sources.adapters.mapping.patterns import as_text
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -27,8 +25,9 @@ def within(*keys: str | int) -> Iterator[None]:
 
 
 class Spot(NamedTuple):
-    """One source of a value: at a path, or a constant."""
+    """One source of a value: at a path, or a constant. name: the path as it is written, for messages."""
 
+    name: str
     path: Path | None
     const: Json
     separator: str | None
@@ -52,22 +51,22 @@ class Spots(tuple[Spot, ...]):
 
     __slots__ = ()
 
-    def read(self, scope: Scope, reader: Callable[[Json], T | None]) -> T | None:
-        """The first value that the reader makes something of.
+    def all(self, scope: Scope) -> tuple[Json, ...]:
+        """What is at each of them, for a reader that takes the first it can read."""
+        return tuple(spot.of(scope) for spot in self)
 
-        Raises:
-            SkippedItemError: none of them is readable, and one is there.
-        """
-        refusal: SkippedItemError | None = None
-        for spot in self:
-            try:
-                if (found := reader(spot.of(scope))) is not None:
-                    return found
-            except SkippedItemError as error:
-                refusal = refusal or error
-        if refusal is not None:
-            raise refusal
-        return None
+    def first(self, scope: Scope) -> Json:
+        """The first value that is there at all."""
+        return next((value for spot in self if (value := spot.of(scope)) not in (None, "")), None)
+
+    def named(self, scope: Scope) -> dict[str, Json]:
+        """What is at each of them by its name."""
+        return {spot.name: spot.of(scope) for spot in self}
+
+    @property
+    def name(self) -> str:
+        """What to call the value in a message."""
+        return " or ".join(spot.name for spot in self)
 
 
 def compile_place(place: Place) -> Spots:
@@ -89,9 +88,9 @@ def compile_place(place: Place) -> Spots:
 
 def _compile_source(source: str | Source) -> Spot:
     if isinstance(source, str):
-        return Spot(parse_path(source), None, None, frozenset())
+        return Spot(source, parse_path(source), None, None, frozenset())
     if (source.path is None) == (source.const is None):
         raise AdapterError("a table that says where a value is has either `path` or `const`")
     path = None if source.path is None else parse_path(source.path)
     unknown = frozenset(shown for one in source.unknown if (shown := as_text(one)) is not None)
-    return Spot(path, source.const, source.separator, unknown)
+    return Spot(source.path or "const", path, source.const, source.separator, unknown)

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from feature_store.contract.events import EventType
 from feature_store.errors import AdapterError
-from feature_store.sources.adapters.common import (
-    Fields,
-    Json,
-    Line,
-    currency,
-    identifier,
-    most_valuable,
-    number,
-    text,
-    whole_number,
-)
+from feature_store.sources.adapters.common import Json
 from feature_store.sources.adapters.mapping.language import FieldName, Lines, MappingFile, Place, Rule
 from feature_store.sources.adapters.mapping.paths import Path, Scope, parse_path
 from feature_store.sources.adapters.mapping.patterns import Captured, Test, compile_condition, groups
 from feature_store.sources.adapters.mapping.places import Spots, compile_place, within
+from feature_store.sources.values.reader import Fields, Line, Reader
 
-_READERS: Final[dict[str, Callable[[Json], Json]]] = {
-    "product_id": identifier,
-    "category": text,
-    "brand": text,
-    "query": text,
-    "price": number,
-    "value": number,
-    "currency": currency,
-    "quantity": whole_number,
-}
-_PRODUCT: Final = frozenset(get_args(FieldName)) - {"query"}
-_CARRIES: Final[dict[EventType, frozenset[str]]] = {
+Candidates: TypeAlias = dict[FieldName, tuple[Json, ...]]
+"""Contract field -> what may be its value, the best first."""
+
+FIELDS: Final[frozenset[FieldName]] = frozenset(get_args(FieldName))
+_PRODUCT: Final = FIELDS - {"query"}
+_CARRIES: Final[dict[EventType, frozenset[FieldName]]] = {
     "page_view": frozenset(),
     "list_view": frozenset({"category"}),
     "search": frozenset({"query"}),
@@ -42,66 +27,114 @@ _CARRIES: Final[dict[EventType, frozenset[str]]] = {
     "login": frozenset(),
 }
 """Which of the whole file's fields an event of a type takes; other types take those of a product."""
-_WITH_LINES: Final = frozenset({"view_cart", "begin_checkout", "add_payment_info", "purchase"})
 
 
 class CompiledLines(NamedTuple):
     """Where an order's lines are, and the places within one."""
 
-    at: Path
-    fields: dict[str, Spots]
+    at: list[Path]
+    fields: dict[FieldName, Spots]
 
-    def read(self, scope: Scope) -> Fields:
-        """The fields of the line worth most; none if there is no line."""
-        return most_valuable(self._line(item) for item in scope.each(self.at) or ())
-
-    def _line(self, item: Scope) -> Line:
-        fields = _read(self.fields, item)
-        count = fields.get("quantity")
-        return Line(fields, (fields.get("price") or 0.0) * (1 if count is None else count))
+    def read(self, read: Reader, scope: Scope, currency: str | None) -> list[Line]:
+        """The lines of the first list that is there. currency: of the whole event."""
+        items = next((found for path in self.at if (found := scope.each(path))), [])
+        return [_line(read, _candidates(self.fields, item), currency) for item in items]
 
 
 class CompiledRule(NamedTuple):
     """One kind of event. shared: places of the whole file; own: the rule's, which come first."""
 
     type: EventType
-    tests: list[tuple[Path, Test]]
-    shared: dict[str, Spots]
-    own: dict[str, Spots]
+    tests: list[tuple[str, Path, Test]]
+    shared: dict[FieldName, Spots]
+    own: dict[FieldName, Spots]
     lines: CompiledLines | None
     order: Spots | None
     line: Spots | None
 
-    def match(self, scope: Scope) -> Captured | None:
-        """What the conditions captured; None: one of them does not hold."""
+    def match(self, scope: Scope, known: dict[str, Json]) -> Captured | None:
+        """What the conditions captured; None: one of them does not hold.
+
+        known: what is at paths, as they are written, that rules before this one have looked at.
+        """
         captured: Captured = {}
-        for path, test in self.tests:
-            found = test(scope.at(path))
+        for written, path, test in self.tests:
+            value = known[written] if written in known else known.setdefault(written, scope.at(path))
+            found = test(value)
             if found is None:
                 return None
-            captured.update(found)
+            if found:
+                captured.update(found)
         return captured
 
-    def fields(self, scope: Scope, captured: Captured) -> Fields:
-        """The contract fields: the rule's own, else captured ones, else the file's, else the best line's."""
-        fields: Fields = {} if self.lines is None else self.lines.read(scope)
-        for found in (
-            _read(self.shared, scope),
-            {name: _READERS[name](value) for name, value in captured.items()},
-            _read(self.own, scope),
-        ):
-            fields.update({name: value for name, value in found.items() if value is not None})
-        return fields
+    def fields(self, read: Reader, scope: Scope, captured: Captured, currency: str | None) -> Fields:
+        """The contract fields: the rule's own, else captured ones, else the file's, else the best line's.
+
+        currency: of the shop, where nothing else says one.
+        """
+        given = _candidates(self.own, scope)
+        for name in FIELDS & captured.keys():
+            given[name] = (*given.get(name, ()), captured[name])
+        for name, values in _candidates(self.shared, scope).items():
+            given[name] = (*given.get(name, ()), *values)
+        code = read.currency(*given.pop("currency", ()), currency)  # once, so that it is noted once
+        if self.type in _CARRIES:
+            return _read_alone(read, given, code)
+        lines = [] if self.lines is None else self.lines.read(read, scope, code)
+        if not lines:
+            lines, given = (
+                [_line(read, given, code)],
+                {name: given[name] for name in _OF_EVENT & given.keys()},
+            )
+        fields = read.cart(lines, value=given.pop("value", None), currency_code=code)
+        alone = _read_alone(read, given, fields["currency"])
+        return fields | {name: value for name, value in alone.items() if value is not None}
 
 
-def _read(places: Mapping[str, Spots], scope: Scope) -> Fields:
-    return {name: spots.read(scope, _READERS[name]) for name, spots in places.items()}
+_OF_EVENT: Final[frozenset[FieldName]] = frozenset({"value", "query"})
+"""Fields that are no line's."""
+
+
+def _candidates(places: Mapping[FieldName, Spots], scope: Scope) -> Candidates:
+    return {name: spots.all(scope) for name, spots in places.items()}
+
+
+def _line(read: Reader, given: Candidates, currency: str | None) -> Line:
+    return read.line(
+        product_id=given.get("product_id"),
+        category=given.get("category"),
+        brand=given.get("brand"),
+        price=_first(given.get("price")),
+        currency_code=(*given.get("currency", ()), currency),
+        quantity=_first(given.get("quantity")),
+    )
+
+
+def _read_alone(read: Reader, given: Candidates, code: str | None) -> Fields:
+    """Fields that stand for themselves: of an event without a product, or beside those of a line."""
+    fields: Fields = {"currency": code}
+    for name, values in given.items():
+        if name == "product_id":
+            fields[name] = read.identifier("product_id", *values)
+        elif name == "category":
+            fields[name] = read.category(*values)
+        elif name == "quantity":
+            fields[name] = read.quantity(_first(values))
+        elif name in ("price", "value"):
+            fields[name] = read.amount(name, _first(values), code)
+        else:
+            fields[name] = read.text(name, *values)
+    return fields
+
+
+def _first(values: tuple[Json, ...] | None) -> Json:
+    return next((value for value in values or () if value not in (None, "")), None)
 
 
 class Shared(NamedTuple):
     """Places of the whole file, which every rule has that can use them."""
 
-    fields: dict[str, Spots]
+    fields: dict[FieldName, Spots]
     lines: CompiledLines | None
     order: Spots | None
     line: Spots | None
@@ -143,12 +176,12 @@ def compile_rule(rule: Rule, shared: Shared) -> CompiledRule:
     tests = []
     for path, condition in rule.where.items():
         with within("where", path):
-            if unknown := groups(condition) - _READERS.keys():
-                names = ", ".join(_READERS)
+            if unknown := groups(condition) - FIELDS:
+                names = ", ".join(get_args(FieldName))
                 raise AdapterError(f"no field {min(unknown)!r}; a named group is one of {names}")
-            tests.append((parse_path(path), compile_condition(condition)))
+            tests.append((path, parse_path(path), compile_condition(condition)))
     carried = _CARRIES.get(rule.type, _PRODUCT)
-    is_order = rule.type == "purchase"
+    is_order = rule.type in ("purchase", "refund")
     lines, order, line = (
         _compile_lines(rule.lines),
         compile_optional("order", rule.order),
@@ -159,7 +192,7 @@ def compile_rule(rule: Rule, shared: Shared) -> CompiledRule:
         tests=tests,
         shared={name: spots for name, spots in shared.fields.items() if name in carried},
         own=_compile_fields(rule.fields),
-        lines=shared.lines if lines is None and rule.type in _WITH_LINES else lines,
+        lines=shared.lines if lines is None and carried is _PRODUCT else lines,
         order=shared.order if order is None and is_order else order,
         line=shared.line if line is None and is_order else line,
     )
@@ -172,16 +205,17 @@ def _compile_lines(lines: Lines | None) -> CompiledLines | None:
         places = {name: getattr(lines, name) for name in lines.__struct_fields__ if name != "at"}
         fields = _compile_places({name: place for name, place in places.items() if place is not None})
         with within("at"):
-            return CompiledLines(parse_path(lines.at), fields)
+            paths = [lines.at] if isinstance(lines.at, str) else lines.at
+            return CompiledLines([parse_path(path) for path in paths], fields)
 
 
-def _compile_fields(places: Mapping[Any, Place]) -> dict[str, Spots]:
+def _compile_fields(places: Mapping[Any, Place]) -> dict[FieldName, Spots]:
     with within("fields"):
         return _compile_places(places)
 
 
-def _compile_places(places: Mapping[Any, Place]) -> dict[str, Spots]:
-    compiled = {}
+def _compile_places(places: Mapping[Any, Place]) -> dict[FieldName, Spots]:
+    compiled: dict[FieldName, Spots] = {}
     for name, place in places.items():
         with within(name):
             spots = compiled[name] = compile_place(place)

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import feature_store.sources.adapters
 from feature_store.contract.events import decode_event, encode_event
 from feature_store.sources.adapters import ga4, segment, shopify
-from feature_store.sources.adapters.common import FAULTS
 from feature_store.sources.adapters.mapping.loading import load_mapping
-from tests.feature_store.sources.adapters import payloads
+from feature_store.sources.formats import formats
+from feature_store.sources.skips import FAULTS
+from tests.feature_store.sources.adapters import payloads, test_ga4_rows, test_shopify_orders
 from tests.feature_store.sources.adapters.payloads import HASHER, STORE
+from tests.feature_store.sources.adapters.presets import test_presets as presets
 
 MAPPINGS = Path(feature_store.sources.adapters.__file__).parent / "mappings"
 PUFFY = load_mapping(MAPPINGS / "puffy.toml")
@@ -36,6 +38,11 @@ GOOD = {
     ),
     "ga4 row": (ga4.adapt, payloads.ga4_row("purchase", items=payloads.GA4_ITEMS)),
     "mapping": (PUFFY.adapt, PUFFY_ORDER),
+    "shopify order": (shopify.adapt, test_shopify_orders.WEBHOOK),
+    "shopify graphql": (shopify.adapt, test_shopify_orders.GRAPHQL),
+    "shopify csv": (shopify.adapt, test_shopify_orders.CSV),
+    "ga4 flat row": (ga4.adapt, test_ga4_rows.UNNESTED),
+    **{name: (formats()[name].payload.adapt, presets.record(name)) for name in presets.CASES},  # type: ignore[union-attr]
 }
 each_vendor = pytest.mark.parametrize(("adapt", "payload"), GOOD.values(), ids=GOOD.keys())
 
@@ -79,6 +86,7 @@ def with_secrets(value: Any) -> Any:
 
 
 @each_vendor
+@settings(max_examples=40)
 @given(data=st.data())
 def test_garbage_anywhere_never_raises_and_never_yields_an_invalid_event(
     adapt: Any, payload: Any, data: st.DataObject

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from feature_store.sources import adapters
-from feature_store.sources.adapters.common import SkipReason
+from feature_store.sources.skips import SkipReason
 
 ROWS = [
     line.split("|")[1:-1]

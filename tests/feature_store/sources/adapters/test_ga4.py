@@ -46,6 +46,7 @@ CASES = [
     ("begin_checkout", ORDER, BEST),
     ("add_payment_info", ORDER, BEST),
     ("purchase", ORDER, BEST | {"value": 139.98}),
+    ("refund", ORDER, {"value": 139.98}),
     ("sign_up", {"method": "Google"}, {}),
     ("login", {"method": "Google"}, {}),
 ]
@@ -124,7 +125,7 @@ def test_an_events_own_time_comes_first() -> None:
     [
         (ga4_message({"name": "page_view"}, timestamp_micros=None), "bad_timestamp"),
         (ga4_message({"name": "page_view"}, client_id=None, user_id=None), "no_buyer_id"),
-        (ga4_message({"name": "page_view"}, client_id=1.5), "invalid"),
+        (ga4_message({"name": "page_view"}, client_id=1.5, user_id=None), "invalid"),
         (ga4_message({"name": "user_engagement"}), "other_event"),
         (ga4_message({"name": "viewed_item"}), "unmapped_event"),
         (ga4_message({"name": "page_view"}, user_agent=CRAWLER), "bot"),

@@ -53,19 +53,23 @@ def take_body(case: Case, folder: Path) -> Got:
     sent: list[Event] = []
     body = case.path.read_bytes() if case.body is None else case.body.encode()
     call = Call("POST", f"/v1/events?{case.options}", "acme/writer", body)
-    asyncio.run(call.to(_app(folder, sent)))
+    asyncio.run(call.to(app_that_keeps(folder, sent)))
     answer = msgspec.json.decode(call.body)
     return Got(sent, answer.get("skipped", {}), f"{call.status} {call.body.decode()}")
 
 
-def _app(folder: Path, sent: list[Event]) -> FastAPI:
+def app_that_keeps(folder: Path, sent: list[Event]) -> FastAPI:
+    """The API without servers; what it would send to Kafka goes to `sent`."""
     app = app_without_servers(folder, Keys(writer=["events:write"]))
     state = app.state.api
     bounds = JsonBounds(
         state.settings.max_json_values, state.settings.max_item_values, state.settings.max_json_depth
     )
     state.collector = Collector(HASHER, state.settings.max_items, bounds)
-    state.redis, state.intake = _Notes(), SimpleNamespace(add=lambda *_counts: None)
+    state.redis, state.intake = (
+        _Notes(),
+        SimpleNamespace(add=lambda *_counts: None, refuse=lambda _kind: None),
+    )
     state.installation = SimpleNamespace(topic="clickstream")
     state.producer = _Producer(sent)
     return app
@@ -86,6 +90,8 @@ class _Notes:
 
 class _Producer:
     """Kafka, which keeps every record."""
+
+    waiting = 0
 
     def __init__(self, sent: list[Event]) -> None:
         self._sent = sent

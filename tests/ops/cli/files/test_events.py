@@ -48,6 +48,22 @@ def test_check_reports_and_passes(tmp_path: Path) -> None:
     assert (report["events"], report["repeated"], report["invalid"]) == (2, 1, {})
 
 
+def test_check_tells_of_values_that_were_not_taken_as_sent(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    sent = json.loads(encode_event(event())) | {"price": "$ 79.95", "quantity": 0, "currency": "usd"}
+    path.write_text(f"{json.dumps(sent)}\n" * 2)
+    report = json.loads(run(tmp_path, "check", path, "--json").stdout)
+    assert report["repaired"] == {
+        "price": {"currency_sign": {"count": 2, "form": "$ 99.99"}},
+        "currency": {"letter_case": {"count": 2, "form": "aaa"}},
+    }
+    assert report["emptied"] == {"quantity": {"zero": {"count": 2, "form": "9"}}}
+    done = run(tmp_path, "check", path)
+    assert done.returncode == 0
+    assert "price currency_sign" in done.stdout
+    assert "like $ 99.99" in done.stdout
+
+
 def test_check_fails_on_an_invalid_record_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_bytes(encode_event(event()) + b"\n{\n")

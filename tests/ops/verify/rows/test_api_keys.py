@@ -33,6 +33,7 @@ WRONG: Final[dict[str, Any]] = {
     "burst": -1,
     "created_at": 0,
     "revoked_at": NOW - 1_001,
+    "origins": ["https://shop.example/path"],
 }
 NOT_PROVABLE: Final = {"note"}
 """Free text."""

@@ -225,3 +225,9 @@ def test_the_buyer_is_the_browser_and_the_account_without_one(record: dict[str, 
 def test_who_did_not_agree_is_left_out_and_counted(consent: str, answer: Any, taken: bool) -> None:
     text = SEEN.replace("[[events]]", f"consent = {consent}\n[[events]]")
     assert skipped(text, ok=answer) == ({} if taken else {"opted_out": 1})
+
+
+def test_a_value_that_is_repaired_is_noted_once() -> None:
+    text = SEEN + 'fields = { product_id = "p", price = "price", currency = "code" }'
+    (note,) = adapted(text, {"who": "b", "at": TIME_MS, "p": "p", "price": 5, "code": "usd"}).notes
+    assert (note.field, note.reason) == ("currency", "letter_case")

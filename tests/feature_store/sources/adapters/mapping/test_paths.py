@@ -20,6 +20,7 @@ RECORD = {
     "broken": "{",
     'say "x"': {"y": 1},
     "empty": "",
+    "params": [{"key": "a", "v": 1}, {"key": "ab", "v": 2}, {"key": 5, "v": 3}, None, {"key": "a", "v": 4}],
 }
 
 
@@ -47,6 +48,12 @@ RECORD = {
         ("none.at.all", None),
         ("'say \"x\"'.y", 1),
         ("^.user", None),
+        ("params.[key=a].0.v", 1),
+        ("params.[key=a].1.v", 4),
+        ("params.[key=a].2.v", None),
+        ("params.[key=a*].1.v", 2),
+        ("params.[key=5].0.v", None),
+        ("user.[key=a].0", None),
     ],
 )
 def test_a_path_leads_to_a_value_or_breaks_off(path: str, expected: Any) -> None:
@@ -64,7 +71,24 @@ def test_a_step_outwards_leads_to_what_is_around_the_list() -> None:
     assert {scope.at(parse_path("^.^.^.shop")) for scope in scopes} == {None}
 
 
-@pytest.mark.parametrize("path", ["", ".", "a..b", "a.", '"a', '"a"b', "a.^.b", "a.*.b", ".".join("a" * 33)])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "a..b",
+        "a.",
+        '"a',
+        '"a"b',
+        "a.^.b",
+        "a.*.b",
+        "[a]",
+        "[a=",
+        "[=b]",
+        "[a=b]c",
+        ".".join("a" * 33),
+    ],
+)
 def test_what_is_no_path(path: str) -> None:
     with pytest.raises(AdapterError):
         parse_path(path)

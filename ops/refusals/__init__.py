@@ -1,0 +1,1 @@
+"""Refused events, for people: dead letters by reason and sender, with examples that hold no value."""
