@@ -33,8 +33,8 @@ from bench.comparison.errors import LoadError
 from bench.comparison.peers import ROOT
 from bench.comparison.workload import PARTITIONS, run, traffic
 from bench.document import machine, put, table
-from bench.load import Client, Load, get, http, load, paced, valkey
 from bench.others import Others
+from bench.requests.load import Client, Load, get, http, load, paced, valkey
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import SimpersonaError

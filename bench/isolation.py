@@ -30,10 +30,10 @@ import msgspec
 import numpy as np
 import psutil
 
-from bench.attacks import ATTACKS, Attack, Target, attacked
 from bench.comparison.errors import LoadError
 from bench.comparison.peers import ROOT
 from bench.document import machine, put, table
+from bench.requests.attacks import ATTACKS, Attack, Target, attacked
 from feature_store.contract.events import record_key
 from feature_store.errors import SimpersonaError
 from feature_store.log.producer import Output

@@ -12,7 +12,7 @@ from feature_store.online.rows import OnlineRows
 from streams.errors import UnreadableRowError
 from streams.live.cache import BuyerCache
 from streams.live.pending import PendingErasures
-from streams.live.unreadable import check_state
+from streams.live.unreadable_rows.naming import check_state
 from streams.metrics import WorkerMetrics
 
 

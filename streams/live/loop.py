@@ -32,12 +32,12 @@ from streams.errors import ConsumerError, UnreadableRowError
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import Clock
 from streams.live.erasing import Eraser
-from streams.live.holds import Held, Holds
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.sequence import InSequence
 from streams.live.tagger import Tagger
 from streams.live.takeover import EndOffsets, Takeover
+from streams.live.unreadable_rows.holds import Held, Holds
 from streams.metrics import WorkerMetrics
 from streams.settings import WorkerSettings
 

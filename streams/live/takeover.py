@@ -12,7 +12,7 @@ from streams.errors import ConsumerError
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
-from streams.live.unreadable import naming
+from streams.live.unreadable_rows.naming import naming
 
 EndOffsets = Callable[[Sequence[int]], dict[int, int]]
 """Partitions of the clickstream -> where each ends now, its next offset. Raises TopicError."""

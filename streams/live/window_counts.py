@@ -31,7 +31,7 @@ from inference.counts.windows import OTHERS, StoreWindow, WindowSettings
 from inference.encoders.encoder import Encoding
 from streams.live.cache import BuyerCache
 from streams.live.partition import Partition
-from streams.live.unreadable import naming
+from streams.live.unreadable_rows.naming import naming
 
 _MOST_NUMBERS: Final = 2**16 - 1_000  # a key packs one into 16 bits; room stays for every version's OTHERS
 _REFUSED: Final = TALLY["refused"]

@@ -11,7 +11,7 @@ import pytest
 
 from bench.api import HEADER, markdown, measure
 from bench.comparison.errors import LoadError
-from bench.load import Ask, get, http, load, paced
+from bench.requests.load import Ask, get, http, load, paced
 from tests.waiting import pace
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.attacks import ATTACKS
 from bench.comparison.peers import ROOT
 from bench.isolation import HEADER, Result, markdown, measure
+from bench.requests.attacks import ATTACKS
 
 
 def test_every_attack_has_a_request_that_is_timed() -> None:

@@ -28,7 +28,6 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "produce": (30, lambda r: (r.randrange(BUYERS), r.choice((1, 1, 2, 3, 5)), r.randrange(10**6))),
     "late": (2, lambda r: (r.randrange(BUYERS), r.randrange(10**6))),
     "duplicate": (2, lambda r: (r.randint(1, 4),)),
-    "send again": (1.5, lambda r: (r.randrange(BUYERS), r.choice((5, 20, 200)))),
     "poison": (1, _partition),
     "run": (34, lambda r: (r.randrange(WORKERS), r.choice((1, 2, 3, 5, 8, 13, 25)))),
     "tick": (6, lambda r: (r.choice((300, 1_100, 1_100, 7_000)),)),
@@ -57,6 +56,7 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "rewind": (1.5, lambda r: (r.randrange(WORKERS), r.randrange(4), r.randint(1, 3))),
     "swap": (1.5, lambda r: (r.randint(1, 3),)),
     "erase": (1.5, lambda r: (r.randrange(BUYERS), r.randrange(2))),
+    "send again": (1, lambda r: (r.randrange(BUYERS), r.choice((5, 20, 200)))),
 }
 """How often each step is drawn, and its arguments: the faults, and the work that they meet."""
 

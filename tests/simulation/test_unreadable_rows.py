@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import CapturingLogger
 
-from streams.live import holds
+from streams.live.unreadable_rows import holds
 from tests.simulation.history import World, _buyer
 from tests.simulation.oracle import differences
 from tests.simulation.steps import Step

@@ -25,7 +25,7 @@ from streams.live.clock import Clock
 from streams.live.partition import Partition
 from streams.live.swap.champion import Champion
 from streams.live.swap.duty_cycle import DutyCycle
-from streams.live.unreadable import naming
+from streams.live.unreadable_rows.naming import naming
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ import structlog
 
 from streams.errors import UnreadableRowError
 from streams.live.clock import Clock
-from streams.live.unreadable import mark_of
+from streams.live.unreadable_rows.naming import mark_of
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)

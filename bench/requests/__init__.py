@@ -1,0 +1,1 @@
+"""Requests that a bench sends: a paced load, and the attacks of a hostile store."""
