@@ -25,7 +25,7 @@ from tests.feature_store.sources.adapters.payloads import HASHER, TIME_MS, segme
     [
         ("Product Page Viewed", "Product Viewed"),
         ("Order Complete", "Order Completed"),
-        ("order_finished", None),
+        ("parcel_dispatched", None),
         ("prodcut_added", "Product Added"),
         ("Door Slammed", None),
         ("", None),

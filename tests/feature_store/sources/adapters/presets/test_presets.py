@@ -40,7 +40,7 @@ def test_real_records_become_the_events_that_their_sender_means(name: str) -> No
     case = CASES[name]
     events, skipped = adapted(name, case["rows"], PlainIds())
     assert skipped == case["skipped"]
-    known = {"event_id", "order", "schema_version", "store"}
+    known = {"event_id", "line", "order", "schema_version", "store"}
     for event, expected in zip(events, case["events"], strict=True):
         shown = {key: getattr(event, key) for key in event.__struct_fields__}
         kept = {
