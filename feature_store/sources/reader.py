@@ -6,9 +6,9 @@
     a folder, a pattern    several of these, read as one in the order of their names
 
 Text may be packed as .gz or .zst. The formats are those of feature_store.sources.formats, or a mapping
-file's; columns may say the format. A bad record is counted by reason and reported with its place, and the next one
-goes on; a file that cannot be read at all is an EventSourceError. Memory stays at one batch, whatever the
-size.
+file's; columns may say the format. A bad record is counted by reason and reported with its place, and the
+next one goes on; a file that cannot be read at all is an EventSourceError. Memory stays at one batch,
+whatever the size.
 """
 
 from __future__ import annotations

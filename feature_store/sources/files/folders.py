@@ -38,7 +38,7 @@ def files_of(path: Path) -> Files:
     if path.is_file():
         return Files([path], [])
     if is_pattern(path):
-        found = sorted(Path(name) for name in glob.iglob(str(path), recursive=True) if Path(name).is_file())
+        found = sorted(Path(name) for name in glob.iglob(str(path), recursive=True) if Path(name).is_file())  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not found:
             raise EventSourceError(f"no file is named as {path}")
         return _bounded(path, Files(found, []))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def is_multi_line(first: bytes) -> bool:
     return len(lines) > 1 and lines[0].endswith((b"{", b",", b"[", b":")) and not lines[1].startswith(b"{")
 
 
-def values_of(file: io.BufferedReader, path: Path, limit: int) -> Iterator[Raw]:
+def values_of(file: io.BufferedReader[Any], path: Path, limit: int) -> Iterator[Raw]:
     """The values, numbered from 1. Of a value over `limit` bytes, only the first `limit` are held.
 
     Raises:

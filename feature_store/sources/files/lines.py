@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _READ_AT_ONCE: Final = 1 << 16
 
@@ -17,7 +17,7 @@ class Raw(NamedTuple):
     length: int
 
 
-def lines_of(file: io.BufferedReader, limit: int) -> Iterator[Raw]:
+def lines_of(file: io.BufferedReader[Any], limit: int) -> Iterator[Raw]:
     """The lines that are not blank. Of a line over `limit` bytes, only the first `limit` are held.
 
     Raises:

@@ -41,8 +41,9 @@ def about(path: Path) -> ParquetAbout:
         footer = _footer_bytes(path)
         if footer > MAX_FOOTER_BYTES:
             raise EventSourceError(
-                f"{path}: what it says of its columns takes {footer:,} bytes; at most {MAX_FOOTER_BYTES:,} are read: "
-                f" write it with fewer columns (at most {MAX_COLUMNS:,}) or larger row groups"
+                f"{path}: what it says of its columns takes {footer:,} bytes; at most "
+                f"{MAX_FOOTER_BYTES:,} are read: write it with fewer columns (at most {MAX_COLUMNS:,}) or "
+                "larger row groups"
             )
         with pq.ParquetFile(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
@@ -128,7 +129,8 @@ def _ours(column: pa.Array, zone: tzinfo, as_text: bool) -> pa.Array:
         column = column.dictionary_decode()
         kind = column.type
     if pa.types.is_decimal(kind):
-        column = column.cast(pa.float64()) if kind.scale > 0 else _whole(column)
+        # By way of text: a direct cast is off by a last bit (19.990000000000002).
+        column = column.cast(pa.string()).cast(pa.float64()) if kind.scale > 0 else _whole(column)
         kind = column.type
     if pa.types.is_timestamp(kind):
         return _with_zone(column, zone)

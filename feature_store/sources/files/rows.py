@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from feature_store.errors import EventSourceError, InvalidEventError
 from feature_store.sources.files.dialects import TextLayout
@@ -29,7 +29,7 @@ class TextRow(NamedTuple):
     refused: InvalidEventError | None = None
 
 
-def rows_of(file: io.BufferedReader, path: Path, layout: TextLayout, limit: int) -> Iterator[TextRow]:
+def rows_of(file: io.BufferedReader[Any], path: Path, layout: TextLayout, limit: int) -> Iterator[TextRow]:
     """The rows; those over `limit` bytes are refused, and not held.
 
     Raises:
@@ -50,7 +50,9 @@ def rows_of(file: io.BufferedReader, path: Path, layout: TextLayout, limit: int)
             raise EventSourceError(f"{path}: there is no encoding {layout.encoding!r}") from None
 
 
-def _records(file: io.BufferedReader, layout: TextLayout, limit: int) -> Iterator[tuple[int, bytes, int]]:
+def _records(
+    file: io.BufferedReader[Any], layout: TextLayout, limit: int
+) -> Iterator[tuple[int, bytes, int]]:
     """Physical lines, joined where a quoted text goes over several."""
     quote = layout.quote.encode()
     lines = lines_of(file, limit)

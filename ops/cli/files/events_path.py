@@ -19,7 +19,7 @@ class EventsPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See click."""
-        if is_pattern(Path(value)) and next(glob.iglob(str(value), recursive=True), None) is not None:
+        if is_pattern(Path(value)) and next(glob.iglob(str(value), recursive=True), None) is not None:  # noqa: PTH207  (Path.glob takes no absolute pattern)
             return Path(value)
         return super().convert(value, param, ctx)
 
