@@ -20,7 +20,9 @@ SHOP, API, KEY = "https://shop.example", "https://api.example", "sp_0123456789ab
 PATIENCE_MS: Final = 30_000
 
 
-@pytest.fixture(scope="module")  # not longer: while it is open, its event loop runs, and no test starts another
+@pytest.fixture(
+    scope="module"
+)  # not longer: while it is open, its event loop runs, and no test starts another
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     found = shutil.which("chromium")

@@ -51,7 +51,11 @@ def groups() -> Iterator[tuple[str, LazyGroup]]:
 
 def test_help_imports_no_command() -> None:
     loaded = modules_after("--help")
-    assert {name for name in loaded if name.startswith("ops.cli.")} == {"ops.cli.lazy", "ops.cli.main"}
+    assert {name for name in loaded if name.startswith("ops.cli.")} == {
+        "ops.cli.lazy",
+        "ops.cli.main",
+        "ops.cli.telling",
+    }
     rooms = {name.partition(".")[0] for name in loaded}
     assert not rooms & {"inference", "streams", "training", "feast", "faust", "numba", "pydantic", *HEAVY}
 
