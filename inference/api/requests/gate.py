@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inference.api.access.pages import page_headers
@@ -84,9 +85,8 @@ class Gate:
         except ClientDisconnect:
             pass
         except Exception as error:
-            _log(scope, error)
+            answer = failed(scope, error)
             if not exchange.started:
-                answer = problem_response(500, "internal", "this should not have happened; the log says more")
                 await answer(scope, exchange.receive, exchange.send)
         finally:
             release(scope)
@@ -209,8 +209,11 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", _NO_ROUTE)
 
 
-def _log(scope: Scope, error: Exception) -> None:
-    """Type, route and place alone: an error's text may quote what was sent, and that may name a shopper."""
+def failed(scope: Scope, error: Exception) -> Response:
+    """Log an error that nobody foresaw; returns the answer to its request.
+
+    Type, route and place alone: an error's text may quote what was sent, and that may name a shopper.
+    """
     frames: Any = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     log.error(
         "request_failed",
@@ -219,3 +222,4 @@ def _log(scope: Scope, error: Exception) -> None:
         cause=type(error).__name__,
         at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     )
+    return problem_response(500, "internal", "this should not have happened; the log says more")

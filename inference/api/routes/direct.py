@@ -2,7 +2,7 @@
 
 FastAPI's routing, dependencies and responses cost several times the read itself. Here is the same question
 with the same answer in plain ASGI. Whatever is not the plain case (a body, a page's origin, a name that does
-not fit, an unusual query, an error nobody expects) is the framework's, whose route asks and answers the same.
+not fit, an unusual query) is the framework's, whose route asks and answers the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from feature_store.contract.names import is_name
 from feature_store.errors import OnlineStoreError
 from inference.api.access.permissions import admit, has_key, release
 from inference.api.problems import ProblemError, problem_of, store_away
-from inference.api.requests.gate import observe, with_strict_headers
+from inference.api.requests.gate import failed, observe, with_strict_headers
 from inference.api.routes.answers import answers, begin
 from inference.api.routes.personas import persona, persona_response, router
 from inference.api.state import State
@@ -42,16 +42,15 @@ class DirectApp(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a request."""
         asked = _question(scope) if scope["type"] == "http" else None
-        response = None if asked is None else await self._answer(scope, asked)
-        if response is None:
+        if asked is None:
             await super().__call__(scope, receive, send)
             return
+        response = await self._answer(scope, asked)
         headers = with_strict_headers(response.raw_headers)
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _answer(self, scope: Scope, asked: _Question) -> Response | None:
-        """None: something happened that the framework's way answers better; what was paid stays paid."""
+    async def _answer(self, scope: Scope, asked: _Question) -> Response:
         began = time.perf_counter()
         scope.update(app=self, route=_ROUTE, path_params={"store": asked.store})
         state: State = self.state.api
@@ -61,8 +60,8 @@ class DirectApp(FastAPI):
             response = problem_of(error)
         except OnlineStoreError as error:
             response = store_away(error)
-        except Exception:  # an error of ours: the gate logs it
-            return None
+        except Exception as error:  # the gate is behind this door, and sees no error of it
+            response = failed(scope, error)
         release(scope)
         observe(scope, response.status_code, time.perf_counter() - began)
         return response

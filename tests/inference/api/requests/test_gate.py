@@ -16,6 +16,7 @@ from inference.api.access.pages import SHOPPER_PATH
 from inference.api.access.permissions import ReadsPersonas, guard_of
 from inference.api.app import create_app
 from inference.api.requests.gate import PUBLIC, STRICT_HEADERS
+from inference.api.routes import direct
 from inference.api.settings import ApiSettings
 from tests.inference.api.doors import Call, Keys, app_without_servers, installation
 from tests.waiting import eventually
@@ -134,6 +135,24 @@ def test_what_nobody_foresaw_is_answered_and_logged_without_what_was_sent(
     assert "ValueError" in told.out + told.err
     assert "/v1/breaks" in told.out + told.err
     assert "jane" not in told.out + told.err
+
+
+def test_an_error_of_the_direct_read_is_logged_once_and_not_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> None:
+        raise ValueError("jane@example.org")
+
+    monkeypatch.setattr(direct, "_asked", breaks)
+    app = app_without_servers(tmp_path, KEYS)
+    asked = Call("GET", "/v1/stores/acme/buyers/b/persona", "acme/all")
+    asked.scope["headers"] = [pair for pair in asked.scope["headers"] if pair[0] != b"content-length"]
+    call = asyncio.run(asked.to(app))
+    assert (call.status, json.loads(call.body)["type"]) == (500, "urn:simpersona:internal")
+    logged = "".join(capsys.readouterr())
+    assert logged.count("request_failed") == 1
+    assert "ValueError" in logged
+    assert "jane" not in logged
 
 
 def test_a_body_beyond_the_limit_is_refused_by_its_announced_length(tmp_path: Path) -> None:
