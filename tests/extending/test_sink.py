@@ -82,13 +82,13 @@ def test_a_sink_is_one_file(feed: Feed, tmp_path: Path) -> None:
         report: dict[str, int] = json.loads(run(copy, *command, **environment))
         return report
 
-    feed.say(150)
-    feed.say(5, store="other")
+    feed.assign(150)
+    feed.assign(5, store="other")
     delivered = deliver()
     assert (delivered["assignments"], delivered["skipped"], delivered["dead_letters"]) == (150, 5, 0)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["assignment"]["events"] for line in lines) == list(range(150))
     assert len({line["id"] for line in lines}) == 150
-    feed.say(3, first=200)
+    feed.assign(3, first=200)
     assert deliver()["assignments"] == 3
     assert len(out.read_text().splitlines()) == 153

@@ -60,7 +60,7 @@ def street(live: Rig) -> Iterator[Street]:
 
 @pytest.fixture(scope="module")
 def operator_key(street: Street) -> str:
-    return street.api.new_key("*", *SCOPES, "operation:read", "tokens:create")
+    return street.api.new_key("*", *SCOPES, "operation:read", "refused:read", "tokens:create")
 
 
 @pytest.fixture
