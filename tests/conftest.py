@@ -14,7 +14,13 @@ settings.register_profile("simpersona", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "simpersona")
 
-pytest_plugins = ["tests.rounding", "tests.stack_fixtures", "tests.rig_fixtures", "tests.llm_fixtures"]
+pytest_plugins = [
+    "tests.rounding",
+    "tests.chromium",
+    "tests.stack_fixtures",
+    "tests.rig_fixtures",
+    "tests.llm_fixtures",
+]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

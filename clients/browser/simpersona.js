@@ -10,7 +10,7 @@
   const tag = document.currentScript;
   const set = { url: tag?.src && new URL(tag.src).origin, ...tag?.dataset };
   let queue = [], flying = []; // not yet sent; sent, and not yet answered
-  let agreed = null; // what the shopper said; null: nothing yet
+  let agreed = null; // the consent of the shopper; null: not asked yet
   let buyer, place, timer, started, warned, failures = 0;
 
   const two = (byte) => (byte + 256).toString(16).slice(1);
@@ -68,8 +68,8 @@
     keep();
     if (queue[0]) later(Math.max(pause, asked));
     if (again) return;
-    const said = await answer.json().catch(() => ({}));
-    const wrong = said.errors?.[0]?.detail || (!answer.ok && said.detail);
+    const body = await answer.json().catch(() => ({}));
+    const wrong = body.errors?.[0]?.detail || (!answer.ok && body.detail);
     if (wrong) warn(wrong);
   };
   const leave = () => {

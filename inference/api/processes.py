@@ -156,7 +156,7 @@ class _Several:
         log.error("api_process_ended", pid=process.pid, status=process.returncode)
 
     def _end(self) -> None:
-        """Let all end what is under way; who takes too long, or is told so by a second Ctrl-C, is killed."""
+        """Let all end what is under way; those that take too long are killed, or all at a second Ctrl-C."""
         living = [(place, place.process) for place in self._places if place.process is not None]
         for _, process in living:
             process.terminate()

@@ -27,7 +27,7 @@ FOLDED: Sequence[Step] = [
 """A worker that has taken over what another had folded, with nobody in its cache."""
 
 
-def told(*steps: Step) -> World:
+def world_after(*steps: Step) -> World:
     world = World(Outside(2, 4))
     for step in (*FOLDED, *steps):
         world.take(step)
@@ -69,7 +69,7 @@ def test_the_other_partitions_go_on_and_a_mended_row_lets_its_own_go_on(
 ) -> None:
     log = CapturingLogger()
     monkeypatch.setattr(holds, "log", log)
-    world = told()
+    world = world_after()
     number = partition_of_buyer(world, 0) if damage == "state row" else 0
     before, ends = folded(world), world.outside.clicks.ends
     world.take(DAMAGES[damage])
@@ -100,7 +100,7 @@ def test_the_other_partitions_go_on_and_a_mended_row_lets_its_own_go_on(
 
 
 def test_a_held_partition_that_another_worker_takes_over_is_held_there() -> None:
-    world = told(("row damaged", 0), ("produce", 0, 1, 7))
+    world = world_after(("row damaged", 0), ("produce", 0, 1, 7))
     work(world, 1)
     number = partition_of_buyer(world, 0)
     assert number not in world.workers[1].loop.partitions
@@ -116,7 +116,7 @@ def test_a_held_partition_that_another_worker_takes_over_is_held_there() -> None
 
 
 def test_an_erasure_mends_the_row_of_its_buyer() -> None:
-    world = told(("row damaged", 0), ("produce", 0, 1, 7))
+    world = world_after(("row damaged", 0), ("produce", 0, 1, 7))
     work(world, 1)
     assert len(world.workers[1].loop.partitions) == 1
     world.take(("erase", 0, 1))

@@ -1,4 +1,4 @@
-"""The readers of loose values. They take notes, so that what was repaired or emptied is always told."""
+"""The readers of loose values. They take notes, so that what was repaired or emptied is always reported."""
 
 from __future__ import annotations
 

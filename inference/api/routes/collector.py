@@ -182,7 +182,7 @@ async def preflight(_key: WritesEvents) -> Response:
 
 
 class _Collected(NamedTuple):
-    """What is in a body, as records for Kafka, and what its sender is told."""
+    """What is in a body, as records for Kafka, and the answer to its sender."""
 
     taken: Taken
     errors: list[dict[str, Any]]

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-
-import pytest
 
 from tests.empty_environment import ROOT
 
@@ -18,22 +14,6 @@ if TYPE_CHECKING:
 CLIENT: Final = ROOT / "clients" / "browser"
 SHOP, API, KEY = "https://shop.example", "https://api.example", "sp_0123456789ab_key"
 PATIENCE_MS: Final = 30_000
-
-
-@pytest.fixture(
-    scope="module"
-)  # not longer: while it is open, its event loop runs, and no test starts another
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    found = shutil.which("chromium")
-    if found is None:
-        pytest.skip("chromium is not installed (Debian's package chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found)
-        yield running
-        running.close()
 
 
 @dataclass
@@ -57,14 +37,14 @@ class Shop:
         self.bodies: list[list[dict[str, Any]]] = []
         self.urls: list[str] = []
         self.kinds: list[str] = []
-        self.said: list[str] = []
+        self.console: list[str] = []
         self.context = browser.new_context()
         self.context.set_default_timeout(PATIENCE_MS)
         self.context.route("**/*", self._serve)
         self.page: Page = self.context.new_page()
         self.page.clock.install()
-        self.page.on("console", lambda line: self.said.append(line.text))
-        self.page.on("pageerror", lambda error: self.said.append(f"error {error}"))
+        self.page.on("console", lambda line: self.console.append(line.text))
+        self.page.on("pageerror", lambda error: self.console.append(f"error {error}"))
 
     def open(self, path: str = "/") -> Page:
         self.page.goto(SHOP + path)

@@ -88,7 +88,7 @@ def test_a_visit_is_sent_in_one_batch_as_events_of_the_contract(visit: Callable[
         "product_id": "p2", "price": 40, "value": 59, "currency": "EUR"
     }  # fmt: skip
     assert (body[9]["value"], body[9]["order"], body[9]["event_id"]) == (55, "A-1", "order-A-1")
-    assert shop.said == []
+    assert shop.console == []
 
 
 def test_calls_before_the_script_came_are_not_lost(visit: Callable[..., Shop]) -> None:
@@ -219,7 +219,7 @@ def test_what_is_refused_is_said_once_and_not_sent_again(visit: Callable[..., Sh
     shop.let_pass(1_100)
     shop.let_pass(120_000)
     assert len(shop.bodies) == 2
-    assert [line for line in shop.said if "Failed to load resource" not in line] == [
+    assert [line for line in shop.console if "Failed to load resource" not in line] == [
         "simpersona: price is not a number"
     ]
 
@@ -273,15 +273,15 @@ def test_nothing_that_a_shop_does_wrong_stops_its_page(visit: Callable[..., Shop
     shop.tell("product")
     shop.let_pass(1_100)
     assert shop.types == ["page_view", "product_view"]
-    assert len(shop.said) == 1
-    assert shop.said[0].startswith("simpersona: no such command")
+    assert len(shop.console) == 1
+    assert shop.console[0].startswith("simpersona: no such command")
 
 
 def test_without_a_key_it_does_nothing(visit: Callable[..., Shop]) -> None:
     shop = visit("")
     shop.tell("search", "mug")
     shop.let_pass(60_000)
-    assert (shop.bodies, shop.kept(), shop.said) == ([], {}, [])
+    assert (shop.bodies, shop.kept(), shop.console) == ([], {}, [])
 
 
 def test_two_tags_count_once(visit: Callable[..., Shop]) -> None:

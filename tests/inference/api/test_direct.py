@@ -22,7 +22,7 @@ FRAMEWORKS = {"Origin": "https://shop.example"}
 """A page's request is the framework's."""
 
 
-def told(client: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+def asked_for(client: httpx.Client, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
     answer = client.get(url, headers=headers)
     body = answer.json()
     body.pop("feature_age_ms", None)
@@ -68,7 +68,7 @@ def test_both_ways_answer_the_same(live: Rig, api: Api, acme: httpx.Client) -> N
     ):
         with api.client(key) as client:
             for url in questions:
-                direct, framework = told(client, url, {}), told(client, url, FRAMEWORKS)
+                direct, framework = asked_for(client, url, {}), told(client, url, FRAMEWORKS)
                 assert direct == framework, url
 
 

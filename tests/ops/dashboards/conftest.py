@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,6 +12,7 @@ import pytest
 from ops.stack.kafka import Kafka
 from ops.stack.processes import free_ports
 from tests.api_process import SCOPES, Api, event
+from tests.ops.dashboards.tab import Tab
 from tests.rig import Rig, Worker
 
 if TYPE_CHECKING:
@@ -65,18 +65,18 @@ def operator(api: Api, operator_key: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed (Debian's package chromium)")
-    from playwright.sync_api import sync_playwright
+@pytest.fixture
+def visit(chromium: Browser, api: Api) -> Iterator[Callable[..., Tab]]:
+    """Open the page; every tab is closed at the end."""
+    tabs: list[Tab] = []
 
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium)
-        yield running
-        running.close()
+    def open_tab(scheme: str = "light") -> Tab:
+        tabs.append(Tab(chromium, api, scheme))
+        return tabs[-1]
+
+    yield open_tab
+    for tab in tabs:
+        tab.close()
 
 
 def click(client: httpx.Client, store: str, buyer: str, number: int, kind: str = "product_view") -> None:

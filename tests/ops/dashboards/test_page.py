@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import httpx
@@ -25,19 +25,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 HASHER = BuyerHasher(bytes.fromhex("ab" * 32))
 JOURNEY = ("page_view", "product_view", "add_to_cart", "begin_checkout", "purchase")
-
-
-@pytest.fixture
-def visit(browser: Browser, api: Api) -> Iterator[Callable[..., Tab]]:
-    tabs: list[Tab] = []
-
-    def open_tab(scheme: str = "light") -> Tab:
-        tabs.append(Tab(browser, api, scheme))
-        return tabs[-1]
-
-    yield open_tab
-    for tab in tabs:
-        tab.close()
 
 
 @pytest.fixture
@@ -144,7 +131,7 @@ def test_a_store_without_shoppers_says_so(visit: Callable[..., Tab], api: Api) -
     assert weak_text(page) == []
 
 
-def test_an_installation_on_which_no_worker_has_run(browser: Browser, make_rig: Callable[..., Rig]) -> None:
+def test_an_installation_on_which_no_worker_has_run(chromium: Browser, make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     api = Api(rig)
     key = api.new_key("*", *SCOPES, "operation:read")
@@ -152,7 +139,7 @@ def test_an_installation_on_which_no_worker_has_run(browser: Browser, make_rig: 
         assert client.get("/v1/stores").json()["stores"] == []
         assert client.get("/v1/stores/acme/distribution").json()["now"] is None
         assert client.get("/v1/stores/acme/drift").json()["found"]["history"] == []
-    tab = Tab(browser, api)
+    tab = Tab(chromium, api)
     page = tab.open(key)
     tab.see("#title", "No store yet")
     tab.see("#stream", "No store has sent events yet")

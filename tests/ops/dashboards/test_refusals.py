@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +19,7 @@ from tests.ops.dashboards.tab import Tab
 from tests.rig import Rig
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -28,19 +28,6 @@ TOO_WIDE = """[...document.querySelectorAll("[aria-labelledby=refusals-title] *"
   .filter((one) => !one.closest(".scroll"))
   .map((one) => `${one.tagName}#${one.id}.${one.className} ${one.getBoundingClientRect().right}`)"""
 """What sticks out of the panel in a window of 360 pixels, but for the table, which scrolls."""
-
-
-@pytest.fixture
-def visit(browser: Browser, api: Api) -> Iterator[Callable[..., Tab]]:
-    tabs: list[Tab] = []
-
-    def open_tab(scheme: str = "light") -> Tab:
-        tabs.append(Tab(browser, api, scheme))
-        return tabs[-1]
-
-    yield open_tab
-    for tab in tabs:
-        tab.close()
 
 
 @pytest.fixture
@@ -59,7 +46,7 @@ def refuse(live: Rig, client: httpx.Client, store: str) -> None:
     output.flush()
 
 
-def told(client: httpx.Client, store: str) -> dict[str, Any]:
+def refused_of(client: httpx.Client, store: str) -> dict[str, Any]:
     return dict(client.get(f"/v1/stores/{store}/refused").raise_for_status().json())
 
 
@@ -70,9 +57,10 @@ def test_a_key_with_the_scope_sees_its_own_store_and_the_audit_log_says_so(
     refuse(live, operator, store)
     with api.client(key) as client:
         live.wait_for(
-            lambda: told(client, store)["door"] and told(client, store)["records"], "both to be seen"
+            lambda: refused_of(client, store)["door"] and refused_of(client, store)["records"],
+            "both to be seen",
         )
-        found = told(client, store)
+        found = refused_of(client, store)
         assert client.get("/v1/stores/other/refused").status_code == 403
     ((door,), (record,)) = found["door"], found["records"]
     assert (door["reason"], door["field"], door["count"]) == ("invalid_field", "type", 3)
@@ -101,7 +89,8 @@ def test_the_page_shows_what_was_refused(
 ) -> None:
     refuse(live, operator, store)
     live.wait_for(
-        lambda: told(operator, store)["door"] and told(operator, store)["records"], "both to be seen"
+        lambda: refused_of(operator, store)["door"] and refused_of(operator, store)["records"],
+        "both to be seen",
     )
     tab = visit(scheme)
     page = tab.open(operator_key, store)
@@ -114,7 +103,7 @@ def test_the_page_shows_what_was_refused(
     assert page.evaluate(TOO_WIDE) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     refuse(live, operator, store)
-    live.wait_for(lambda: told(operator, store)["door"][0]["count"] == 6, "the next ones to be counted")
+    live.wait_for(lambda: refused_of(operator, store)["door"][0]["count"] == 6, "the next ones to be counted")
     page.click("#refusals-again")
     tab.see("#refusal-rows td", "6")
     assert tab.complaints == []

@@ -7,7 +7,7 @@ say are in NOT_PROVABLE, each with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, get_args
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,16 +19,13 @@ from feature_store.fold.state import pack_states, unpack_states
 from feature_store.online.assignment import (
     OFFSET_DIGITS,
     Assignment,
-    Reason,
     decode_assignment,
     encode_assignment,
 )
 from feature_store.online.encoding import Progress, RowHeader, Tagged, pack_row, unpack_row
-from inference.counts.profile import FEATURES, TALLIES, TALLY, pack_profile, unpack_profile
+from tests.ops.verify.damage import Mutation, another, copy, delete, get, keys, name_of, setting
 from tests.ops.verify.live import Live
-
-NUMBER: Final = 0
-"""The partition that is damaged."""
+from tests.ops.verify.window_mutations import of_windows
 
 NOT_PROVABLE: Final = {
     "progress.sequence + 1": "it counts checkpoints, the log does not; a live worker reads the store again",
@@ -56,50 +53,14 @@ BEYOND_REPAIR: Final = {
 """What `verify --repair` shows and leaves alone."""
 
 
-class Mutation(NamedTuple):
-    """One damage: its name, what verify must name, and what does it to a store."""
-
-    name: str
-    named: str
-    damage: Callable[[Live], None]
-
-
 def mutations() -> Iterator[Mutation]:
     """All of them."""
     yield from _of_headers()
     yield from _of_states()
     yield from _of_personas()
     yield from _of_sessions()
-    yield from _of_windows()
+    yield from of_windows()
     yield from _of_partition()
-
-
-def name_of(live: Live, rest: bytes) -> bytes:
-    """A key of the damaged partition."""
-    return f"{{{live.topic}:{NUMBER}}}:".encode() + rest
-
-
-def keys(live: Live, kind: bytes) -> list[bytes]:
-    """All keys of a kind in the damaged partition, in order."""
-    return sorted(live.client.scan_iter(match=name_of(live, kind).replace(b"[", b"\\[") + b"*", count=10_000))
-
-
-def another(value: Any, name: str) -> Any:
-    """A value of the same type that is not the same."""
-    if name == "reason":
-        return next(reason for reason in get_args(Reason) if reason != value)
-    match value:
-        case bool():
-            return not value
-        case int():
-            return value + 1
-        case float():
-            return float(np.nextafter(value, 2 * value + 1))
-        case str():
-            return value + "x"
-        case None:
-            return "x" if name == "type" else 0.5
-    raise AssertionError(f"say how to change {name}, a {type(value).__name__}")
 
 
 # ---- state rows
@@ -111,8 +72,8 @@ def _of_headers() -> Iterator[Mutation]:
     yield Mutation("state: row version", "state.row_version", _state_bytes(lambda row: b"\xff" + row[1:]))
     yield Mutation("state: cut short", "state.length", _state_bytes(lambda row: row[:-9]))
     yield Mutation("state: a header's stump", "state.row_version", _state_bytes(lambda row: row[:9]))
-    yield Mutation("state: deleted", "state.row", lambda live: _delete(live, keys(live, b"state:")[:1]))
-    yield Mutation("state: of nobody", "state.nobody", lambda live: _copy(live, b"state:"))
+    yield Mutation("state: deleted", "state.row", lambda live: delete(live, keys(live, b"state:")[:1]))
+    yield Mutation("state: of nobody", "state.nobody", lambda live: copy(live, b"state:"))
 
 
 def _header(name: str) -> Callable[[Live], None]:
@@ -166,7 +127,7 @@ def _array(array: str, column: int) -> Callable[[Live], None]:
 def _state_bytes(change: Callable[[bytes], bytes]) -> Callable[[Live], None]:
     def damage(live: Live) -> None:
         key = max(keys(live, b"state:"), key=lambda name: live.client.strlen(name.decode()))
-        live.client.set(key, change(_get(live, key)))
+        live.client.set(key, change(get(live, key)))
 
     return damage
 
@@ -184,9 +145,9 @@ def _of_personas() -> Iterator[Mutation]:
     yield Mutation("persona: digits", "persona.digits", _persona_bytes(lambda row: b"1" + row[1:]))
     yield Mutation("persona: cut short", "persona.json", _persona_bytes(lambda row: row[:-1]))
     yield Mutation("persona: a space more", "persona.json", _persona_bytes(lambda row: row + b" "))
-    yield Mutation("persona: deleted", "persona.row", lambda live: _delete(live, keys(live, b"persona:")[:1]))
-    yield Mutation("persona: all deleted", "persona.row", lambda live: _delete(live, keys(live, b"persona:")))
-    yield Mutation("persona: of nobody", "persona.buyer", lambda live: _copy(live, b"persona:"))
+    yield Mutation("persona: deleted", "persona.row", lambda live: delete(live, keys(live, b"persona:")[:1]))
+    yield Mutation("persona: all deleted", "persona.row", lambda live: delete(live, keys(live, b"persona:")))
+    yield Mutation("persona: of nobody", "persona.buyer", lambda live: copy(live, b"persona:"))
     yield Mutation("persona: of two stores exchanged", "persona.store", _exchange)
 
 
@@ -210,14 +171,14 @@ def _code_and_token(row: bytes) -> bytes:
 def _persona_bytes(change: Callable[[bytes], bytes]) -> Callable[[Live], None]:
     def damage(live: Live) -> None:
         key = keys(live, b"persona:")[0]
-        live.client.set(key, change(_get(live, key)))
+        live.client.set(key, change(get(live, key)))
 
     return damage
 
 
 def _exchange(live: Live) -> None:
     ours, theirs = keys(live, b"persona:acme|")[0], keys(live, b"persona:bravo|")[0]
-    one, two = _get(live, ours), _get(live, theirs)
+    one, two = get(live, ours), get(live, theirs)
     live.client.mset({ours: two, theirs: one})
 
 
@@ -239,7 +200,7 @@ def _of_sessions() -> Iterator[Mutation]:
 
     yield Mutation("open.time", "open.time", later)
     yield Mutation("open: one deleted", "open.row", gone)
-    yield Mutation("open: all deleted", "open.row", lambda live: _delete(live, [name_of(live, b"open")]))
+    yield Mutation("open: all deleted", "open.row", lambda live: delete(live, [name_of(live, b"open")]))
     yield Mutation("open: of nobody", "open.nobody", nobody)
     yield Mutation("open: of a session that ended", "open.ended", ended)
 
@@ -249,104 +210,39 @@ def _somebody(live: Live) -> bytes:
     return member
 
 
-# ---- windows
-
-
-def _of_windows() -> Iterator[Mutation]:
-    for feature in FEATURES:
-        named = f"window.{feature.name}"
-        yield Mutation(f"{named} + 1", named, _profile(lambda c, f=feature: _add(c, f.cells.start)))  # type: ignore[misc]
-        yield Mutation(f"{named}: a vote moved", named, _profile(lambda c, f=feature: _move(c, f.cells)))  # type: ignore[misc]
-    for name in TALLIES:
-        named = f"window.tally.{name}"
-        yield Mutation(f"{named} + 1", named, _profile(lambda c, n=name: _add(c, TALLY[n])))  # type: ignore[misc]
-    yield Mutation(
-        "window: profile damaged", "window.profile", _field(lambda name, raw: (name, b"\xff" + raw[1:]))
-    )
-    yield Mutation("window: field deleted", "window.field", _field(lambda name, raw: (name, None)))
-    yield Mutation("window: of another store", "window.nobody", _field(lambda name, raw: (name + b"x", raw)))
-    yield Mutation("window: expiry", "window.expiry", _persist)
-    yield Mutation("window: deleted", "window.row", lambda live: _delete(live, keys(live, b"window:")[:1]))
-    yield Mutation("window: all deleted", "window.row", lambda live: _delete(live, keys(live, b"window:")))
-    yield Mutation("window: of no event", "window.nobody", _window_of_nobody)
-
-
-def _add(counts: Any, cell: int) -> None:
-    counts[cell] += 1
-
-
-def _move(counts: Any, cells: slice) -> None:
-    """Two votes of the fullest cell go far away: one could be a tie."""
-    mine = counts[cells]
-    fullest = int(np.argmax(mine))
-    mine[fullest] -= 1
-    mine[(fullest + len(mine) // 2) % len(mine)] += 1
-
-
-def _profile(change: Callable[[Any], None]) -> Callable[[Live], None]:
-    def changed(name: bytes, raw: bytes) -> tuple[bytes, bytes]:
-        counts = unpack_profile(raw)
-        change(counts)
-        return name, pack_profile(counts)
-
-    return _field(changed)
-
-
-def _field(change: Callable[[bytes, bytes], tuple[bytes, bytes | None]]) -> Callable[[Live], None]:
-    def damage(live: Live) -> None:
-        key = max(keys(live, b"window:"), key=lambda name: live.client.hlen(name.decode())).decode()
-        fields: dict[bytes, bytes] = live.client.hgetall(key)  # type: ignore[assignment]
-        field = max(fields, key=lambda name: len(fields[name]))
-        name, raw = change(field, fields[field])
-        if raw is None:
-            live.client.hdel(key, name)  # type: ignore[arg-type]
-        else:
-            live.client.hset(key, name, raw)  # type: ignore[arg-type]
-
-    return damage
-
-
-def _persist(live: Live) -> None:
-    live.client.persist(keys(live, b"window:")[0])
-
-
-def _window_of_nobody(live: Live) -> None:
-    key = keys(live, b"window:")[0]
-    far = name_of(live, b"window:%d:0" % live.windows.length_ms)
-    live.client.copy(key.decode(), far.decode())
-
-
 # ---- the partition's own rows
 
 
 def _of_partition() -> Iterator[Mutation]:
     def deleted(rest: bytes) -> Callable[[Live], None]:
-        return lambda live: _delete(live, [name_of(live, rest)])
+        return lambda live: delete(live, [name_of(live, rest)])
 
     for name in Progress._fields:
         named = _NAMED.get(f"progress.{name}", f"progress.{name}")
         yield Mutation(f"progress.{name} + 1", named, _progress(name, 1))
     yield Mutation("progress.watermark - 1", "progress.watermark", _progress("watermark", -1))
-    yield Mutation("progress: not three numbers", "progress.row", _set(b"progress", b"1 x 3"))
+    yield Mutation("progress: not three numbers", "progress.row", setting(b"progress", b"1 x 3"))
     yield Mutation(
-        "progress: deleted", "state.nobody", lambda live: _delete(live, [name_of(live, b"progress")])
+        "progress: deleted", "state.nobody", lambda live: delete(live, [name_of(live, b"progress")])
     )
     for name in Tagged._fields:
         yield Mutation(f"codebook.{name}", f"codebook.{name}", _tagged(name))
-    yield Mutation("codebook: damaged", "codebook.version", _set(b"codebook", b"\xff"))
+    yield Mutation("codebook: damaged", "codebook.version", setting(b"codebook", b"\xff"))
     yield Mutation(
-        "codebook: deleted", "codebook.row", lambda live: _delete(live, [name_of(live, b"codebook")])
+        "codebook: deleted", "codebook.row", lambda live: delete(live, [name_of(live, b"codebook")])
     )
-    yield Mutation("persona-writes: another number", "persona-writes.count", _set(b"persona-writes", b"41"))
-    yield Mutation("persona-writes: no number", "persona-writes.count", _set(b"persona-writes", b"-1"))
-    yield Mutation("a key that nobody knows", "key.notes", _set(b"notes:acme|b1", b"x"))
-    yield Mutation("a window of no time", "key.window", _set(b"window:300000:7", b"x"))
+    yield Mutation(
+        "persona-writes: another number", "persona-writes.count", setting(b"persona-writes", b"41")
+    )
+    yield Mutation("persona-writes: no number", "persona-writes.count", setting(b"persona-writes", b"-1"))
+    yield Mutation("a key that nobody knows", "key.notes", setting(b"notes:acme|b1", b"x"))
+    yield Mutation("a window of no time", "key.window", setting(b"window:300000:7", b"x"))
 
 
 def _progress(name: str, step: int) -> Callable[[Live], None]:
     def damage(live: Live) -> None:
         key = name_of(live, b"progress")
-        progress = Progress.from_bytes(_get(live, key))
+        progress = Progress.from_bytes(get(live, key))
         live.client.set(key, progress._replace(**{name: getattr(progress, name) + step}).to_bytes())
 
     return damage
@@ -355,33 +251,7 @@ def _progress(name: str, step: int) -> Callable[[Live], None]:
 def _tagged(name: str) -> Callable[[Live], None]:
     def damage(live: Live) -> None:
         key = name_of(live, b"codebook")
-        tagged = Tagged.from_bytes(_get(live, key))
+        tagged = Tagged.from_bytes(get(live, key))
         live.client.set(key, tagged._replace(**{name: another(getattr(tagged, name), name)}).to_bytes())
 
     return damage
-
-
-# ---- helpers
-
-
-def _get(live: Live, key: bytes) -> bytes:
-    row: bytes | None = live.client.get(key)  # type: ignore[assignment]
-    assert row is not None
-    return row
-
-
-def _set(rest: bytes, value: bytes) -> Callable[[Live], None]:
-    def damage(live: Live) -> None:
-        live.client.set(name_of(live, rest), value)
-
-    return damage
-
-
-def _delete(live: Live, names: list[bytes]) -> None:
-    assert live.client.delete(*names) == len(names)
-
-
-def _copy(live: Live, kind: bytes) -> None:
-    key = keys(live, kind)[0]
-    store = key[len(name_of(live, kind)) :].partition(b"|")[0]
-    live.client.set(name_of(live, kind + store + b"|nobody"), _get(live, key))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ops.verify.report import VerifyReport
-from tests.ops.verify.mutations import BEYOND_REPAIR, NOT_PROVABLE, Mutation, mutations
+from tests.ops.verify.damage import Mutation
+from tests.ops.verify.mutations import BEYOND_REPAIR, NOT_PROVABLE, mutations
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "verify.md"
 _HEAD: Final = Path(__file__).with_name("page.md")

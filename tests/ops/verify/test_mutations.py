@@ -10,8 +10,9 @@ import redis
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
+from tests.ops.verify.damage import Mutation
 from tests.ops.verify.live import MINUTE, Live
-from tests.ops.verify.mutations import BEYOND_REPAIR, NOT_PROVABLE, Mutation, mutations
+from tests.ops.verify.mutations import BEYOND_REPAIR, NOT_PROVABLE, mutations
 from tests.strategies import START
 
 Dump = dict[bytes, tuple[bytes, int]]

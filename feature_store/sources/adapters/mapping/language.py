@@ -244,7 +244,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _without_null(schema: Any) -> Any:
-    """The schema as TOML can be, without null; what is said of a key stands beside it, where editors look."""
+    """The schema as TOML can be, without null; a key's description stands beside it, where editors look."""
     if isinstance(schema, list):
         return [_without_null(one) for one in schema]
     if not isinstance(schema, dict):

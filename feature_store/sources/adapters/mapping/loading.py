@@ -1,4 +1,4 @@
-"""Reading a mapping file; what is wrong in one is said with its line and column."""
+"""Reading a mapping file; an error names its line and column."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Got(NamedTuple):
-    """What came out: the events, how many items were skipped by reason, and all that was said."""
+    """What came out: the events, how many items were skipped by reason, and all that was printed."""
 
     events: list[Event]
     skipped: dict[str, int]
-    said: str
+    printed: str
 
 
 def load_cases() -> list[Case]:
@@ -77,7 +77,11 @@ def differences(case: Case, got: Got) -> list[str]:
     if case.refused is not None:
         if got.events:
             return [f"taken as {len(got.events)} events"]
-        return [] if re.search(case.refused, got.said) else [f"the message lacks {case.refused}: {got.said}"]
+        return (
+            []
+            if re.search(case.refused, got.printed)
+            else [f"the message lacks {case.refused}: {got.printed}"]
+        )
     found = [] if case.events is None else _event_differences(case.events, got)
     for reason, count in case.skipped.items():
         if got.skipped.get(reason, 0) != count:
@@ -89,7 +93,7 @@ def differences(case: Case, got: Got) -> list[str]:
 
 def _event_differences(expected: Sequence[dict[str, Any]], got: Got) -> list[str]:
     if len(expected) != len(got.events):
-        return [f"{len(got.events)} events, not {len(expected)}: {got.said}"]
+        return [f"{len(got.events)} events, not {len(expected)}: {got.printed}"]
     return [
         f"event {place}: {name} is {getattr(event, name)!r}, not {value!r}"
         for place, (fields, event) in enumerate(zip(expected, got.events, strict=True))

@@ -37,10 +37,10 @@ def take_file(case: Case, folder: Path) -> Got:
         arguments += ["--mapping", str(case.path.with_name(case.mapping))]
     environment = {"SIMPERSONA_HOME": str(folder), "SIMPERSONA_ID_KEY": "00" * 16}
     ran = CliRunner().invoke(events_command, arguments, env=environment)
-    said = f"{ran.output} {ran.exception or ''}".replace(str(case.path), "the file")
+    printed = f"{ran.output} {ran.exception or ''}".replace(str(case.path), "the file")
     report = _report(ran.stdout)
     taken = [decode_event(line) for line in out.read_bytes().splitlines()] if out.exists() else []
-    return Got(taken, report.get("skipped", {}), said)
+    return Got(taken, report.get("skipped", {}), printed)
 
 
 def _report(printed: str) -> dict[str, Any]:
