@@ -46,7 +46,7 @@ def refuse(live: Rig, client: httpx.Client, store: str) -> None:
     output.flush()
 
 
-def refused_of(client: httpx.Client, store: str) -> dict[str, Any]:
+def refusals(client: httpx.Client, store: str) -> dict[str, Any]:
     return dict(client.get(f"/v1/stores/{store}/refused").raise_for_status().json())
 
 
@@ -57,10 +57,10 @@ def test_a_key_with_the_scope_sees_its_own_store_and_the_audit_log_says_so(
     refuse(live, operator, store)
     with api.client(key) as client:
         live.wait_for(
-            lambda: refused_of(client, store)["door"] and refused_of(client, store)["records"],
+            lambda: refusals(client, store)["door"] and refused_of(client, store)["records"],
             "both to be seen",
         )
-        found = refused_of(client, store)
+        found = refusals(client, store)
         assert client.get("/v1/stores/other/refused").status_code == 403
     ((door,), (record,)) = found["door"], found["records"]
     assert (door["reason"], door["field"], door["count"]) == ("invalid_field", "type", 3)
@@ -89,7 +89,7 @@ def test_the_page_shows_what_was_refused(
 ) -> None:
     refuse(live, operator, store)
     live.wait_for(
-        lambda: refused_of(operator, store)["door"] and refused_of(operator, store)["records"],
+        lambda: refusals(operator, store)["door"] and refused_of(operator, store)["records"],
         "both to be seen",
     )
     tab = visit(scheme)
@@ -103,7 +103,7 @@ def test_the_page_shows_what_was_refused(
     assert page.evaluate(TOO_WIDE) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     refuse(live, operator, store)
-    live.wait_for(lambda: refused_of(operator, store)["door"][0]["count"] == 6, "the next ones to be counted")
+    live.wait_for(lambda: refusals(operator, store)["door"][0]["count"] == 6, "the next ones to be counted")
     page.click("#refusals-again")
     tab.see("#refusal-rows td", "6")
     assert tab.complaints == []
