@@ -49,16 +49,13 @@ async def load(connect: Callable[[], Client], clients: int, seconds: float) -> L
         began = time.perf_counter() + seconds / 5
         found = await asyncio.gather(*(_ask_until(ask, began + seconds) for ask in asks))
     sent, waits = np.concatenate(found).T
-    counted = waits[sent >= began]
-    p50, p99 = np.percentile(1000 * counted, [50, 99]).tolist()
-    return Load(
-        clients=clients,
-        seconds=seconds,
-        requests=len(counted),
-        asked=len(waits),
-        p50_ms=p50,
-        p99_ms=p99,
-    )
+    return _load(clients, seconds, waits[sent >= began], len(waits))
+
+
+def _load(clients: int, seconds: float, waits: NDArray[np.float64], asked: int) -> Load:
+    """waits: of the requests that count, float64 [n], seconds."""
+    p50, p99 = np.percentile(1000 * waits, [50, 99]).tolist()
+    return Load(clients=clients, seconds=seconds, requests=len(waits), asked=asked, p50_ms=p50, p99_ms=p99)
 
 
 async def _ask_until(ask: Ask, ends: float) -> NDArray[np.float64]:
@@ -94,16 +91,8 @@ async def paced(connect: Callable[[], Client], clients: int, rate: float, second
             return waits
 
         found = [one for waits in await asyncio.gather(*map(client, asks)) for one in waits]
-    counted = [1000 * wait for number, wait in found if number >= warm]
-    p50, p99 = np.percentile(counted, [50, 99]).tolist()
-    return Load(
-        clients=clients,
-        seconds=seconds,
-        requests=len(counted),
-        asked=len(found),
-        p50_ms=p50,
-        p99_ms=p99,
-    )
+    counted = np.array([wait for number, wait in found if number >= warm])
+    return _load(clients, seconds, counted, len(found))
 
 
 @asynccontextmanager

@@ -64,6 +64,14 @@ def _after_space(text: NDArray[np.uint8], at: int, end: int) -> int:
 
 
 @kernel
+def _nesting(byte: int) -> int:
+    """By how much a byte outside of texts changes how deep one is."""
+    if byte in (_OPEN_LIST, _OPEN_OBJECT):
+        return 1
+    return -1 if byte in (_CLOSE_LIST, _CLOSE_OBJECT) else 0
+
+
+@kernel
 def _measure(text: NDArray[np.uint8], at: int, end: int, values: int, depth: int) -> tuple[int, int]:
     """(names and values, nesting) of text[at:end]; stops as soon as one is above its bound."""
     found, level, deepest = 1, 0, 0
@@ -95,10 +103,7 @@ def _split(text: NDArray[np.uint8], at: int, end: int, places: NDArray[np.int64]
         if byte == _QUOTE:
             at = _after_string(text, at, end)
             continue
-        if byte in (_OPEN_LIST, _OPEN_OBJECT):
-            level += 1
-        elif byte in (_CLOSE_LIST, _CLOSE_OBJECT):
-            level -= 1
+        level += _nesting(byte)
         ends = level == 0
         if ends or (byte == _COMMA and level == 1):
             if not (ends and count == 0 and _after_space(text, start, at) == at):
@@ -130,10 +135,7 @@ def _values(text: NDArray[np.uint8], at: int, end: int, places: NDArray[np.int64
             if byte == _QUOTE:
                 at = _after_string(text, at, end)
                 continue
-            if byte in (_OPEN_LIST, _OPEN_OBJECT):
-                level += 1
-            elif byte in (_CLOSE_LIST, _CLOSE_OBJECT):
-                level -= 1
+            level += _nesting(byte)
             at += 1
             if level == 0:
                 break

@@ -57,7 +57,7 @@ def test_a_key_with_the_scope_sees_its_own_store_and_the_audit_log_says_so(
     refuse(live, operator, store)
     with api.client(key) as client:
         live.wait_for(
-            lambda: refusals(client, store)["door"] and refused_of(client, store)["records"],
+            lambda: refusals(client, store)["door"] and refusals(client, store)["records"],
             "both to be seen",
         )
         found = refusals(client, store)
@@ -89,7 +89,7 @@ def test_the_page_shows_what_was_refused(
 ) -> None:
     refuse(live, operator, store)
     live.wait_for(
-        lambda: refusals(operator, store)["door"] and refused_of(operator, store)["records"],
+        lambda: refusals(operator, store)["door"] and refusals(operator, store)["records"],
         "both to be seen",
     )
     tab = visit(scheme)
