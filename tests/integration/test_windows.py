@@ -141,7 +141,7 @@ def _to_collectors(rig: Rig) -> None:
     for number, api in enumerate(apis):
         batch = [
             *(_track("Product Viewed", f"{number}-{i}") for i in range(30)),
-            *(_track("product_viewed", f"{number}-r{i}") for i in range(6)),
+            *(_track("Article Glimpsed", f"{number}-r{i}") for i in range(6)),
             *(_track("Product Viewed", f"{number}-b{i}", timestamp="yesterday") for i in range(3)),
             *(_track("Product Clicked", f"{number}-o{i}") for i in range(9)),
         ]

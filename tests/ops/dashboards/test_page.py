@@ -134,7 +134,7 @@ def test_a_store_without_shoppers_says_so(visit: Callable[..., Tab], api: Api) -
 def test_an_installation_on_which_no_worker_has_run(chromium: Browser, make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     api = Api(rig)
-    key = api.new_key("*", *SCOPES, "operation:read")
+    key = api.new_key("*", *SCOPES, "operation:read", "refused:read")
     with api.client(key) as client:
         assert client.get("/v1/stores").json()["stores"] == []
         assert client.get("/v1/stores/acme/distribution").json()["now"] is None
