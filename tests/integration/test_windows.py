@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import numpy as np
@@ -136,30 +136,35 @@ def _send_broken(rig: Rig, count: int) -> None:
 
 def _to_collectors(rig: Rig) -> None:
     """Two API processes are sent 60 events, 12 renamed ones, 6 broken ones and some ordinary traffic."""
-    apis = [Api(rig, environment=ENVIRONMENT) for _ in range(2)]
-    key = apis[0].new_key("acme")
-    for number, api in enumerate(apis):
-        batch = [
-            *(_track("Product Viewed", f"{number}-{i}") for i in range(30)),
-            *(_track("Article Glimpsed", f"{number}-r{i}") for i in range(6)),
-            *(_track("Product Viewed", f"{number}-b{i}", timestamp="yesterday") for i in range(3)),
-            *(_track("Product Clicked", f"{number}-o{i}") for i in range(9)),
-        ]
-        with api.client(key) as client:
-            receipt = client.post("/v1/events", params={"source": "segment"}, json={"batch": batch}).json()
-        assert receipt["accepted"] == 30
-        assert receipt["skipped"] == {"unmapped_event": 6, "other_event": 9}
-    with closing(IntakeCounts(rig.settings.store_url, rig.settings.topic, LENGTH_MS)) as intake:
-        now = time.time_ns() // 1_000_000 // LENGTH_MS
-        windows = range(now - 60, now + 60)
+    with ExitStack() as running:
+        apis = [Api(rig, environment=ENVIRONMENT) for _ in range(2)]
+        for api in apis:
+            running.callback(api.stop)  # also where the test fails
+        key = apis[0].new_key("acme")
+        for number, api in enumerate(apis):
+            batch = [
+                *(_track("Product Viewed", f"{number}-{i}") for i in range(30)),
+                *(_track("Article Glimpsed", f"{number}-r{i}") for i in range(6)),
+                *(_track("Product Viewed", f"{number}-b{i}", timestamp="yesterday") for i in range(3)),
+                *(_track("Product Clicked", f"{number}-o{i}") for i in range(9)),
+            ]
+            with api.client(key) as client:
+                receipt = client.post(
+                    "/v1/events", params={"source": "segment"}, json={"batch": batch}
+                ).json()
+            assert receipt["accepted"] == 30
+            assert receipt["skipped"] == {"unmapped_event": 6, "other_event": 9}
+        with closing(IntakeCounts(rig.settings.store_url, rig.settings.topic, LENGTH_MS)) as intake:
+            now = time.time_ns() // 1_000_000 // LENGTH_MS
+            windows = range(now - 60, now + 60)
 
-        def met() -> Items:
-            found = [stores["acme"] for stores in intake.read(windows).values()]
-            return Items(sum(items.known for items in found), sum(items.unknown for items in found))
+            def met() -> Items:
+                found = [stores["acme"] for stores in intake.read(windows).values()]
+                return Items(sum(items.known for items in found), sum(items.unknown for items in found))
 
-        rig.wait_for(lambda: met() == Items(60, 18), "both processes to have counted")
-    for api in apis:
-        assert api.stop() == 0, api.log.read_text()
+            rig.wait_for(lambda: met() == Items(60, 18), "both processes to have counted")
+        for api in apis:
+            assert api.stop() == 0, api.log.read_text()
 
 
 def _track(name: str, message_id: str, **more: str) -> dict[str, object]:

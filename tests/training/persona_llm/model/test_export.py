@@ -13,7 +13,7 @@ import pytest
 from training.errors import ExportError
 from training.persona_llm.model.export import CARD, export_llm, model_card, read_figures
 from training.persona_llm.model.folder import load_llm
-from training.persona_llm.model.plans import plan_line
+from training.persona_llm.model.plans import AIMED, WITHIN, plan_line
 from training.persona_llm.storefront.actions import ACTIONS
 
 PAGE = Path(__file__).resolve().parents[4] / "docs" / "simulators.md"
@@ -51,12 +51,14 @@ def run(code: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_pages_example_writes_actions_with_transformers_alone(exported: Path) -> None:
+@pytest.mark.numeric
+def test_the_pages_example_writes_what_a_model_knows_with_transformers_alone(exported: Path) -> None:
+    """Which of it is a draw: without a grammar, and after so short a training, on no processor the same."""
     (example,) = [code for code in EXAMPLES if "AutoTokenizer" in code]
-    lines = run(WITHOUT_US + example, exported.parent).splitlines()
-    assert lines[-2:] == ["leave", ""]
-    assert lines[0].startswith("plan: ")
-    assert set(lines[1:-1]) <= set(ACTIONS)
+    written = run(WITHOUT_US + example, exported.parent)
+    assert written.endswith("leave\n\n")
+    known = "|".join(map(re.escape, (*AIMED, *WITHIN, *(f"{action}\n" for action in ACTIONS))))
+    assert re.fullmatch(f"(?:{known})+\n", written), written
 
 
 def test_the_pages_example_shops_in_the_storefront(llm_folder: Path) -> None:
