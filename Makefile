@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate faults bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-numeric check simulate faults scale bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ simulate: setup-dev ## Live through histories of the live loop (ARGS="--historie
 
 faults: setup-dev ## Try each fault on real processes, by seed; hours (ARGS="--seeds 20", docs/reliability.md)
 	@$(PY) -m tests.reliability $(ARGS)
+
+scale: setup-dev ## Run what needs several brokers or store nodes; minutes (docs/scale.md)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 0 tests/scale $(ARGS)
 
 bench: setup-dev ## Race the live path against its peers (docs/benchmarks.md)
 	@$(PY) -m bench.live_path $(ARGS)

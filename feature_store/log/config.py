@@ -89,16 +89,19 @@ def check_connection(config: Mapping[str, Any], timeout_s: float = 15) -> None:
             )
 
 
-def answers(config: Mapping[str, Any], timeout_s: float = 5) -> bool:
-    """Whether a broker serves metadata now, quietly. config: as `librdkafka_config` returns it."""
+def brokers_alive(config: Mapping[str, Any], timeout_s: float = 5) -> set[int]:
+    """Ids of the brokers in the cluster's metadata now, quietly; empty where nobody answers.
+
+    config: as `librdkafka_config` returns it.
+    """
     from confluent_kafka import KafkaException
 
     from feature_store.log.clients import admin_client
 
     try:
-        return bool(admin_client({**config, "log_level": 0}).list_topics(timeout=timeout_s).brokers)
+        return set(admin_client({**config, "log_level": 0}).list_topics(timeout=timeout_s).brokers)
     except KafkaException:
-        return False
+        return set()
 
 
 def faust_credentials(settings: KafkaSettings) -> Any:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, TopicMetadata
 
 from feature_store.errors import TopicError
 from feature_store.log.clients import admin_client
 
 _TIMEOUT_S: Final = 15.0
+MOST_REPLICAS: Final = 3
+"""Copies of a topic where nobody says how many and there are as many brokers or more."""
 
 
 def partition_count(config: Mapping[str, Any], topic: str) -> int:
@@ -97,32 +99,57 @@ def _life(settings: Mapping[str, Any]) -> int | None:
     return kept_ms + int(settings["segment.ms"].value)
 
 
+class Replication(NamedTuple):
+    """How many brokers hold a topic, and how many of them must have a record before a producer is told so.
+
+    None: as many as there are brokers, up to MOST_REPLICAS; all of these but one.
+    """
+
+    copies: int | None = None
+    in_sync: int | None = None
+
+
+BY_BROKERS: Final = Replication()
+
+
+def least_in_sync(copies: int) -> int:
+    """min.insync.replicas for so many copies: one may be away, and a record is still in two places."""
+    return max(copies - 1, 1)
+
+
 def create_topics(
-    config: Mapping[str, Any], wanted: Mapping[str, tuple[int, Mapping[str, str]]]
+    config: Mapping[str, Any],
+    wanted: Mapping[str, tuple[int, Mapping[str, str]]],
+    replication: Replication = BY_BROKERS,
 ) -> list[str]:
     """Create the topics that are missing and return their names; the others are left as they are.
 
-    wanted: topic -> (partition count, configuration).
+    wanted: topic -> (partition count, configuration). Producers of this project ask for acks=all.
 
     Raises:
-        TopicError: Kafka refused, or a topic exists with another partition count.
+        TopicError: Kafka does not answer or refused; a topic exists with another partition count, or with
+            fewer copies than `replication` names; there are too few brokers.
     """
     admin = admin_client({**config, "log_level": 0})  # what matters comes as an exception
     try:
-        existing = admin.list_topics(timeout=_TIMEOUT_S).topics
+        cluster = admin.list_topics(timeout=_TIMEOUT_S)
     except KafkaException as error:
         raise TopicError(f"Kafka at {config['bootstrap.servers']} does not answer: {error}") from error
-    for name, (count, _) in wanted.items():
-        found = len(existing[name].partitions) if name in existing else count
-        if found != count:
-            raise TopicError(
-                f"topic {name} has {found} partitions, not {count}: buyers would move between partitions; "
-                "keep the old count, or start with a new data folder"
-            )
+    copies, in_sync = _settled(replication, len(cluster.brokers))
+    here = [name for name in wanted if name in cluster.topics]
+    for name in here:
+        _check_existing(cluster.topics[name], wanted[name][0], replication.copies)
+    if replication.in_sync is not None:
+        _check_in_sync(admin, here, replication.in_sync)
     missing = [
-        NewTopic(name, num_partitions=count, replication_factor=1, config=dict(settings))
+        NewTopic(
+            name,
+            num_partitions=count,
+            replication_factor=copies,
+            config={**settings, "min.insync.replicas": str(in_sync)},
+        )
         for name, (count, settings) in wanted.items()
-        if name not in existing
+        if name not in here
     ]
     if missing:
         for name, created in admin.create_topics(missing, operation_timeout=_TIMEOUT_S).items():
@@ -131,3 +158,50 @@ def create_topics(
             except KafkaException as error:
                 raise TopicError(f"Kafka refused to create topic {name}: {error}") from error
     return [topic.topic for topic in missing]
+
+
+def _settled(replication: Replication, brokers: int) -> tuple[int, int]:
+    """Copies, and how many of them must be in sync, where so many brokers are alive."""
+    copies = min(brokers, MOST_REPLICAS) if replication.copies is None else replication.copies
+    in_sync = least_in_sync(copies) if replication.in_sync is None else replication.in_sync
+    if copies > brokers:
+        raise TopicError(
+            f"{copies} copies of each topic need {copies} brokers, and {brokers} of Kafka are alive: "
+            f"start the others, or ask for {brokers}"
+        )
+    if in_sync > copies:
+        raise TopicError(
+            f"{in_sync} of {copies} copies can never be in sync: no write would be accepted; "
+            f"ask for {least_in_sync(copies)}, so that one broker may be away"
+        )
+    return copies, in_sync
+
+
+def _check_existing(topic: TopicMetadata, count: int, copies: int | None) -> None:
+    if len(topic.partitions) != count:
+        raise TopicError(
+            f"topic {topic.topic} has {len(topic.partitions)} partitions, not {count}: buyers would move "
+            "between partitions; keep the old count, or start with a new data folder"
+        )
+    fewest = min(len(partition.replicas) for partition in topic.partitions.values())
+    if copies is not None and fewest != copies:
+        raise TopicError(
+            f"topic {topic.topic} has {fewest} copies, not {copies}: nothing was changed; "
+            "move it with Kafka's kafka-reassign-partitions, or leave the option out"
+        )
+
+
+def _check_in_sync(admin: AdminClient, topics: Sequence[str], wanted: int) -> None:
+    if not topics:
+        return
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
+    try:
+        for resource, answer in admin.describe_configs(asked, request_timeout=_TIMEOUT_S).items():
+            found = int(answer.result()["min.insync.replicas"].value)
+            if found != wanted:
+                raise TopicError(
+                    f"topic {resource.name} wants {found} copies in sync, not {wanted}: nothing was changed; "
+                    "alter min.insync.replicas with Kafka's kafka-configs, or leave the option out"
+                )
+    except KafkaException as error:
+        raise TopicError(f"Kafka does not say how topics are kept: {error}") from error

@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft, one node) on 127.0.0.1: no Docker, no installed Java."""
+"""A real Apache Kafka (KRaft, one broker or several) on 127.0.0.1: no Docker, no installed Java."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from feature_store.log.config import answers
+from feature_store.log.config import brokers_alive
+from feature_store.log.topics import MOST_REPLICAS, least_in_sync
 from ops.errors import ServerStartError
 from ops.stack.kafka_files import class_path, java
 from ops.stack.processes import Say, Server, port_answers, silent
@@ -74,26 +75,37 @@ class KafkaSecurity:
 
 
 class Kafka(Server):
-    """One broker and controller in one process; formats a new folder, resumes on an old one."""
+    """A broker and controller in one process; formats a new folder, resumes on an old one.
 
-    name = "kafka"
+    Alone it is a cluster of one; `kafka_cluster` makes several that belong together.
+    """
+
     port_count = 2  # clients, controller
 
     def __init__(
-        self, folder: Path, *, owned: bool = False, say: Say = silent, security: KafkaSecurity | None = None
+        self,
+        folder: Path,
+        *,
+        node: int = 1,
+        owned: bool = False,
+        say: Say = silent,
+        security: KafkaSecurity | None = None,
     ) -> None:
+        self.name = _name(node)
         super().__init__(folder, owned=owned, say=say)
+        self.node = node
+        self.cluster: Sequence[Kafka] = (self,)
         self.security = security
 
     @property
     def bootstrap(self) -> str:
-        """What clients set as bootstrap.servers."""
-        return f"127.0.0.1:{self.port}"
+        """What clients set as bootstrap.servers: every broker of the cluster."""
+        return ",".join(broker.address for broker in self.cluster)
 
     @property
     def address(self) -> str:
-        """The same as `bootstrap`."""
-        return self.bootstrap
+        """Where clients reach this broker."""
+        return f"127.0.0.1:{self.port}"
 
     def client_config(self) -> dict[str, Any]:
         """Connection settings of a confluent-kafka client (as the first user, where there are users)."""
@@ -112,6 +124,9 @@ class Kafka(Server):
 
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """Write the configuration, format a new folder, and say how to start the broker."""
+        for other in self.cluster:
+            if not other.running:
+                other.choose_ports()  # each broker must know where the other controllers will be
         classes = class_path(self.say)
         properties = self.folder / "server.properties"
         properties.touch(mode=0o600)  # holds passwords where there are users
@@ -124,7 +139,9 @@ class Kafka(Server):
 
     def answers(self) -> bool:
         """Whether the broker serves metadata and is registered with its controller."""
-        return port_answers(self.port) and answers(self.client_config())
+        if not port_answers(self.port):
+            return False
+        return self.node in brokers_alive(self.client_config() | {"bootstrap.servers": self.address})
 
     @property
     def _data(self) -> Path:
@@ -135,7 +152,7 @@ class Kafka(Server):
         if done.exists():
             return
         shutil.rmtree(self._data, ignore_errors=True)  # a format that was cut off
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        cluster = self._cluster_id()
         users = self.security.users if self.security else {}
         scram = [
             part
@@ -151,14 +168,23 @@ class Kafka(Server):
             )
         done.write_text(cluster)
 
+    def _cluster_id(self) -> str:
+        first = self.cluster[0].folder / "formatted"
+        if first.exists():
+            return first.read_text()
+        return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+
     def _properties(self) -> dict[str, str]:
         client_port, controller_port = self.ports[:2]
         protocol = self.security.protocol if self.security else "PLAINTEXT"
+        copies = min(len(self.cluster), MOST_REPLICAS)
         properties = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            # Static voters: the controller's port may then change between two runs on the same data.
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "node.id": str(self.node),
+            # Static voters: the controllers' ports may then change between two runs on the same data.
+            "controller.quorum.voters": ",".join(
+                f"{broker.node}@127.0.0.1:{broker.ports[1]}" for broker in self.cluster
+            ),
             "controller.listener.names": "CONTROLLER",
             "listeners": f"{protocol}://127.0.0.1:{client_port},CONTROLLER://127.0.0.1:{controller_port}",
             "advertised.listeners": f"{protocol}://127.0.0.1:{client_port}",
@@ -176,14 +202,35 @@ class Kafka(Server):
             "group.consumer.min.heartbeat.interval.ms": "1000",
             "group.consumer.heartbeat.interval.ms": "2000",
             "group.initial.rebalance.delay.ms": "0",
-            # One broker: every internal topic has one replica.
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
+            "offsets.topic.replication.factor": str(copies),
+            "transaction.state.log.replication.factor": str(copies),
+            "transaction.state.log.min.isr": str(least_in_sync(copies)),
+            "share.coordinator.state.topic.replication.factor": str(copies),
+            "share.coordinator.state.topic.min.isr": str(least_in_sync(copies)),
         }
         return properties | (self.security.properties() if self.security else {})
+
+
+def kafka_cluster(folder: Path, brokers: int, *, owned: bool = False, say: Say = silent) -> tuple[Kafka, ...]:
+    """Brokers of one cluster in folders kafka, kafka-2, kafka-3 ... of `folder`; launch all, then wait."""
+    cluster = tuple(
+        Kafka(folder / _name(node), node=node, owned=owned, say=say) for node in range(1, brokers + 1)
+    )
+    for broker in cluster:
+        broker.cluster = cluster
+    return cluster
+
+
+def brokers_made(folder: Path) -> int:
+    """Of how many brokers the cluster in `folder` was made; 0 before it was started for the first time."""
+    made = 0
+    while (folder / _name(made + 1) / "formatted").exists():
+        made += 1
+    return made
+
+
+def _name(node: int) -> str:
+    return "kafka" if node == 1 else f"kafka-{node}"
 
 
 def _one_line(pem: Path) -> str:

@@ -12,8 +12,9 @@ from typing import Final, Literal, Self
 import msgspec
 import psutil
 
+from ops.errors import StackInUseError
 from ops.stack.cache import exclusive
-from ops.stack.kafka import Kafka
+from ops.stack.kafka import brokers_made, kafka_cluster
 from ops.stack.processes import Say, Server, silent
 from ops.stack.topics import DEFAULT_PARTITIONS, create_topics
 from ops.stack.triton import Triton
@@ -25,7 +26,7 @@ STATE_FILE: Final = "stack.json"
 class StackInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Where the servers of a stack are: the content of stack.json."""
 
-    bootstrap_servers: str
+    bootstrap_servers: str  # of all brokers, with commas
     redis_url: str
     triton_url: str | None  # host:port, gRPC
     ports: dict[str, list[int]]  # server -> its ports; the first is the one that clients use
@@ -88,7 +89,8 @@ class LocalStack:
         with LocalStack(folder, owned=True) as stack:
             info = stack.up()
 
-    model_repository: Triton's; None leaves Triton out.
+    model_repository: Triton's; None leaves Triton out. brokers: of Kafka; None: as many as the folder has, or
+    one. A folder keeps the number that it was made with.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class LocalStack:
         *,
         model_repository: Path | None = None,
         partitions: int = DEFAULT_PARTITIONS,
+        brokers: int | None = None,
         owned: bool = False,
         say: Say = silent,
     ) -> None:
@@ -104,7 +107,9 @@ class LocalStack:
         self.partitions = partitions
         self.owned = owned
         self.say = say
-        self.kafka = Kafka(self.data_dir / "kafka", owned=owned, say=say)
+        self._wanted_brokers, self._made_brokers = brokers, brokers_made(self.data_dir)
+        self.brokers = kafka_cluster(self.data_dir, self._made_brokers or brokers or 1, owned=owned, say=say)
+        self.kafka = self.brokers[0]
         self.valkey = Valkey(self.data_dir / "valkey", owned=owned, say=say)
         models = model_repository or self.data_dir / "triton" / "models"
         self.triton = Triton(models, self.data_dir / "triton", owned=owned, say=say)
@@ -113,14 +118,16 @@ class LocalStack:
     @property
     def servers(self) -> list[Server]:
         """All servers, also those that do not run."""
-        return [self.valkey, self.kafka, self.triton]
+        return [self.valkey, *self.brokers, self.triton]
 
     def up(self, on_ready: Callable[[StackInfo], None] | None = None) -> StackInfo:
         """Start what does not run, wait until all answer, make the topics, then call `on_ready`.
 
         Raises:
-            DownloadError, ServerStartError, StackInUseError, TopicError.
+            DownloadError, ServerStartError, TopicError.
+            StackInUseError: somebody else runs a server here, or the folder has another number of brokers.
         """
+        self._check_brokers()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(self.data_dir / "stack.lock"):
             wanted = [server for server in self.servers if server is not self.triton or self._with_triton]
@@ -139,6 +146,14 @@ class LocalStack:
         if on_ready is not None:
             on_ready(info)
         return info
+
+    def _check_brokers(self) -> None:
+        made, wanted = self._made_brokers, self._wanted_brokers
+        if made and wanted is not None and wanted != made:
+            raise StackInUseError(
+                f"{self.data_dir} was made with {made} brokers, not {wanted}: leave the option out, "
+                "or use another data folder"
+            )
 
     def down(self) -> list[str]:
         """Stop all servers cleanly, together; returns the names of those that ran. Data stays."""

@@ -157,7 +157,7 @@ class Server(ABC):
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._choose_ports()
+        self.choose_ports()
         argv, variables = self.command()
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))  # what a crash left is worth one more start
@@ -237,11 +237,15 @@ class Server(ABC):
             raise self._start_error("could not be executed")
         return int(line)
 
-    def _choose_ports(self) -> None:
-        """Keep the ports of the last run, so that clients find a restarted server where it was."""
+    def choose_ports(self) -> None:
+        """Keep the ports of the last run, so that clients find a restarted server where it was.
+
+        Only of a server that does not run: what is taken is given up.
+        """
         if len(self.ports) == self.port_count and all(map(port_is_free, self.ports)):
             return
         self.ports = free_ports(self.port_count)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._port_file.write_bytes(msgspec.json.encode(self.ports))
 
     @property

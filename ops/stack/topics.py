@@ -1,10 +1,11 @@
-"""The topics of the local stack; in production their owner makes them with the same configuration."""
+"""The topics that workers need: made by the local stack, and by `simpersona stack init` on any Kafka."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from feature_store.log.topics import BY_BROKERS, Replication
 from feature_store.log.topics import create_topics as create_missing
 
 DEFAULT_PARTITIONS: Final = 8
@@ -35,12 +36,16 @@ def _sinks_dead_letters() -> list[str]:
     return [kind.dead_letters_topic for kind in sinks().values()]
 
 
-def create_topics(config: Mapping[str, Any], partitions: int = DEFAULT_PARTITIONS) -> list[str]:
+def create_topics(
+    config: Mapping[str, Any],
+    partitions: int = DEFAULT_PARTITIONS,
+    replication: Replication = BY_BROKERS,
+) -> list[str]:
     """Create those of `topics` that are missing and return their names; the others are left as they are.
 
     config: connection settings of a confluent-kafka client.
 
     Raises:
-        TopicError: Kafka refused, or a topic exists with another partition count.
+        TopicError: as feature_store.log.topics.create_topics.
     """
-    return create_missing(config, topics(partitions))
+    return create_missing(config, topics(partitions), replication)

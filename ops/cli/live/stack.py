@@ -11,6 +11,7 @@ import msgspec
 
 from feature_store.contract.identity import load_id_key
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
+from feature_store.log.topics import Replication
 from feature_store.online.feast.repo import apply
 from feature_store.settings import HomeSettings
 from inference.bundles.active import active_bundle
@@ -32,17 +33,33 @@ def stack() -> None:
 
 @stack.command()
 @click.option("--triton", is_flag=True, help="Also start Triton with the encoder (own environment, 380 MB).")
+@click.option(
+    "--brokers",
+    type=click.IntRange(min=1, max=9),
+    help="Of Kafka, 350 MB each; a data folder keeps its number. Default: 1.",
+)
 @json_option
-def up(triton: bool, as_json: bool) -> None:
+def up(triton: bool, brokers: int | None, as_json: bool) -> None:
     """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
     load_id_key(_home(), create=True)
-    started = _stack(_lay_out_encoder(_home() / "triton" / "models") if triton else None)
+    models = _lay_out_encoder(_home() / "triton" / "models") if triton else None
+    started = LocalStack(_home(), model_repository=models, brokers=brokers, say=_say)
     started.up(on_ready=_apply_feature_definitions)
     _report(started.status(), as_json)
 
 
 @stack.command()
 @click.option("--partitions", default=8, show_default=True, help="Of the clickstream, for good.")
+@click.option(
+    "--replication",
+    type=click.IntRange(min=1),
+    help="Brokers that hold each topic. Default: three, or as many as there are.",
+)
+@click.option(
+    "--min-insync",
+    type=click.IntRange(min=1),
+    help="Of these, how many must have a record before it counts as written. Default: all but one.",
+)
 @click.option(
     "--triton-models",
     type=click.Path(path_type=Path, file_okay=False),
@@ -56,14 +73,22 @@ def up(triton: bool, as_json: bool) -> None:
     help="What runs the graph there: onnxruntime in NVIDIA's container, python in the wheel's server.",
 )
 @json_option
-def init(partitions: int, triton_models: Path | None, triton_backend: Variant, as_json: bool) -> None:
+def init(
+    partitions: int,
+    replication: int | None,
+    min_insync: int | None,
+    triton_models: Path | None,
+    triton_backend: Variant,
+    as_json: bool,
+) -> None:
     """Make what workers need on servers that run already: topics, Feast definitions, Triton models.
 
-    What is there already stays as it is, so that it may run before every start.
+    What is there already stays as it is, so that it may run before every start. Topics that are there with
+    another number of partitions, or not with the copies asked for, are an error.
     """
     kafka, settings = librdkafka_config(KafkaSettings()), WorkerSettings()
     check_connection(kafka)
-    made = create_topics(kafka, partitions)
+    made = create_topics(kafka, partitions, Replication(replication, min_insync))
     _say("applying the Feast definitions")
     apply(settings.store_url, settings.topic, _home())
     if triton_models is not None:
@@ -95,8 +120,8 @@ def _home() -> Path:
     return HomeSettings().home
 
 
-def _stack(model_repository: Path | None = None) -> LocalStack:
-    return LocalStack(_home(), model_repository=model_repository, say=_say)
+def _stack() -> LocalStack:
+    return LocalStack(_home(), say=_say)
 
 
 def _lay_out_encoder(folder: Path, backend: Variant = "python") -> Path:

@@ -16,10 +16,10 @@ def produce(config: Mapping[str, Any], topic: str, values: list[bytes]) -> None:
     assert producer.flush(30) == 0
 
 
-def read_all(config: Mapping[str, Any], topic: str, count: int) -> list[bytes]:
-    """The first `count` values of partition 0, from the beginning."""
+def read_all(config: Mapping[str, Any], topic: str, count: int, partitions: int = 1) -> list[bytes]:
+    """The first `count` values of so many partitions, from the beginning."""
     consumer = Consumer({**config, "group.id": "reader", "enable.auto.commit": False})
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     values: list[bytes] = []
     while len(values) < count:
         messages = consumer.consume(count - len(values), timeout=30)
