@@ -102,17 +102,17 @@ def auc(p: Floats, y: Bools, session: Ints, seed: int = 0) -> Interval:
     return Interval(float(found[0]), float(low), float(high))
 
 
-def kappa(said: Ints, came: Ints) -> float:
+def kappa(named: Ints, came: Ints) -> float:
     """Cohen's kappa of two namings, int64 [n]: agreement above that of chance, by the namings' own shares.
 
     NaN where chance agrees always: there is one name only.
     """
-    if not len(said):
+    if not len(named):
         return float("nan")
-    names = np.union1d(said, came)
-    shares = [(of[:, None] == names).mean(axis=0) for of in (said, came)]
+    names = np.union1d(named, came)
+    shares = [(of[:, None] == names).mean(axis=0) for of in (named, came)]
     chance = float(shares[0] @ shares[1])
-    return float("nan") if chance >= 1 else float((np.mean(said == came) - chance) / (1 - chance))
+    return float("nan") if chance >= 1 else float((np.mean(named == came) - chance) / (1 - chance))
 
 
 def _numbered(session: Ints) -> tuple[Ints, int]:
