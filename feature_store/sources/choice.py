@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -29,6 +30,12 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
     def given(self) -> bool:
         """Whether anything is said."""
         return self != NOTHING_SAID
+
+    def resolved(self) -> SourceChoice:
+        """The same, read from another working directory."""
+        if self.mapping is None:
+            return self
+        return msgspec.structs.replace(self, mapping=str(Path(self.mapping).resolve()))
 
 
 NOTHING_SAID: Final = SourceChoice()

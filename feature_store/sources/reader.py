@@ -338,7 +338,7 @@ def decode_payload(value: Raw) -> Any:
         )
     try:
         return msgspec.json.decode(value.raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise explain_invalid(value.raw, error) from None
 
 

@@ -48,9 +48,11 @@ def study_inputs(
     histories = Histories(paths, source)
     prefixes = TrainConfig().prefixes
     sources = [describe_source(path, 0).rsplit(", ", 1)[1] for path in paths]
-    key = hashlib.sha256(
-        json.dumps([sources, most, prefixes, _SEED, *([repr(source)] if source.given else [])]).encode()
-    ).hexdigest()[:24]
+    if source.mapping is not None:
+        sources.append(describe_source(Path(source.mapping), 0).rsplit(", ", 1)[1])
+    if source.given:
+        sources.append(repr(source))
+    key = hashlib.sha256(json.dumps([sources, most, prefixes, _SEED]).encode()).hexdigest()[:24]
     full, hidden, about = (work / f"points-{key}.{name}" for name in ("npz", "hidden.npz", "json"))
     if not about.exists():
         tell("reading and folding the events")

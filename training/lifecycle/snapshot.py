@@ -96,7 +96,7 @@ def take_archive(archive: Path, taken_at: str) -> Snapshot:
 def take_files(paths: Sequence[Path], taken_at: str, source: SourceChoice = NOTHING_SAID) -> Snapshot:
     """List files of events, or folders or patterns of them; `source` says what they do not say themselves."""
     files = (
-        EventFile(path=str(path.resolve()), sha256=_digest(files_of(path).paths), source=source)
+        EventFile(path=str(path.resolve()), sha256=_digest(_read_for(path, source)), source=source)
         for path in paths
     )
     return Snapshot(taken_at=taken_at, files=tuple(files))
@@ -113,15 +113,24 @@ def snapshot_batches(snapshot: Snapshot, void_before: VoidBefore) -> Iterator[li
         yield from _part_batches(Path(str(snapshot.archive)), part, void_before)
     for file in snapshot.files:
         path = Path(file.path)
-        if not _is_as_listed(path, file.sha256):
-            raise RetrainError(f"{path} is not what it was when the retrain began; begin anew with --restart")
+        if not _is_as_listed(path, file):
+            raise RetrainError(
+                f"{path} or its mapping file is not what it was when the retrain began; begin anew with "
+                "--restart"
+            )
         for batch in open_chosen(path, PlainIds(), file.source).batches():
             yield [event for event in batch if _stays(event, _BEFORE_ALL, void_before)]
 
 
-def _is_as_listed(path: Path, sha256: str) -> bool:
+def _read_for(path: Path, source: SourceChoice) -> list[Path]:
+    """All files that decide which events `path` holds."""
+    mapping = [] if source.mapping is None else [Path(source.mapping)]
+    return files_of(path).paths + mapping
+
+
+def _is_as_listed(path: Path, file: EventFile) -> bool:
     try:
-        return _digest(files_of(path).paths) == sha256
+        return _digest(_read_for(path, file.source)) == file.sha256
     except (EventSourceError, OSError):
         return False
 

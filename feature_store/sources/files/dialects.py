@@ -22,7 +22,8 @@ _BEYOND_ASCII: Final = re.compile(
 )
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _NO_CP1252: Final = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
-_BACKSLASHED: Final = re.compile(r'\\"(?!")')
+_BACKSLASHED: Final = re.compile(r'\\"')
+_DOUBLED: Final = re.compile(r'[^,;\t|\n]""|""[^,;\t|\r\n]')
 _COLUMN_NAME: Final = re.compile(r"[^\W\d][^\n\r{}\[\]]{0,127}")
 _NO_HEADER: Final = (
     "has no header with the columns' names; name them in a mapping file: "
@@ -76,9 +77,7 @@ def sniff(path: Path, kind: Kind, given: Dialect | None = None) -> TextLayout:
             f"{path}: its first line has more than {_SAMPLE_BYTES:,} bytes: are these rows of columns?"
         )
     quote = given.quote or _quote_of(text)
-    escape = (
-        "\\" if quote == '"' and _BACKSLASHED.search(text) and '""' not in text.replace(',""', "") else None
-    )
+    escape = "\\" if quote == '"' and _BACKSLASHED.search(text) and not _is_doubled(text) else None
     delimiter = given.delimiter or _delimiter_of(path, text, quote, escape)
     layout = TextLayout(delimiter, quote, escape, encoding, file_encoding, (), header=False)
     first: list[str] = next(_rows(text, layout), [])
@@ -98,8 +97,10 @@ def encoding_of(sample: bytes) -> str:
 
     A sample with both has rows of another encoding in a file of UTF-8, which are refused one by one.
     """
+    if len(sample) == _SAMPLE_BYTES:
+        sample = sample[: sample.rfind(b"\n") + 1]  # it may end inside a letter
     known = _BEYOND_ASCII.sub(b"", sample)
-    foreign = len(_HIGH.findall(known[:-4]))  # the sample may end inside a letter
+    foreign = len(_HIGH.findall(known))
     if not foreign or len(_BEYOND_ASCII.findall(sample)) > foreign:
         return "utf-8"
     return "latin-1" if _NO_CP1252.search(known) else "cp1252"
@@ -118,6 +119,11 @@ def _quote_of(text: str) -> str:
     if '"' not in text and re.search(r"(^|[,;\t|])'[^'\n]*'([,;\t|]|\r?$)", text, re.MULTILINE):
         return "'"
     return '"'
+
+
+def _is_doubled(text: str) -> bool:
+    """Whether a quote within a quoted text is written twice; "" alone is an empty text."""
+    return _DOUBLED.search(_BACKSLASHED.sub("", text)) is not None
 
 
 def _rows(text: str, layout: TextLayout) -> csv.Reader:  # type: ignore[name-defined]  # typeshed calls it _csv.Reader

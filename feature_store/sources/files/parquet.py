@@ -67,7 +67,10 @@ def _footer_bytes(path: Path) -> int:
         if size < 12:
             raise EventSourceError(f"{path} is no readable parquet file: it has {size} bytes")
         file.seek(size - 8)
-        return int(struct.unpack("<I", file.read(8)[:4])[0])
+        footer, magic = struct.unpack("<I4s", file.read(8))
+    if magic != b"PAR1" or footer + 12 > size:
+        raise EventSourceError(f"{path} is no readable parquet file: its end is missing or damaged")
+    return int(footer)
 
 
 def batches_of(

@@ -127,7 +127,7 @@ def _unmarked_utf16(first: bytes) -> str | None:
         ("utf-16-le", sample[1::2], sample[::2]),
         ("utf-16-be", sample[::2], sample[1::2]),
     ):
-        if zeros.count(0) > 0.7 * len(zeros) and others.count(0) == 0:
+        if zeros.count(0) > 0.7 * len(zeros) and others.count(0) < 0.1 * len(others):
             return encoding
     return None
 

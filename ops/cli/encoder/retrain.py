@@ -58,7 +58,7 @@ def retrain(
     order = Order(
         reason=request.why if request else "by hand",
         paths=tuple(str(path.resolve()) for path in paths),
-        source=source,
+        source=source.resolved(),
         config={name: value for name, value in asked.items() if value is not None},
         promote=not no_promote,
     )

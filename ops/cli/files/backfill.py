@@ -14,7 +14,7 @@ from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option
 from ops.connection import connect
 from ops.history.backfill import backfill as load
-from ops.history.files import history_batches
+from ops.history.progress_bars import progress_bars, read_with_bar
 
 
 @click.command()
@@ -27,10 +27,10 @@ def backfill(path: Path, source: SourceChoice, as_json: bool) -> None:
     PATH: files that `simpersona events check` accepts, or an archive folder. Vendors' buyer ids stay as they
     are in the files.
     """
-    with connect() as live:
+    with connect() as live, progress_bars() as bars:
         count = partition_count(live.kafka, live.settings.topic)
         written = load(
-            history_batches(path, source),
+            read_with_bar(path, bars, source),
             live.rows,
             live.home / "archive",
             count,

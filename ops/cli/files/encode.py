@@ -38,7 +38,6 @@ def encode(
 ) -> None:
     """Encode the buyers of files that `simpersona events check` accepts, or of an archive folder.
 
-
     One row per buyer, with the columns store, buyer, code, token, codebook_version, type, confidence,
     distance and margin.
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in

@@ -14,17 +14,19 @@ from feature_store.sources.formats import MAPPING, formats
 
 def source_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command --format, --mapping, --store, --timezone and --decimal as one parameter, `source`."""
+    names = sorted([*formats(), MAPPING])
 
     @click.option(
         "--format",
         "kind",
-        type=click.Choice(sorted([*formats(), MAPPING])),
-        help="What a record is, where the file does not say it.",
+        metavar="NAME",
+        type=click.Choice(names),
+        help=f"What a record is, where the file does not say it: {', '.join(names)} (docs/adapters.md).",
     )
     @click.option(
         "--mapping",
         type=click.Path(exists=True, dir_okay=False),
-        help="Mapping file of a shop's own pixel (docs/adapters.md).",
+        help="Mapping file: what the records are, in a shop's own words (docs/mapping.md).",
     )
     @click.option("--store", help="Shop of a vendor's or mapped file.")
     @click.option("--timezone", metavar="ZONE", help="Zone of times that name none: Europe/Berlin, UTC.")
