@@ -54,7 +54,9 @@ def files_of(path: Path) -> Files:
         else:
             ignored.append("/".join(parts))
     if not taken:
-        raise EventSourceError(f"the folder {path} holds no file of events: they are read from {SUFFIXES}")
+        raise EventSourceError(
+            f"the folder {path} is no archive and holds no file of events: they are read from {SUFFIXES}"
+        )
     return _bounded(path, Files(taken, ignored))
 
 
