@@ -73,7 +73,7 @@ def foresight(bundles: Sequence[Bundle], rows: EarlyRows) -> list[dict[str, Any]
     held = np.flatnonzero(rows.held_out)
     deeper = strata(rows.end) < strata(rows.vectors)
     if len(np.unique(rows.buyer[held[deeper[held]]])) < LEAST_POSITIVES:
-        return [{} for _ in bundles]
+        return [{"apart": {}} for _ in bundles]
     buyers, place = np.unique(rows.buyer[held], return_inverse=True)
     store_of = np.zeros(len(buyers), dtype=np.int64)
     store_of[place] = rows.store[held]
