@@ -1,7 +1,7 @@
 """What a candidate must not lose: that its codes and types say what comes, and how sure they may be.
 
-Judged are states in the middle of a session, of buyers that the candidate was not trained on. What comes is
-whether the buyer gets deeper into the funnel before the session ends.
+Judged are states inside a session, of buyers that the candidate was not trained on. What comes is whether the
+buyer gets deeper into the funnel before the session ends.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.funnel import strata
 from inference.bundles.bundle import Bundle
 from inference.encoders.encoder import Encoding
 from inference.encoders.graph import CODES
 from inference.encoders.onnx import OnnxEncoder
 from training.encoder.dataset import BuyerVectors
+from training.encoder.outcomes import OUTCOMES, outcomes_of
 from training.evaluation import measures
 from training.evaluation.bootstrap import Bootstrap, Measure, interval
 from training.evaluation.foresight import base_rates, group_rates
@@ -32,12 +32,17 @@ LEAST_POSITIVES: Final = 100
 """Fewer buyers who got deeper decide nothing: the interval of an AUC would be .1 wide."""
 
 
+_FUNNEL: Final = [OUTCOMES.index(name) for name in ("cart", "checkout", "purchase")]
+
+
 class EarlyRows(NamedTuple):
-    """States after 3, 5 and 10 events: vectors float32 [n, W] raw; end float32 [n, W], the same buyers at the
-    end of the session; buyer, store and events int64 [n]; held_out bool [n]."""
+    """States after 3, 5 and 10 events of a session: vectors float32 [n, W] raw; end float32 [n, W], the same
+    buyers at the end of the session; deeper bool [n], whether a first cart, checkout or purchase of the
+    session comes later in it; buyer, store and events int64 [n]; held_out bool [n]."""
 
     vectors: NDArray[np.float32]
     end: NDArray[np.float32]
+    deeper: Bools
     buyer: Ints
     store: Ints
     events: Ints
@@ -45,19 +50,21 @@ class EarlyRows(NamedTuple):
 
     @classmethod
     def of(cls, data: BuyerVectors, validation: Ints) -> Self:
-        """The landmarks of all buyers; held out are those of the rows int64 [m] `validation`."""
-        rows = np.concatenate([data.landmark(events) for events in LANDMARKS])
-        events = np.concatenate([np.full(len(data.landmark(events)), events) for events in LANDMARKS])
+        """Those of sessions that are over; held out are those among the rows int64 [m] `validation`."""
+        came = outcomes_of(data)
+        over = came.known[:, OUTCOMES.index("leaves_1")]
+        rows = np.flatnonzero(over & np.isin(data.position, LANDMARKS))
         held_out = np.zeros(len(data.vectors), dtype=np.bool_)
         held_out[validation] = True
         buyer = data.buyer[rows]
-        _, store = np.unique([data.buyers[one][0] for one in buyer.tolist()], return_inverse=True)
+        stores: NDArray[Any] = np.array([data.buyers[one][0] for one in buyer.tolist()], dtype=str)
         return cls(
             data.vectors[rows],
             data.vectors[data.session_end[rows]],
+            np.asarray(came.happened[rows][:, _FUNNEL].any(axis=1)),
             buyer,
-            store.astype(np.int64),
-            events.astype(np.int64),
+            np.unique(stores, return_inverse=True)[1].astype(np.int64),
+            data.position[rows],
             held_out[rows],
         )
 
@@ -71,18 +78,14 @@ def foresight(bundles: Sequence[Bundle], rows: EarlyRows) -> list[dict[str, Any]
     deeper; no kappa and no ece where the bundle says no type, or none with a probability.
     """
     held = np.flatnonzero(rows.held_out)
-    deeper = strata(rows.end) < strata(rows.vectors)
-    if len(np.unique(rows.buyer[held[deeper[held]]])) < LEAST_POSITIVES:
+    if len(np.unique(rows.buyer[held[rows.deeper[held]]])) < LEAST_POSITIVES:
         return [{"apart": {}} for _ in bundles]
     buyers, place = np.unique(rows.buyer[held], return_inverse=True)
     store_of = np.zeros(len(buyers), dtype=np.int64)
     store_of[place] = rows.store[held]
     bootstrap = Bootstrap(len(buyers), seed=0, strata=store_of)
     samples = [
-        {
-            name: bootstrap.all(_by_buyer(measure, place))
-            for name, measure in _panel(one, rows, deeper).items()
-        }
+        {name: bootstrap.all(_by_buyer(measure, place)) for name, measure in _panel(one, rows).items()}
         for one in bundles
     ]
     first = samples[0]
@@ -103,10 +106,10 @@ def _by_buyer(measure: Measure, place: Ints) -> Measure:
     return lambda weights: measure(weights[:, place])
 
 
-def _panel(bundle: Bundle, rows: EarlyRows, deeper: Bools) -> dict[str, Measure]:
+def _panel(bundle: Bundle, rows: EarlyRows) -> dict[str, Measure]:
     encoder = OnnxEncoder(bundle)
     now, end = encoder.encode(rows.vectors), encoder.encode(rows.end)
-    held = rows.held_out
+    held, deeper = rows.held_out, rows.deeper
     cell = rows.store * (max(LANDMARKS) + 1) + rows.events
     base = base_rates(cell, deeper, ~held)
     score = group_rates(now.code, rows.store, base, deeper, ~held)[held]

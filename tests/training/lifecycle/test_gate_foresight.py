@@ -13,13 +13,16 @@ from onnx import TensorProto, helper, numpy_helper
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
 from inference.bundles.bundle import Bundle
 from inference.bundles.publish import seal_bundle
+from ops.traffic import TrafficConfig, generate
 from tests.inference.made_bundles import stage_bundle
+from training.encoder.dataset import split_by_buyer, training_rows
+from training.evaluation.points import LANDMARKS
 from training.lifecycle.gate_figures import Figures
 from training.lifecycle.gate_foresight import EarlyRows, foresight
 from training.lifecycle.gates import GateSettings, judge
 
 BUYERS = 6_000
-PURCHASES = [scalar.name for scalar in SCALARS].index("purchases")
+COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 GOOD_CODE, BAD_CODE, GOOD_TYPE, BAD_TYPE, GOOD_SURE, BAD_SURE = range(20, 26)
 """Columns of the rows in which the answers are planted."""
 
@@ -77,7 +80,6 @@ def planted_rows(buyers: int = BUYERS) -> EarlyRows:
     now = np.zeros((buyers, VECTOR_SIZE), np.float32)
     now[:, GOOD_CODE], now[:, BAD_CODE] = code, random.integers(0, 10, buyers)
     then = now.copy()
-    then[:, PURCHASES] = bought
     # Types are the parity of codes (stage_bundle).
     then[:, GOOD_CODE] = then[:, BAD_CODE] = random.integers(0, 10, buyers)
     end_type = then[:, GOOD_CODE] % 2
@@ -85,7 +87,7 @@ def planted_rows(buyers: int = BUYERS) -> EarlyRows:
     now[:, BAD_TYPE] = random.integers(0, 2, buyers)
     now[:, GOOD_SURE], now[:, BAD_SURE] = 0.8, 0.99
     number = np.arange(buyers)
-    return EarlyRows(now, then, number, number % 2, np.full(buyers, 3), number % 4 < 2)
+    return EarlyRows(now, then, bought, number, number % 2, np.full(buyers, 3), number % 4 < 2)
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,15 @@ def test_few_buyers_who_get_deeper_decide_nothing(champion: Bundle, tmp_path: Pa
     candidate = bundle_that_reads(tmp_path / "candidate", Reads(code=BAD_CODE, type=BAD_TYPE))
     theirs, ours = figures_of([champion, candidate], planted_rows(500))
     assert all(it.passed for it in judge(theirs, ours, GateSettings()))
+
+
+def test_states_inside_sessions_that_are_over_are_judged() -> None:
+    data = training_rows(generate(TrafficConfig(buyers=400, stores=2), 3))
+    _, validation = split_by_buyer(data, 0.25, 0)
+    rows = EarlyRows.of(data, validation)
+    assert set(rows.events.tolist()) == set(LANDMARKS)
+    assert 0 < rows.held_out.sum() < len(rows.held_out)
+    funnel = [COLUMN[name] for name in ("carts", "checkouts", "purchases")]
+    gained = rows.end[:, funnel].sum(axis=1) - rows.vectors[:, funnel].sum(axis=1)
+    assert (gained[rows.deeper] > 0).all()
+    assert 0 < rows.deeper.sum() < len(rows.deeper)
