@@ -153,7 +153,7 @@ def _compare(
         )
     config = TrainConfig()
     events = itertools.chain.from_iterable(history_batches(path, source) for path in paths)
-    data = training_rows(events, positions=())
+    data = training_rows(events)
     rows = GateRows.of(data, config.validation_share, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         bundles = [models.registry.lay_down(version, Path(folder)) for version in (champion, candidate)]

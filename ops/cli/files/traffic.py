@@ -59,6 +59,11 @@ log = structlog.get_logger()
 @click.option("--buyers", default=2_000, show_default=True, help="Buyers of a file.")
 @click.option("--hours", default=24.0, show_default=True, help="Event time that a file covers.")
 @click.option("--stores", default=4, show_default=True, help="Shops, cycling through the fitted kinds.")
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="Draw the shops by the seed, far wider than the fitted kinds.",
+)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
 @click.option("--duplicates", default=0.01, show_default=True, help="Share of events delivered twice.")
 @click.option("--late", default=0.01, show_default=True, help="Share of events delivered minutes late.")
