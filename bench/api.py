@@ -41,8 +41,8 @@ from feature_store.errors import SimpersonaError
 from feature_store.log.topics import end_offsets
 from feature_store.online.client import open_store
 from feature_store.online.rows import OnlineRows
-from inference.api.access.keys import ALL_STORES, KeyStore, Scope
-from ops.demo.api import DemoApi
+from inference.api.access.keys import ALL_STORES, Scope
+from ops.demo.api import DemoApi, key_register
 from ops.demo.worker import DemoWorker
 from ops.replay.events import AsFastAsPossible, Rate
 from ops.stack.local import LocalStack, StackInfo
@@ -135,7 +135,7 @@ class Bench:
         self._rows = OnlineRows(info.redis_url, _TOPIC)
         buyers, events = _buyers(seed)
         run(kafka, _TOPIC, events, seed, AsFastAsPossible())
-        key = asyncio.run(_make_key(info.redis_url))
+        key = asyncio.run(_make_key(info))
         personas = [get(f"/v1/stores/{s}/buyers/{b}/persona?pseudonym=true", key) for s, b in buyers]
         self._requests = {"persona": itertools.cycle(personas), "healthz": itertools.repeat(_HEALTHZ)}
         self._stored = [_stored(record_key(store, buyer)) for store, buyer in buyers]
@@ -243,10 +243,10 @@ def _stored(key: bytes) -> bytes:
     return f"{{{_TOPIC}:{partition_of(key, PARTITIONS)}}}:persona:".encode() + key
 
 
-async def _make_key(store_url: str) -> str:
-    client = open_store(store_url)
+async def _make_key(info: StackInfo) -> str:
+    client = open_store(info.redis_url)
     try:
-        made = await KeyStore(client).create(ALL_STORES, [Scope.PERSONAS_READ], rate=1e9, burst=1e9)
+        made = await key_register(info, client).create(ALL_STORES, [Scope.PERSONAS_READ], rate=1e9, burst=1e9)
     finally:
         await client.aclose()
     return made.token

@@ -86,7 +86,7 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["operation"], responses=documented(503))
     async def readyz(request: Request) -> Health:
-        """Warm: store and Kafka answer, erasures and commands are read, the catalogue is loaded."""
+        """Warm: store and Kafka answer, erasures, keys and commands are read, the catalogue is loaded."""
         missing = await request.app.state.readiness.missing()
         if missing:
             raise ProblemError(503, "not-ready", "; ".join(missing), retry_after_s=1)

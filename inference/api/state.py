@@ -18,6 +18,7 @@ from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from feature_store.online.shared import SharedConnection
+from inference.api.access.key_log import KnownKeys
 from inference.api.access.keys import KeyStore
 from inference.api.access.tokens import ShopperTokens
 from inference.api.bounds.in_flight import InFlight
@@ -104,7 +105,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         IdentityKeyError: there is no key of buyer ids.
     """
     compile_now()
-    erasures, pending = Erasures(), PendingErasures()
+    erasures, pending, known_keys = Erasures(), PendingErasures(), KnownKeys()
     models, hub = ModelKeeper(installation.bundle), Hub(erasures.by_key)
 
     def erased(messages: Sequence[Message]) -> None:
@@ -125,15 +126,16 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         installation.assignments_topic: hub.publish,
         installation.erasures_topic: erased,
         installation.control_topic: commanded,
+        installation.keys_topic: known_keys.take,
     }
-    whole = (installation.erasures_topic, installation.control_topic)
+    whole = (installation.erasures_topic, installation.control_topic, installation.keys_topic)
     return State(
         settings=settings,
         installation=installation,
         metrics=metrics,
         redis=client,
         store=store,
-        keys=KeyStore(store),
+        keys=KeyStore(store, known_keys.is_revoked),
         tokens=ShopperTokens(id_key),
         buyers=BuyerReader(store, installation.topic),
         hasher=hasher,
