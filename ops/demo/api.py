@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from feature_store.contract.identity import load_id_key
+from feature_store.contract.identity import load_id_keys
 from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.online.client import AsyncStore, open_store
 from inference.api.access.key_log import KeyLog
@@ -42,7 +42,7 @@ class DemoApi(Server):
 
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command line and its settings; makes the key of buyer ids where there is none yet."""
-        load_id_key(self._demo_folder, create=True)
+        load_id_keys(self._demo_folder, create=True)
         variables = {
             **(self._info.environment() if self._info else {}),
             "SIMPERSONA_HOME": str(self._demo_folder),

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow.parquet as pq
 
 from feature_store.contract.events import Event
-from feature_store.contract.identity import BuyerHasher, load_id_key
+from feature_store.contract.identity import BuyerHasher, load_id_keys
 from feature_store.errors import EventSourceError
 from feature_store.log.producer import Output
 from feature_store.sources.reader import EventSource, open_events
@@ -69,7 +69,7 @@ def from_file(path: Path, rate: float | None, seconds: float | None, home: Path)
     Raises:
         EventSourceError: the file is missing, of no supported format, or holds no event.
     """
-    source = open_events(path, identity=BuyerHasher(load_id_key(home, create=True)))
+    source = open_events(path, identity=BuyerHasher(*load_id_keys(home, create=True)))
     rate = rate or max(_records(path) / _FILE_SECONDS, _LEAST_FILE_RATE)
     read = source.batches(_BATCH_EVENTS)
     first = next(read, None)

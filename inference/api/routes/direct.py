@@ -69,7 +69,7 @@ class DirectApp(FastAPI):
 
 async def _asked(state: State, scope: Scope, asked: _Question) -> Response:
     """Key, tokens, rows and notes in one round trip."""
-    asking = await begin(state, asked.store, [state.pseudonym(*asked)])
+    asking = await begin(state, asked.store, [state.names(*asked)])
     try:
         await admit(scope)
         return persona_response(*await answers(state, asking))
