@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ RESULT: Final = Path(__file__).parent / "results" / "stability.json"
 REAL: Final = ("rees46_multicategory.parquet", "puffy.parquet")
 
 
-def real(path: Path, prefixes: Sequence[int]) -> tuple[BuyerVectors, BuyerVectors]:
+def real(path: Path) -> tuple[BuyerVectors, BuyerVectors]:
     times = sorted(event.timestamp for batch in history_batches(path) for event in batch)
     middle = times[len(times) // 2]
 
@@ -41,13 +41,13 @@ def real(path: Path, prefixes: Sequence[int]) -> tuple[BuyerVectors, BuyerVector
         for batch in history_batches(path):
             yield [event for event in batch if event.timestamp < middle]
 
-    return training_rows(first_half(), prefixes), training_rows(history_batches(path), prefixes)
+    return training_rows(first_half()), training_rows(history_batches(path))
 
 
-def generated(prefixes: Sequence[int]) -> tuple[BuyerVectors, BuyerVectors]:
+def generated() -> tuple[BuyerVectors, BuyerVectors]:
     before = TrafficConfig(buyers=4_000, stores=2)
     after = TrafficConfig(buyers=4_000, stores=4, noise=0.15)
-    return training_rows(generate(before, 1), prefixes), training_rows(generate(after, 2), prefixes)
+    return training_rows(generate(before, 1)), training_rows(generate(after, 2))
 
 
 def retrained(pair: tuple[BuyerVectors, BuyerVectors], config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -73,9 +73,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=TrainConfig().epochs)
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
-    prefixes = TrainConfig().prefixes
-    pairs = {Path(name).stem: real(asked.data / name, prefixes) for name in REAL}
-    pairs["generated"] = generated(prefixes)
+    pairs = {Path(name).stem: real(asked.data / name) for name in REAL}
+    pairs["generated"] = generated()
     result: dict[str, Any] = {"epochs": asked.epochs, "pairs": {}}
     for name, pair in pairs.items():
         for seed in range(asked.seeds):

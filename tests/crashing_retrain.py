@@ -35,7 +35,6 @@ CONFIG: Final = {
     "forecast_epochs": 0,  # no types: grouping codes takes longer than all the rest
     "epoch_rows": 1024,
     "batch_size": 256,
-    "prefixes": (1, 3),
 }
 LLM_CONFIG: Final = {"epochs": 6, "schedule": "one-stage-mixed"}
 MIDWAY: Final[dict[str, tuple[Any, str]]] = {

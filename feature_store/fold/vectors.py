@@ -153,20 +153,22 @@ def _fold_each(
 
 
 class EventNumbers(NamedTuple):
-    """For each of the m events of a batch, the buyer's events and sessions so far, int64 [m] each.
+    """For each of the m events of a batch, the buyer's events, sessions and latest event time (ms) so far,
+    int64 [m] each.
 
     events is 0 for an event that changed nothing.
     """
 
     events: NDArray[np.int64]
     sessions: NDArray[np.int64]
+    last_time: NDArray[np.int64]
 
 
 def fold_numbered(
     states: StateArrays, slots: NDArray[np.int64], batch: EventColumns, products: Products
 ) -> EventNumbers:
     """Fold a batch in place, as behavior.fold does, and number each event within its buyer."""
-    numbers = EventNumbers(np.zeros(len(slots), np.int64), np.zeros(len(slots), np.int64))
+    numbers = EventNumbers(*np.zeros((3, len(slots)), dtype=np.int64))
     done = 0
     while done < len(slots):
         make_room(states.memory)
@@ -189,6 +191,7 @@ def _fold_numbered(
         if fold_event(states, slots[i], batch, i, products, ALLOWED_LATENESS_MS, NO_LIMIT) > REPEATED:
             numbers.events[i] = states.counters[slots[i], _EVENTS]
             numbers.sessions[i] = states.counters[slots[i], _SESSIONS]
+            numbers.last_time[i] = states.counters[slots[i], _LAST]
     return len(slots)
 
 

@@ -170,7 +170,7 @@ class EncoderSteps:
         """The snapshot folded; the rows lie in the run's folder while this process lives."""
         if self._data is None:
             work = self._stack.enter_context(workspace(run.folder / "rows"))
-            self._data = training_rows(self._events(run), _config(run).prefixes, work)
+            self._data = training_rows(self._events(run), work=work)
         return self._data
 
     def _events(self, run: Run) -> Iterator[list[Event]]:

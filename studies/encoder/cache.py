@@ -22,6 +22,9 @@ def save_points(path: Path, points: Points) -> None:
         buyer=data.buyer,
         whole=data.whole,
         session_end=data.session_end,
+        position=data.position,
+        time=data.time,
+        next_session_end=data.next_session_end,
         stores=np.array(points.stores),
         store=points.store,
         side=points.side,
@@ -41,5 +44,8 @@ def load_points(path: Path) -> Points:
             buyer=file["buyer"],
             whole=file["whole"],
             session_end=file["session_end"],
+            position=file["position"],
+            time=file["time"],
+            next_session_end=file["next_session_end"],
         )
         return Points(data, stores, store, file["side"])

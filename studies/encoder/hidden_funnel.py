@@ -40,7 +40,8 @@ def hidden_funnel(points: Points, batches: Iterable[Sequence[Event]]) -> Points:
     """
     place = {key: i for i, key in enumerate(points.data.buyers)}
     seen = training_rows(
-        ([e for e in batch if (e.store, e.buyer) in place] for batch in without_funnel(batches)), ()
+        ([e for e in batch if (e.store, e.buyer) in place] for batch in without_funnel(batches)),
+        positions=(),
     )
     old = np.array([place[key] for key in seen.buyers], dtype=np.int64)
     rows = points.data.vectors[old]

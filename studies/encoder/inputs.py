@@ -24,8 +24,7 @@ from studies.encoder.plan import Plan
 from studies.encoder.study import Inputs
 from studies.engine import Tell
 from studies.inputs import Histories
-from training.encoder.config import TrainConfig
-from training.encoder.dataset import describe_source, training_rows
+from training.encoder.dataset import POSITIONS, describe_source, training_rows
 from training.evaluation.points import LANDMARKS, Points
 
 _SEED: Final = 20261125
@@ -37,13 +36,12 @@ _LEAST_IN_FUNNEL: Final = 100
 def study_inputs(paths: Sequence[Path], work: Path, *, most: int, generated: int, tell: Tell) -> Inputs:
     """Read, fold and split the files; what was folded is kept in `work` under the files' hashes."""
     histories = Histories(paths)
-    prefixes = TrainConfig().prefixes
     sources = [describe_source(path, 0).rsplit(", ", 1)[1] for path in paths]
-    key = hashlib.sha256(json.dumps([sources, most, prefixes, _SEED]).encode()).hexdigest()[:24]
+    key = hashlib.sha256(json.dumps([sources, most, POSITIONS, _SEED]).encode()).hexdigest()[:24]
     full, hidden, about = (work / f"points-{key}.{name}" for name in ("npz", "hidden.npz", "json"))
     if not about.exists():
         tell("reading and folding the events")
-        points = Points.of(training_rows(histories.events(), prefixes), seed=_SEED, most=most)
+        points = Points.of(training_rows(histories.events()), seed=_SEED, most=most)
         save_points(full, points)
         tell("folding them again without the funnel")
         save_points(hidden, hidden_funnel(points, histories.events()))
@@ -66,7 +64,7 @@ def generated_inputs(buyers: int, work: Path, tell: Tell) -> tuple[Points, Truth
     if not columns_file.exists():
         tell("generating traffic with known types")
         batches = list(generate(config, _SEED))
-        data = training_rows(iter(batches), TrainConfig().prefixes)
+        data = training_rows(iter(batches))
         points = Points.of(data, seed=_SEED)
         latent = true_types(config, _SEED)
         best = posterior(config, _SEED, batches, LANDMARKS)

@@ -95,7 +95,7 @@ class Material(NamedTuple):
         if not out.exists():
             settings = TrainConfig(**config)
             events = [[event for event in batch if event.store != held_out] for batch in self.training_events]
-            data = training_rows(events, settings.prefixes)
+            data = training_rows(events)
             try:
                 trained = train(data, settings)
             except DatasetError as error:

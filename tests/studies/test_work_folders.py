@@ -13,19 +13,15 @@ from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.plan import Fit, Likelihood, Play
 from studies.persona_llm.runs import Runs as LlmRuns
 from studies.sealed_test import Choice
-from training.encoder.dataset import BuyerVectors
+from tests.training.conftest import whole_histories
 from training.evaluation.points import Points
 
 FIT = Fit(seed=1, held_out="acme", config={"plans": True})
 
 
 def test_results_of_the_encoders_study_have_the_names_they_had(tmp_path: Path) -> None:
-    data = BuyerVectors(
-        buyers=[("acme", "a"), ("acme", "b")],
-        vectors=np.arange(2 * 403, dtype=np.float32).reshape(2, 403),
-        buyer=np.arange(2),
-        whole=np.ones(2, dtype=np.bool_),
-        session_end=np.arange(2),
+    data = whole_histories(
+        [("acme", "a"), ("acme", "b")], np.arange(2 * 403, dtype=np.float32).reshape(2, 403)
     )
     points = Points(data, ("acme",), np.zeros(2, np.int64), np.array([0, 2]))
     runs = EncoderRuns(tmp_path, {"full": points})

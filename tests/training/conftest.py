@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
+from feature_store.history.offline_fold import BuyerKey
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
 from training.encoder.train import Trained, train
@@ -27,8 +29,14 @@ def synthetic_buyers(n: int, seed: int = 0, kinds: int = 30) -> BuyerVectors:
     masks = vectors[:, [4, 9, 12]] > 0
     vectors[:, EMBEDDINGS] = (embeddings * masks[:, :, None]).reshape(n, -1)
     vectors[:, MASKS] = masks
-    rows = np.arange(n)
-    return BuyerVectors([("s", str(i)) for i in range(n)], vectors, rows, np.ones(n, dtype=np.bool_), rows)
+    return whole_histories([("s", str(i)) for i in range(n)], vectors)
+
+
+def whole_histories(buyers: list[BuyerKey], vectors: NDArray[np.float32]) -> BuyerVectors:
+    """One row per buyer, of the whole history."""
+    rows, unknown = np.arange(len(buyers)), np.full(len(buyers), -1)
+    whole, time = np.ones(len(buyers), dtype=np.bool_), np.zeros(len(buyers), dtype=np.int64)
+    return BuyerVectors(buyers, vectors, rows, whole, rows, unknown, time, unknown)
 
 
 @pytest.fixture(scope="session", autouse=True)

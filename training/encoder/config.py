@@ -22,12 +22,8 @@ class TrainConfig(BaseModel):
     epoch_rows: int = Field(32_768, ge=2, description="rows drawn an epoch")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam; falls to 0 along a cosine")
     validation_share: float = Field(0.1, gt=0, lt=1, description="share of buyers that are held out")
-    prefixes: tuple[int, ...] = Field(
-        (1, 2, 3, 4, 5, 7, 10, 15, 20, 30),
-        description="a buyer also appears as they looked after so many events",
-    )
     prefix_share: float = Field(
-        0.5, ge=0, lt=1, description="share of drawn rows that are prefixes, the others being whole histories"
+        0.5, ge=0, lt=1, description="share of drawn rows that are earlier states, not whole histories"
     )
     store_balance: float = Field(
         0.5, ge=0, le=1, description="0 draws buyers alike, 1 stores alike, 0.5 by the root of their buyers"

@@ -72,7 +72,7 @@ class Points(NamedTuple):
         return np.asarray(rows[early])
 
     def training_data(self, stores: Iterable[int] | None = None) -> BuyerVectors:
-        """All rows of the training buyers, whole and prefixes."""
+        """All rows of the training buyers, whole and earlier."""
         return self.data_of(self.where(TRAIN, stores))
 
     def data_of(self, buyers: Ints) -> BuyerVectors:
@@ -85,12 +85,16 @@ def select(data: BuyerVectors, buyers: Ints) -> BuyerVectors:
     place = np.full(len(data.buyers), -1, dtype=np.int64)
     place[buyers] = np.arange(len(buyers))
     rows = np.flatnonzero(place[data.buyer] >= 0)
-    position = np.full(len(data.vectors), -1, dtype=np.int64)
-    position[rows] = np.arange(len(rows))
+    place_of = np.full(len(data.vectors), -1, dtype=np.int64)
+    place_of[rows] = np.arange(len(rows))
+    follows = data.next_session_end[rows]
     return BuyerVectors(
         buyers=[data.buyers[i] for i in buyers.tolist()],
         vectors=data.vectors[rows],
         buyer=place[data.buyer[rows]],
         whole=data.whole[rows],
-        session_end=position[data.session_end[rows]],
+        session_end=place_of[data.session_end[rows]],
+        position=data.position[rows],
+        time=data.time[rows],
+        next_session_end=np.where(follows < 0, -1, place_of[follows]),
     )

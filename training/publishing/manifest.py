@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.fold.vector import N_SCALARS, SCALARS
-from training.encoder.dataset import EVENTS_COLUMN, SESSIONS_COLUMN, BuyerVectors
+from training.encoder.dataset import EVENTS_COLUMN, POSITIONS, SESSIONS_COLUMN, BuyerVectors
 
 _NAMES: Final = [scalar.name for scalar in SCALARS]
 FUNNEL: Final = {
@@ -21,10 +20,10 @@ FUNNEL: Final = {
 """Step of the funnel -> the scalar that counts it."""
 
 
-def describe_data(data: BuyerVectors, prefixes: Sequence[int]) -> dict[str, Any]:
+def describe_data(data: BuyerVectors) -> dict[str, Any]:
     """Counts and base rates, ready for JSON.
 
-    rows: of whole histories, and of earlier states; after: how many buyers came so far, for each prefix.
+    rows: of whole histories, and of earlier states; after: how many buyers came so far, for each position.
     stores: for each its buyers, events (duplicates left out), sessions, and of its buyers the share that ever
     did each step of the funnel.
     """
@@ -34,7 +33,7 @@ def describe_data(data: BuyerVectors, prefixes: Sequence[int]) -> dict[str, Any]
     return {
         **_totals(scalars),
         "rows": {"whole": len(data.buyers), "earlier": len(data.vectors) - len(data.buyers)},
-        "after": {str(n): len(data.landmark(n)) for n in sorted(set(prefixes))},
+        "after": {str(n): len(data.landmark(n)) for n in POSITIONS},
         "stores": {
             name: _totals(scalars[store == number]) | {"funnel": _funnel(scalars[store == number])}
             for name, number in sorted(numbers.items())

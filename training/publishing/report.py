@@ -31,7 +31,7 @@ def evaluation(
     """How the training went and what came of it; perplexity is over the buyers' whole histories."""
     return {
         "config": trained.config.model_dump(mode="json"),
-        "data": describe_data(data, trained.config.prefixes),
+        "data": describe_data(data),
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch,
         "seconds": round(trained.seconds, 1),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from inference.bundles.catalogue import Catalogue
 from training.encoder.config import TrainConfig
-from training.encoder.dataset import BuyerVectors
+from training.encoder.dataset import POSITIONS, BuyerVectors
 from training.encoder.model import VQVAE, Forecast
 from training.evaluation.measures import calibration_error, kappa, once
 from training.types.types import TypeGroups, group_codes
@@ -32,7 +32,7 @@ _WEIGHT_DECAY: Final = 1e-2
 class Forecasting(NamedTuple):
     """The types of the codes, and how well the type at the end of a session is forecast.
 
-    validation holds, for each prefix, rows, kappa, accuracy and calibration_error on validation buyers.
+    validation holds, for each position, rows, kappa, accuracy and calibration_error on validation buyers.
     """
 
     groups: TypeGroups
@@ -68,7 +68,7 @@ def add_forecast(
             scaled = torch.cat([model.scaling(part.to(device)) for part in parts])
         return ForecastRows(scaled, torch.from_numpy(end).to(device))
 
-    landmarks = np.sort(np.concatenate([data.landmark(events) for events in config.prefixes]))
+    landmarks = np.sort(np.concatenate([data.landmark(events) for events in POSITIONS]))
     learn, judge = np.intersect1d(landmarks, training), np.intersect1d(landmarks, validation)
     held_out = rows(judge)
     model.forecast = fit_forecast(

@@ -12,7 +12,6 @@ from inference.bundles.bundle import load_bundle
 from ops.cli.extras import require_extras
 from ops.cli.options import histories_argument, json_option
 from ops.history.progress_bars import progress_bars, read_with_bar
-from training.encoder.config import TrainConfig
 from training.encoder.dataset import training_rows
 
 
@@ -37,7 +36,7 @@ def evaluate(bundle: Path, paths: tuple[Path, ...], seed: int, most: int | None,
     loaded = load_bundle(bundle)
     with progress_bars() as bars:
         events = itertools.chain.from_iterable(read_with_bar(path, bars) for path in paths)
-        data = training_rows(events, TrainConfig().prefixes)
+        data = training_rows(events)
     report = judge_bundle(loaded, data, seed=seed, most=most)
     if as_json:
         click.echo(json.dumps(rounded(report)))

@@ -139,7 +139,7 @@ def _compare(models: Models, candidate: Version, champion: Version, paths: Seque
             "run `simpersona archive`, or name files with --data"
         )
     config = TrainConfig()
-    data = training_rows(itertools.chain.from_iterable(map(history_batches, paths)), ())
+    data = training_rows(itertools.chain.from_iterable(map(history_batches, paths)), positions=())
     rows = GateRows.of(data, config.validation_share, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         bundles = [models.registry.lay_down(version, Path(folder)) for version in (champion, candidate)]

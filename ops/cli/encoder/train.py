@@ -56,7 +56,7 @@ def train(
                     counts[path] += len(batch)
                     yield batch
 
-            data = training_rows(itertools.chain.from_iterable(map(counted, paths)), config.prefixes, work)
+            data = training_rows(itertools.chain.from_iterable(map(counted, paths)), work=work)
         trained = train_model(data, config, out.with_name(f".{out.name}.checkpoint"))
         with progress_bars() as bars:
 

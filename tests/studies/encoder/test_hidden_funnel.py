@@ -21,11 +21,11 @@ COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
 
 
 def test_hidden_rows_tell_of_the_funnel_in_its_own_columns_only(batches: list[list[Event]]) -> None:
-    points = Points.of(training_rows(iter(batches), (1, 3, 5)), seed=0, most=400)
+    points = Points.of(training_rows(iter(batches)), seed=0, most=400)
     hidden = hidden_funnel(points, batches)
     place = {key: i for i, key in enumerate(points.data.buyers)}
     old = np.array([place[key] for key in hidden.data.buyers])
-    seen = training_rows(without_funnel(batches), ())
+    seen = training_rows(without_funnel(batches), positions=())
     bare = dict(zip(seen.buyers, seen.vectors, strict=True))
     expected = np.stack([bare[key] for key in hidden.data.buyers])
     # What a study's encoder and baselines look at is the fold of the visible events, to the last column.

@@ -1,4 +1,4 @@
-"""Training rows come from the one fold; prefixes are what a shorter history gives."""
+"""Training rows come from the one fold; an earlier row is what a shorter history gives."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import functools
 import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from unittest import mock
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from feature_store.contract.events import Event
+from feature_store.fold.behavior import COUNTER
 from feature_store.fold.vector import VECTOR_SIZE
 from feature_store.history.offline_fold import BuyerKey, fold_history
 from feature_store.history.shards import Limits, shard_events
 from tests.strategies import START, cuts, event, histories
 from tests.training.conftest import synthetic_buyers
-from training.encoder.dataset import BuyerVectors, describe_source, split_by_buyer, training_rows
+from training.encoder.dataset import (
+    MAX_SESSIONS,
+    BuyerVectors,
+    describe_source,
+    split_by_buyer,
+    training_rows,
+)
 
-PREFIXES = (1, 3, 5)
+POSITIONS = (1, 3, 5)
 HOUR = 3_600_000
 
 
@@ -30,7 +37,7 @@ def visits(buyer: str, n: int) -> list[Event]:
 
 
 def test_a_buyer_appears_whole_and_as_they_looked_earlier() -> None:
-    data = training_rows([visits("b1", 4), visits("b2", 1)], PREFIXES)
+    data = training_rows([visits("b1", 4), visits("b2", 1)], positions=POSITIONS)
     assert data.buyers == [("acme", "b1"), ("acme", "b2")]
     rows = list(zip(data.buyer.tolist(), data.vectors[:, 0].tolist(), data.whole.tolist(), strict=True))
     assert rows == [(0, 4.0, True), (1, 1.0, True), (0, 1.0, False), (0, 3.0, False)]
@@ -39,48 +46,86 @@ def test_a_buyer_appears_whole_and_as_they_looked_earlier() -> None:
 @given(st.data())
 def test_rows_are_the_folds_of_shorter_histories(data: st.DataObject) -> None:
     events = data.draw(histories())
-    made = training_rows(cuts(data.draw, events), PREFIXES)
+    made = training_rows(cuts(data.draw, events), positions=POSITIONS)
     expected = slowly(events)
     assert made.whole.tolist() == [True] * len(made.buyers) + [False] * (len(expected) - len(made.buyers))
-    assert {
-        (made.buyers[b], int(v[0])): v.tolist() for b, v in zip(made.buyer, made.vectors, strict=True)
-    } == {key: vector.tolist() for key, (vector, _) in expected.items()}
-    assert len(made.vectors) == len(expected)
-    for i, end in enumerate(made.session_end.tolist()):
-        key = (made.buyers[made.buyer[i]], int(made.vectors[i, 0]))
-        assert (made.buyers[made.buyer[end]], int(made.vectors[end, 0])) == (key[0], expected[key][1])
+    assert {key: row.vector for key, row in by_name(made).items()} == {
+        key: row.vector for key, row in expected.items()
+    }
+    assert by_name(made) == expected
 
 
-def slowly(events: list[Event]) -> dict[tuple[BuyerKey, int], tuple[NDArray[np.float32], int]]:
-    """(buyer, events) -> (vector, events at the end of that session), one fold for every length."""
+class Row(NamedTuple):
+    """What is known of a row; session ends as the buyer's number of events, 0 for none."""
+
+    vector: list[float]
+    position: int
+    time: int
+    session_end: int
+    next_session_end: int
+
+
+def slowly(events: list[Event]) -> dict[tuple[BuyerKey, int], Row]:
+    """(buyer, events) -> row, one fold for every length."""
     whole = fold_history([events])
     sizes = whole.vectors()[:, 0].astype(int).tolist() if events else []
-    after: dict[BuyerKey, list[NDArray[np.float32]]] = {buyer: [] for buyer in whole.buyers}
+    after: dict[BuyerKey, list[tuple[list[float], int, int]]] = {buyer: [] for buyer in whole.buyers}
     for n in range(1, max(sizes, default=0) + 1):
         early = fold_history([events], prefix=n)
-        for buyer, size, vector in zip(early.buyers, sizes, early.vectors(), strict=True):
+        counters = early.table.states.counters[early.table.rows()]
+        times = counters[:, COUNTER["last_time"]].tolist()
+        refunds = counters[:, COUNTER["refunds"]].tolist()
+        for buyer, size, *state in zip(
+            early.buyers, sizes, early.vectors().tolist(), times, refunds, strict=True
+        ):
             if size >= n:
-                after[buyer].append(vector)
+                after[buyer].append(tuple(state))
     rows = {}
-    for buyer, vectors in after.items():
-        sessions = np.array([vector[1] for vector in vectors])
-        ends = [int(np.flatnonzero(sessions == session)[-1]) for session in sessions]
-        taken = {n - 1 for n in PREFIXES if n <= len(vectors)}
-        for i in {len(vectors) - 1} | taken | {ends[i] for i in taken}:
-            rows[buyer, i + 1] = (vectors[i], ends[i] + 1)
+    for buyer, states in after.items():
+        sessions: list[list[int]] = []
+        for i, (vector, _, _) in enumerate(states):
+            if i == 0 or vector[1] != states[i - 1][0][1]:
+                sessions.append([])
+            sessions[-1].append(i)
+        kept = sessions[-MAX_SESSIONS:]
+        for session, following in zip(kept, [*kept[1:], [-1]], strict=True):
+            position = 0
+            for i in session:
+                is_act = states[i][2] == (states[i - 1][2] if i else 0)
+                position += is_act
+                taken = is_act and position in POSITIONS
+                if taken or i == session[-1]:
+                    vector, time, _ = states[i]
+                    rows[buyer, i + 1] = Row(
+                        vector, position if taken else -1, time, session[-1] + 1, following[-1] + 1
+                    )
     return rows
 
 
-def test_a_prefix_knows_how_its_session_ended() -> None:
+def test_a_row_knows_how_its_session_and_the_next_one_ended() -> None:
     later = [event(event_id=f"l{i}", buyer="b1", timestamp=START + HOUR + i) for i in range(2)]
-    data = training_rows([visits("b1", 4)[:2], visits("b1", 4)[2:] + later], PREFIXES)
-    events = data.vectors[:, 0].astype(int)
-    ends = dict(zip(events.tolist(), events[data.session_end].tolist(), strict=True))
+    data = training_rows([visits("b1", 4)[:2], visits("b1", 4)[2:] + later], positions=POSITIONS)
+    events = data.vectors[:, 0].astype(int).tolist()
+    ends = dict(zip(events, (row.session_end for row in by_name(data).values()), strict=True))
     assert ends == {6: 6, 1: 4, 3: 4, 4: 4, 5: 6}
+    following = dict(zip(events, (row.next_session_end for row in by_name(data).values()), strict=True))
+    assert following == {6: 0, 1: 6, 3: 6, 4: 6, 5: 0}
+    assert dict(zip(events, data.position.tolist(), strict=True)) == {6: -1, 1: 1, 3: 3, 4: -1, 5: 1}
+
+
+def test_rows_are_of_the_latest_sessions_of_a_buyer() -> None:
+    events = [
+        event(event_id=f"s{s}e{i}", buyer="b1", timestamp=START + s * HOUR + i)
+        for s in range(MAX_SESSIONS + 3)
+        for i in range(2)
+    ]
+    data = training_rows([events])
+    assert sorted(set(data.vectors[:, 1].tolist())) == list(range(4, MAX_SESSIONS + 4))
+    assert len(data.vectors) == 2 * MAX_SESSIONS
 
 
 def test_a_landmark_holds_all_who_came_so_far() -> None:
-    data = training_rows([visits("b1", 4) + visits("b2", 1) + visits("b3", 3)], PREFIXES)
+    data = training_rows([visits("b1", 4) + visits("b2", 1) + visits("b3", 3)], positions=POSITIONS)
     assert sorted(data.buyer[data.landmark(3)].tolist()) == [0, 2]
     assert len(data.landmark(1)) == 3
 
@@ -91,28 +136,31 @@ def test_rows_on_disk_are_the_rows_in_memory(data: st.DataObject) -> None:
     limits = Limits(events=data.draw(st.integers(0, 60)), buyers=data.draw(st.integers(0, 3)))
     spilling = functools.partial(shard_events, shards=3, limits=limits)
     with TemporaryDirectory() as work, mock.patch("training.encoder.dataset.shard_events", spilling):
-        on_disk, in_memory = training_rows(batches, PREFIXES, Path(work)), training_rows(batches, PREFIXES)
-        assert by_name(on_disk) == by_name(in_memory)
+        on_disk = training_rows(batches, positions=POSITIONS, work=Path(work))
+        assert by_name(on_disk) == by_name(training_rows(batches, positions=POSITIONS))
         whole = on_disk.whole.tolist()
         assert whole == sorted(whole, reverse=True)
         assert on_disk.buyer[: sum(whole)].tolist() == list(range(len(on_disk.buyers)))
 
 
-def by_name(data: BuyerVectors) -> dict[tuple[BuyerKey, int], tuple[list[float], bool, int]]:
-    """(buyer, events) -> (vector, whole?, events at the end of that session)."""
-    ends = data.vectors[data.session_end, 0].astype(int)
+def by_name(data: BuyerVectors) -> dict[tuple[BuyerKey, int], Row]:
+    """(buyer, events) -> row."""
+    events = [*data.vectors[:, 0].astype(int).tolist(), 0]
+    columns = (data.buyer, data.vectors, data.position, data.time, data.session_end, data.next_session_end)
     return {
-        (data.buyers[buyer], int(vector[0])): (vector.tolist(), bool(whole), end)
-        for buyer, vector, whole, end in zip(data.buyer, data.vectors, data.whole, ends.tolist(), strict=True)
+        (data.buyers[buyer], int(vector[0])): Row(vector, position, time, events[end], events[following])
+        for buyer, vector, position, time, end, following in zip(
+            *(column.tolist() for column in columns), strict=True
+        )
     }
 
 
 def test_no_event_gives_no_row() -> None:
-    assert training_rows([], PREFIXES).vectors.shape == (0, VECTOR_SIZE)
+    assert training_rows([]).vectors.shape == (0, VECTOR_SIZE)
 
 
 def test_no_buyer_is_on_both_sides_of_the_split() -> None:
-    data = training_rows([visits(f"b{i}", 1 + i % 7) for i in range(60)], PREFIXES)
+    data = training_rows([visits(f"b{i}", 1 + i % 7) for i in range(60)])
     train, held_out = split_by_buyer(data, 0.2, seed=3)
     assert sorted([*train, *held_out]) == list(range(len(data.vectors)))
     assert not set(data.buyer[train]) & set(data.buyer[held_out])

@@ -17,7 +17,7 @@ from training.evaluation.points import (
 
 
 def points_of(batches: list[list[Event]]) -> Points:
-    return Points.of(training_rows(iter(batches), (1, 3, 5)), seed=0, most=400)
+    return Points.of(training_rows(iter(batches)), seed=0, most=400)
 
 
 def test_each_judged_buyer_has_three_events_and_one_side(batches: list[list[Event]]) -> None:

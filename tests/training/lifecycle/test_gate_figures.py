@@ -13,6 +13,7 @@ from inference.bundles.bundle import Bundle
 from inference.bundles.publish import seal_bundle
 from inference.encoders.graph import open_graph, run_graph
 from tests.inference.made_bundles import make_bundle, model_bytes, random_vectors, stage_bundle
+from tests.training.conftest import whole_histories
 from training.encoder.dataset import BuyerVectors
 from training.errors import GateError
 from training.lifecycle.gate_figures import GateRows, changed_codes, latencies_ms, measure
@@ -29,7 +30,7 @@ def buyers(n: int, events: int = 5) -> BuyerVectors:
     vectors[::4, COLUMN["purchases"]] = 1
     vectors[:, COLUMN["events"]] = events
     keys = [(f"s{i % 2}", str(i)) for i in range(n)]
-    return BuyerVectors(keys, vectors, np.arange(n), np.ones(n, np.bool_), np.arange(n))
+    return whole_histories(keys, vectors)
 
 
 def bundle_of(folder: Path, evaluation: dict[str, Any]) -> Bundle:

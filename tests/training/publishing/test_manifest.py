@@ -25,13 +25,13 @@ def test_counts_and_base_rates_by_store() -> None:
         *did("east", "e1", "search", "purchase"),
         *did("north", "n3", "page_view"),  # the same event again
     ]
-    described = describe_data(training_rows([events], (1, 2)), (1, 2))
+    described = describe_data(training_rows([events]))
     assert described == {
         "buyers": 5,
         "events": 10,
         "sessions": 10,
-        "rows": {"whole": 5, "earlier": 4},
-        "after": {"1": 5, "2": 3},
+        "rows": {"whole": 5, "earlier": 5},
+        "after": {"1": 5, "2": 0, "3": 0, "5": 0, "8": 0, "10": 0, "15": 0, "20": 0, "30": 0},
         "stores": {
             "east": {
                 "buyers": 1,
