@@ -307,7 +307,7 @@ def markdown(result: Result) -> str:
 
 
 @click.command()
-@click.option("--seconds", default=6.0, show_default=True, help="How long each figure is measured.")
+@click.option("--seconds", default=8.0, show_default=True, help="How long each figure is measured.")
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
