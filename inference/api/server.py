@@ -21,6 +21,7 @@ from inference.api.app import create_app
 from inference.api.bounds.connections import BoundedConnection, ConnectionBounds
 from inference.api.installation import Installation
 from inference.api.listening import LISTENS, LISTENS_EVERY_S, shared_socket
+from inference.api.memory import bound_arenas
 from inference.api.settings import ApiSettings
 from inference.errors import ApiStartError
 
@@ -112,6 +113,7 @@ def run_api(installation: Installation, settings: ApiSettings, *, is_one_of_seve
         ApiStartError: it cannot listen there, or not with that certificate.
         BundleError, IdentityKeyError: it cannot serve, and why.
     """
+    bound_arenas()
     app = create_app(installation, settings)
     bounds = ConnectionBounds(settings.connections, settings.header_s, settings.write_s)
     config = uvicorn.Config(
