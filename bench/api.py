@@ -6,8 +6,8 @@ One process of each server, one worker, Kafka and Valkey, the producer of events
 machine. Each figure is measured closed-loop (each client asks again as soon as it is answered) and then
 open-loop, at half of what the closed loop reached. The servers take turns, in rounds, so that what else the
 machine does meets all of them; the CPU time of a read and the ratios say more than the rates. --before
-measures the API of another checkout of this project, too. Beside them stand two floors: GET /healthz (HTTP
-and framework alone) and one GET of the row from Valkey (no HTTP at all).
+measures the API of another checkout of this project, too, on rows that a worker of it made. Beside them stand
+two floors: GET /healthz (HTTP and framework alone) and one GET of the row from Valkey (no HTTP at all).
 A run writes bench/results/api.json and its table in docs/benchmarks.md.
 """
 
@@ -37,6 +37,8 @@ from bench.comparison.peers import ROOT
 from bench.comparison.workload import PARTITIONS, run, traffic
 from bench.document import machine, put, table
 from bench.others import Others
+from bench.requests.earlier import TOPIC as EARLIER_TOPIC
+from bench.requests.earlier import EarlierApi
 from bench.requests.feast_server import FeastServer, persona_request
 from bench.requests.load import Client, Load, get, http, load, paced, together, valkey
 from feature_store.contract.events import record_key
@@ -67,6 +69,7 @@ _LONGEST_S: Final = 600
 _HEALTHZ: Final = get("/healthz", "none")
 _ROUNDS: Final = 3
 FEAST: Final = "feast serve"
+BEFORE: Final = "before"
 HEADER: Final = (
     "events/s",
     "clients",
@@ -124,20 +127,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     floors: list[Floor]
 
 
-class MeasuredApi(DemoApi):
-    """The API of a checkout."""
-
-    def __init__(self, checkout: Path, folder: Path, info: StackInfo) -> None:
-        super().__init__(folder, info)
-        self._checkout = checkout
-        self.folder = folder / f"api-{checkout.resolve().as_posix().replace('/', '-')}"
-
-    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
-        """Python finds the checkout's modules before the installed ones."""
-        (python, *rest), variables = super().command()
-        return [python, "-P", *rest], {**variables, "PYTHONPATH": str(self._checkout)}
-
-
 class Bench:
     """The servers of a run, and requests of buyers that are known. servers: by the name of their rows."""
 
@@ -153,13 +142,18 @@ class Bench:
         of_feast = [persona_request(*buyer) for buyer in buyers]
         self._asked = {n: itertools.cycle(of_feast if n == FEAST else asked) for n in servers}
         self._stored = [_stored(record_key(store, buyer)) for store, buyer in buyers]
+        earlier = servers.get(BEFORE)
+        if isinstance(earlier, EarlierApi):
+            run(kafka, EARLIER_TOPIC, events, seed, AsFastAsPossible())
+            with earlier.worker():
+                self._await_known(BEFORE)
 
     def measure(
         self, rate: int, clients: Sequence[int], seconds: float, cells: list[Cell], floors: list[Floor]
     ) -> None:
         """Every number of clients on every server beside this traffic."""
         with self._traffic(rate):
-            self._await_known()
+            self._await_known("now")
             for count in clients:
                 found = self._cells(rate, count, seconds)
                 behind_ms = 1000 * self._behind() / rate if rate else 0.0
@@ -228,19 +222,19 @@ class Bench:
             sender.kill()
             sender.join()
 
-    def _await_known(self) -> None:
+    def _await_known(self, name: str) -> None:
         """Until the worker keeps up and each of the buyers has a persona."""
         deadline = time.monotonic() + _KNOWN_S
         while time.monotonic() < deadline:
-            known = asyncio.run(self._known())
+            known = asyncio.run(self._known(name))
             if known == len(self._stored):
                 return
             time.sleep(0.5)
         raise LoadError(f"only {known} of {len(self._stored)} buyers have a persona after {_KNOWN_S:g} s")
 
-    async def _known(self) -> int:
+    async def _known(self, name: str) -> int:
         known = 0
-        async with self._client("now", self._asked["now"]) as ask:
+        async with self._client(name, self._asked[name]) as ask:
             for _ in self._stored:
                 with contextlib.suppress(LoadError):
                     await ask()
@@ -295,10 +289,11 @@ def measure(
     folder = Path(tempfile.mkdtemp(prefix="simpersona-bench-api-"))
     cells, floors = list[Cell](), list[Floor]()
     worker = DemoWorker(folder)
-    checkouts = {"now": ROOT} if before is None else {"before": before, "now": ROOT}
     with LocalStack(folder, owned=True) as stack:
         info = stack.up()
-        servers: dict[str, Server] = {n: MeasuredApi(at, folder, info) for n, at in checkouts.items()}
+        servers: dict[str, Server] = {"now": DemoApi(folder, info)}
+        if before is not None:
+            servers[BEFORE] = EarlierApi(before, folder, info, stack.kafka.client_config())
         servers[FEAST] = FeastServer(folder, info.redis_url, _TOPIC)
         try:
             worker.start()
