@@ -71,8 +71,8 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True):
 
     funnel: share of each stratum, A to D. axes: the buyers' mean percentile among all training buyers, 0 to
     100. typical: the most common form of a session. prototype: the session nearest the code's centre.
-    nearest: codes with buyers, nearest first. status: compared with the codebook before. cell: 2 * depth + visits
-    of all its buyers (TypeFacts, in their order); None in a codebook of an earlier release.
+    nearest: codes with buyers, nearest first. status: compared with the codebook before. cell: 2 * depth +
+    visits of all its buyers (TypeFacts, in their order); None in a codebook of an earlier release.
     """
 
     code: int
