@@ -127,8 +127,8 @@ def _panel(bundle: Bundle, rows: EarlyRows) -> dict[str, Measure]:
 
 
 def _stated(answers: Encoding) -> tuple[Ints, Floats]:
-    """The type that is said of the end of the session, and its probability; -1 and 0 where a fact rules it out,
-    which is never right and so no miscalibration."""
+    """The type that is said of the end of the session, and its probability; -1 and 0 where a fact rules it
+    out, which is never right and so no miscalibration."""
     return answers.forecast, np.nan_to_num(answers.forecast_probability.astype(np.float64))
 
 
