@@ -236,9 +236,9 @@ def _opened(part: Figures) -> Iterator[str]:
     seconds = part["seconds"]
     yield "### What was opened when\n"
     yield (
-        f"{choice['rule'][0].upper()}{choice['rule'][1:]}. Trainings planned and written down: {len(seconds)} "
-        f"({sum(seconds) / 60:.0f} minutes in all). Fixed {choice['fixed_at']}; judged buyers first opened "
-        f"{choice['opened_at']}. The tasks: {'; '.join(part['tasks'])}.\n"
+        f"{choice['rule'][0].upper()}{choice['rule'][1:]}. Trainings planned and written down: "
+        f"{len(seconds)} ({sum(seconds) / 60:.0f} minutes in all). Fixed {choice['fixed_at']}; judged buyers "
+        f"first opened {choice['opened_at']}. The tasks: {'; '.join(part['tasks'])}.\n"
     )
 
 

@@ -136,7 +136,7 @@ def made_answers(training: BuyerVectors, data: BuyerVectors, config: dict[str, A
 def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """The part on two little shops, one of them also unseen, killed before the references and resumed."""
     folder = tmp_path_factory.mktemp("useful")
-    write_events(folder / "events.parquet", generate(TrafficConfig(buyers=900, stores=2, hours=24 * 14), 3))
+    write_events(folder / "events.parquet", generate(TrafficConfig(buyers=400, stores=2, hours=24 * 14), 3))
     plan = UsefulPlan((0,), ("electronics",), {}, 0, 0, by_time=True)
     told: list[str] = []
 
@@ -147,6 +147,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("studies.encoder.useful.study.trained_answers", made_answers)
+        patch.setattr("studies.encoder.useful.cells.SAMPLES", 20)
         with pytest.raises(KeyboardInterrupt):
             useful_study([folder / "events.parquet"], plan, folder / "work", tell_until_killed)
         yield useful_study([folder / "events.parquet"], plan, folder / "work", told.append), told
