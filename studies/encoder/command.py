@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from feature_store.sources.choice import SourceChoice
 from ops.cli.extras import require_extras
+from ops.cli.files.source_options import source_options
 from ops.cli.options import histories_argument, json_option
 from studies.command import held_out_option, out_option, say_outcome, tell, work_option
 from studies.encoder.part_names import PARTS
@@ -15,6 +17,7 @@ from studies.encoder.part_names import PARTS
 
 @click.command()
 @histories_argument
+@source_options
 @out_option("evaluation.md, evaluation.json and evaluation/*.svg")
 @work_option(".simpersona/study")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Seeds a contender.")
@@ -62,6 +65,7 @@ from studies.encoder.part_names import PARTS
 @json_option
 def study(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     out: Path,
     work: Path,
     seeds: int,
@@ -89,6 +93,7 @@ def study(
     from studies.encoder.report.useful_page import bars_of
     from studies.encoder.study import run_study
     from studies.encoder.useful.study import UsefulPlan, useful_study
+    from studies.inputs import Histories
 
     work.mkdir(parents=True, exist_ok=True)
     possible = tuple(part for part in PARTS if generated or part != "e")
@@ -103,14 +108,14 @@ def study(
     plan = Plan.model_validate(sized)
     report: dict[str, Any] = {}
     if checks_of(plan):
-        inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
+        inputs = study_inputs(paths, work, source=source, most=most, generated=generated, tell=tell)
         plan = plan.model_copy(update={"held_out": held_out or stores_to_hold_out(inputs.full)})
         report |= run_study(inputs, plan, work, tell)
     if "useful" in plan.parts:
         asked = UsefulPlan(
             plan.seeds, held_out, plan.base, generated_shops, generated_buyers, "time" in plan.parts
         )
-        report["useful"] = useful_study(paths, asked, work, tell)
+        report["useful"] = useful_study(Histories(paths, source), asked, work, tell)
     report["command"] = command_line(paths, plan, most, generated, generated_shops, generated_buyers)
 
     write_report(report, out)

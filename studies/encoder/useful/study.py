@@ -54,7 +54,7 @@ class UsefulPlan(NamedTuple):
     by_time: bool
 
 
-def useful_study(paths: Sequence[Path], plan: UsefulPlan, work: Path, tell: Tell) -> Figures:
+def useful_study(histories: Histories, plan: UsefulPlan, work: Path, tell: Tell) -> Figures:
     """The part's figures; `work` keeps what is done.
 
     Raises:
@@ -66,7 +66,6 @@ def useful_study(paths: Sequence[Path], plan: UsefulPlan, work: Path, tell: Tell
         shops, buyers = plan.generated_shops, plan.generated_shops * plan.generated_buyers
         traffic = TrafficConfig(buyers=buyers, hours=14 * 24, stores=shops)
         generated = training_rows(generate(traffic, _TRAFFIC_SEED))
-    histories = Histories(paths)
     study = UsefulStudy(histories, generated, plan, work, tell)
     return study.figures() | {"sources": histories.described()}
 

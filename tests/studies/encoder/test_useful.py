@@ -23,6 +23,7 @@ from studies.encoder.useful.references import GRID_KMEANS, RULES, groupings
 from studies.encoder.useful.scene import END, Scene
 from studies.encoder.useful.study import UsefulPlan, useful_study
 from studies.encoder.useful.truth import claims
+from studies.inputs import Histories
 from training.encoder.dataset import BuyerVectors, training_rows
 from training.encoder.outcomes import OUTCOMES
 from training.evaluation.cells import rounded
@@ -138,6 +139,7 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
     folder = tmp_path_factory.mktemp("useful")
     write_events(folder / "events.parquet", generate(TrafficConfig(buyers=400, stores=2, hours=24 * 14), 3))
     plan = UsefulPlan((0,), ("electronics",), {}, 0, 0, by_time=True)
+    histories = Histories([folder / "events.parquet"])
     told: list[str] = []
 
     def tell_until_killed(line: str) -> None:
@@ -149,8 +151,8 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
         patch.setattr("studies.encoder.useful.study.trained_answers", made_answers)
         patch.setattr("studies.encoder.useful.cells.SAMPLES", 20)
         with pytest.raises(KeyboardInterrupt):
-            useful_study([folder / "events.parquet"], plan, folder / "work", tell_until_killed)
-        yield useful_study([folder / "events.parquet"], plan, folder / "work", told.append), told
+            useful_study(histories, plan, folder / "work", tell_until_killed)
+        yield useful_study(histories, plan, folder / "work", told.append), told
 
 
 def test_a_killed_part_goes_on_where_it_was(part: tuple[dict[str, Any], list[str]]) -> None:
