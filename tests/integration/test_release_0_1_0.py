@@ -27,7 +27,7 @@ from feature_store.online.encoding import Progress, is_of_an_earlier_release, un
 from feature_store.online.fence import Checkpoint
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
-from feature_store.online.shared import SharedConnection
+from feature_store.online.servers.shared_cluster import open_shared
 from inference.api.access.keys import KeyStore
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
@@ -149,7 +149,7 @@ def test_what_the_old_release_served_is_served_the_same(old: Installation) -> No
     assert all(is_of_an_earlier_release(row) for row in states.values())
 
     async def read() -> list[Any]:
-        store, shared = open_store(old.address), SharedConnection(old.address)
+        store, shared = open_store(old.address), open_shared(old.address)
         try:
             return [
                 await BuyerReader(shared, SETTINGS.topic).read(list(personas)),
