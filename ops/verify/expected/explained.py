@@ -88,8 +88,8 @@ def _worth_a_look(
 
 
 def _first_run(words: Sequence[Word]) -> list[Word]:
-    """Those of a step's assignments, in the order in which they were sent, that its event can have led to: what
-    another version sent, and all after that, came by a walk through the store."""
+    """Those of a step's assignments, in the order in which they were sent, that its event can have led to:
+    what another version sent, and all after that, came by a walk through the store."""
     return list(itertools.takewhile(lambda word: word.version == words[0].version, words))
 
 
