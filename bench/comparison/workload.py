@@ -12,9 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from feature_store.contract.events import SCHEMA_VERSION, Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
-from feature_store.history.offline_fold import fold_history
+from feature_store.fold.behavior import columns
+from feature_store.fold.products import ProductTable
+from feature_store.fold.table import StateTable
+from feature_store.fold.vectors import fold_each
 from feature_store.log.producer import Output
 from feature_store.log.topics import create_topics
 from inference.bundles.bundle import load_bundle, starter_bundle_path
@@ -31,14 +36,14 @@ _FLUSH_S: Final = 60.0
 class Workload:
     """A topic filled with so many events.
 
-    finish: the keys of the records that end its partitions. codes: what must be the last code said of
-    each buyer, by key, as the offline fold and the encoder have it.
+    finish: the keys of the records that end its partitions. codes: by key, the buyer's code after each of
+    their events, as the offline fold and the encoder have it.
     """
 
     topic: str
     events: int
     finish: frozenset[bytes]
-    codes: dict[bytes, int]
+    codes: dict[bytes, list[int]]
 
 
 def traffic(count: int, seed: int) -> Iterator[list[Event]]:
@@ -60,11 +65,18 @@ def fill(kafka: Mapping[str, Any], topic: str, count: int, seed: int) -> Workloa
     return Workload(topic, count, mark(kafka, topic, f"finish-{topic}"), _codes(count, seed))
 
 
-def _codes(count: int, seed: int) -> dict[bytes, int]:
-    history = fold_history(traffic(count, seed))
-    codes = OnnxEncoder(load_bundle(starter_bundle_path())).encode(history.vectors()).code
-    keys = [record_key(store, buyer) for store, buyer in history.buyers]
-    return dict(zip(keys, codes.tolist(), strict=True))
+def _codes(count: int, seed: int) -> dict[bytes, list[int]]:
+    encoder = OnnxEncoder(load_bundle(starter_bundle_path()))
+    table, products = StateTable[bytes](), ProductTable()
+    codes: dict[bytes, list[int]] = {}
+    for events in traffic(count, seed):
+        keys = [record_key(event.store, event.buyer) for event in events]
+        slots = np.array([table.slots[k] if k in table.slots else table.add(k) for k in keys], np.int64)
+        steps = fold_each(table.states, slots, columns(events, products), products)
+        found = encoder.encode(steps.vectors).code.tolist()
+        for place, code in zip(steps.places.tolist(), found, strict=True):
+            codes.setdefault(keys[place], []).append(code)
+    return codes
 
 
 def run(kafka: Mapping[str, Any], topic: str, count: int, seed: int, pace: Pace) -> None:

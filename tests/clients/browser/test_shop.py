@@ -86,14 +86,14 @@ def shop_around(tab: Page) -> None:
 def test_the_dashboard_beside_the_shop_shows_the_shoppers_type(
     chromium: Browser, live: Rig, street: Street, tab: Page, operator_key: str
 ) -> None:
-    tab.goto(street.origin)
-    tab.wait_for_function("simpersona.loaded")
-    buyer = tab.evaluate("simpersona('id')")
     beside = Tab(chromium, street.api)
     try:
         with street.api.client(operator_key) as operator:
+            beside.open(operator_key, STORE)  # before the first event, which is always told
+            tab.goto(street.origin)
+            tab.wait_for_function("simpersona.loaded")
+            buyer = tab.evaluate("simpersona('id')")
             tab.click("#mug")
-            beside.open(operator_key, STORE)
             beside.see("#rows button", HASHER.buyer(STORE, buyer)[:8])
             beside.page.click(f'#rows button[data-buyer="{HASHER.buyer(STORE, buyer)}"]')
             tab.click("#back")

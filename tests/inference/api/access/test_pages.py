@@ -212,7 +212,8 @@ class TestLive:
             own = page.get("/v1/persona").raise_for_status()
             whole = acme.get(f"{path}/persona").raise_for_status().json()
             assert own.json() == {name: whole[name] for name in own.json()}
-            assert set(own.json()) == {"early", "code", "token", "type", "confidence", "codebook_version"}
+            told = {"code", "token", "type", "confidence", "forecast", "forecast_probability"}
+            assert set(own.json()) == {"early", "codebook_version", *told}
             assert own.headers["access-control-allow-origin"] == "*"
             assert own.headers["cache-control"] == "no-store"
             for method, other in (
