@@ -68,7 +68,8 @@ def test_three_views_of_one_row(valkey: Valkey, topic_name: str, tmp_path: Path)
     assert (persona["code"], persona["token"]) == ([7, None], ["<|persona_7|>", None])
     assert persona["type"] == [None, None]
     assert (persona["distance"], persona["assigned_at"]) == ([1.5, None], [5, None])
-    names = "code token type confidence forecast forecast_probability distance margin codebook_version events assigned_at"
+    names = "code token type confidence forecast forecast_probability distance margin"
+    names += " codebook_version events assigned_at"
     assert persona.keys() - {"store", "buyer"} == set(names.split())
 
 
