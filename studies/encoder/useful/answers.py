@@ -61,8 +61,8 @@ def trained_answers(training: BuyerVectors, data: BuyerVectors, config: dict[str
         latent,
         groups.type_of_code if groups else np.full(CODES, -1, dtype=np.int64),
         tuple(kind.name for kind in groups.types) if groups else (),
-        served.type,
-        served.confidence.astype(np.float64),
+        served.forecast,
+        served.forecast_probability.astype(np.float64),
         seconds,
     )
 
