@@ -53,8 +53,9 @@ def trained_answers(training: BuyerVectors, data: BuyerVectors, config: dict[str
         seconds = time.perf_counter() - started
         session = open_graph(model.read_bytes(), threads=1)
         served = run_graph(session, data.vectors)
+        width = session.get_inputs()[0].shape[1]
         parts = np.array_split(data.vectors, len(data.vectors) // MAX_ROWS + 1)
-        latent = np.concatenate([session.run(["latent"], {"vector": part})[0] for part in parts])
+        latent = np.concatenate([session.run(["latent"], {"vector": part[:, :width]})[0] for part in parts])
     groups = trained.forecasting.groups if trained.forecasting is not None else None
     return Answers(
         served.code,
