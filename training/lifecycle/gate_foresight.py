@@ -72,10 +72,10 @@ class EarlyRows(NamedTuple):
 def foresight(bundles: Sequence[Bundle], rows: EarlyRows) -> list[dict[str, Any]]:
     """Of each bundle kappa, ece, auc and lift, and `apart`: their differences to the first bundle's.
 
-    kappa: of the type that is said with the type at the end of the session. ece: of the probability that is
-    said of it. auc and lift (of the tenth with the highest scores): the rate of each code, fitted on the
+    kappa: of the type that is foreseen with the type at the end of the session. ece: of the probability that
+    is stated of it. auc and lift (of the tenth with the highest scores): the rate of each code, fitted on the
     other buyers, against who gets deeper. Nothing where fewer than LEAST_POSITIVES held-out buyers get
-    deeper; no kappa and no ece where the bundle says no type, or none with a probability.
+    deeper; no kappa and no ece where the bundle foresees no type, or none with a probability.
     """
     held = np.flatnonzero(rows.held_out)
     if len(np.unique(rows.buyer[held[rows.deeper[held]]])) < LEAST_POSITIVES:

@@ -53,16 +53,17 @@ def trained_answers(training: BuyerVectors, data: BuyerVectors, config: dict[str
         seconds = time.perf_counter() - started
         session = open_graph(model.read_bytes(), threads=1)
         served = run_graph(session, data.vectors)
+        width = session.get_inputs()[0].shape[1]
         parts = np.array_split(data.vectors, len(data.vectors) // MAX_ROWS + 1)
-        latent = np.concatenate([session.run(["latent"], {"vector": part})[0] for part in parts])
+        latent = np.concatenate([session.run(["latent"], {"vector": part[:, :width]})[0] for part in parts])
     groups = trained.forecasting.groups if trained.forecasting is not None else None
     return Answers(
         served.code,
         latent,
         groups.type_of_code if groups else np.full(CODES, -1, dtype=np.int64),
         tuple(kind.name for kind in groups.types) if groups else (),
-        served.type,
-        served.confidence.astype(np.float64),
+        served.forecast,
+        served.forecast_probability.astype(np.float64),
         seconds,
     )
 

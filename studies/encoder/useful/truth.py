@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -12,23 +13,20 @@ from studies.encoder.useful.scene import Bools, Floats, Ints, Scene
 from training.encoder.dataset import SESSIONS_COLUMN
 from training.evaluation import measures as m
 
-DEPTHS: Final = {"looker": "D", "bouncer": "D", "carter": "C", "checkout-leaver": "B", "buyer": "A"}
-"""What the last word of a type's name claims of how deep its buyers got."""
-VISITS: Final = {"new": False, "one-visit": False, "returning": True}
-"""What the first word claims: whether they came more than once."""
+DEPTHS: Final = {"buyer": "A", "checkout-leaver": "B", "cart-builder": "C", "carter": "C"}
+"""What the last word of a type's name claims of how deep its buyers got; any other claims that they only
+looked."""
+RETURNING: Final = re.compile(r"^returning-|returner$")
+FIRST_VISIT: Final = re.compile(r"^(one-visit|new)-")
 LEAST_ROWS: Final = 300
 
 
 def claims(names: tuple[str, ...]) -> tuple[Ints, Ints]:
-    """By type, int64 [types]: the stratum that its name claims and whether it claims more than one visit;
-    -1 where it claims nothing."""
-    depth = [
-        next((STRATA.index(s) for word, s in DEPTHS.items() if name.endswith(word)), -1) for name in names
-    ]
-    visits = [
-        next((int(v) for word, v in VISITS.items() if name.startswith(f"{word}-")), -1) for name in names
-    ]
-    return np.array(depth, dtype=np.int64), np.array(visits, dtype=np.int64)
+    """By type, int64 [types]: the stratum that its name claims, and whether it claims more than one visit; -1
+    where it claims nothing of visits."""
+    depths = (next((s for word, s in DEPTHS.items() if name.endswith(word)), "D") for name in names)
+    visits = [1 if RETURNING.search(name) else 0 if FIRST_VISIT.search(name) else -1 for name in names]
+    return np.array([STRATA.index(depth) for depth in depths], np.int64), np.array(visits, np.int64)
 
 
 def judge_claims(scene: Scene, ours: Answers) -> dict[str, Any]:

@@ -183,5 +183,5 @@ def test_names_claim_what_they_say() -> None:
     depth, visits = claims(
         ("new-looker", "returning-buyer", "one-visit-buyer", "returning-carter", "comparer")
     )
-    assert depth.tolist() == [3, 0, 0, 2, -1]
+    assert depth.tolist() == [3, 0, 0, 2, 3]
     assert visits.tolist() == [0, 1, 0, 1, -1]
