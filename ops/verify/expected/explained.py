@@ -6,6 +6,7 @@ at one by one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -84,6 +85,12 @@ def _worth_a_look(
         closer |= one.fuzzy.any(axis=1) | one.answers.is_near[slots] | one.answers.is_loose[slots]
     closer |= spoken & ~expected
     return look | expected | np.isin(slots, slots[closer])
+
+
+def _first_run(words: Sequence[Word]) -> list[Word]:
+    """Those of a step's assignments, in the order in which they were sent, that its event can have led to:
+    what another version sent, and all after that, came by a walk through the store."""
+    return list(itertools.takewhile(lambda word: word.version == words[0].version, words))
 
 
 class Judge:
@@ -181,12 +188,17 @@ class Judge:
         sent = [word for word in words if word.reason != "session_end"]  # which repeats, and changes nothing
         if not sent and is_judged:
             self._silence(key, offset, slot, i, number, here)
+        by_event = _first_run(sent)
         for version, look in here.items():
             mine = [word for word in sent if word.version == version]
             if mine and is_judged and not self._is_due(look, slot, i, number, mine):
                 where = f"partition {self._number} offset {offset}"
                 self.note(key, "contradicting", "assignment.rule", where)
-            self._take(look, slot, i, number, mine[-1] if mine else None, is_judged)
+            of_event = [word for word in by_event if word.version == version]
+            self._take(look, slot, i, number, of_event[-1] if of_event else None, is_judged)
+            if len(mine) > len(of_event):  # by a walk after a swap: after the event had its vote
+                look.answers.sent[slot] = look.answers.sent_by(mine[-1])
+                look.answers.is_loose[slot] = look.fuzzy[i].any()
 
     def _is_due(self, look: _Look, slot: int, i: int, number: int, words: Sequence[Word]) -> bool:
         """Whether something had to be sent, or may have had to by another runtime."""

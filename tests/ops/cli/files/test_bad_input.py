@@ -50,8 +50,13 @@ def parquet(**columns: list[Any]) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("a.ndjson.gz", gzip.compress(GOOD * 5_000)[:-40], [], "cannot be read"),
-        ("a.csv.gz", gzip.compress(HEADER.encode() + ROW.encode() * 5_000)[:-40], SHOP, "cannot be read"),
+        ("a.ndjson.gz", gzip.compress(GOOD * 5_000, mtime=0)[:-40], [], "cannot be read"),
+        (
+            "a.csv.gz",
+            gzip.compress(HEADER.encode() + ROW.encode() * 5_000, mtime=0)[:-40],
+            SHOP,
+            "cannot be read",
+        ),
         ("a.json", b"[" + GOOD * 2, [], "ends inside its array: it was cut off"),
         ("a.parquet", parquet(id=[1], colour=["red"]), [], r"columns colour, id.*--mapping"),
         ("a.parquet", parquet(id=[1]), ["--format", "contract"], "not of the format contract: it lacks"),
