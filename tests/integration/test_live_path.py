@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 def test_no_shopper_waits_for_a_compiler(rig: Rig) -> None:
     """All compiled loops are loaded before partitions are taken; numba says each one that it loads."""
-    worker = rig.worker(environment={"NUMBA_DEBUG_CACHE": "1", "PYTHONUNBUFFERED": "1"})
+    worker = rig.worker(environment={"NUMBA_DEBUG_CACHE": "1", "PYTHONUNBUFFERED": "1"}, fresh=True)
     worker.wait_assigned()
     before = worker.log.read_text()
     rig.send(500)
@@ -94,7 +94,7 @@ def test_events_flow_though_the_control_plane_never_joins_its_group(rig: Rig) ->
         "main()\n"
     )
     environment, log = rig.environment(rig.settings), rig.folder / "worker.log"
-    worker = rig.process("-c", without_control, environment=environment, log=log)
+    worker = rig.fresh_process("-c", without_control, environment=environment, log=log)
     rig.send(500)
     rig.assert_nothing_lost()
     assert worker.poll() is None

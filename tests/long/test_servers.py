@@ -111,7 +111,7 @@ def present(rig: Rig, key: bytes) -> bool:
 
 
 def test_an_archiver_killed_again_and_again_holds_every_event_once(rig: Rig) -> None:
-    command = ["-m", "ops.cli.main", "archive", "--file-events", "40", "--file-seconds", "1"]
+    command = ["archive", "--file-events", "40", "--file-seconds", "1"]
     environment, archive = rig.environment(rig.settings), rig.folder / "home" / "archive"
     draw = random.Random(7)
     with rig.trickle(rate=300):
