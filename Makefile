@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-numeric check simulate faults scale bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-long test-numeric check simulate faults scale bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ demo: setup ## Watch shoppers being tagged: real Kafka, store, worker (ARGS="--e
 # Three processes, a file of tests each, on two cores: most tests wait for servers. Torch's threads would fight over the same cores.
 test: setup-dev ## Run all tests on real servers (ARGS="-m 'not faults'" for the quick ones, "-n 0" one by one)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-long: setup-dev ## Show with real processes what make test proves in a quicker way; minutes (docs/testing.md)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile tests/long $(ARGS)
 
 test-numeric: setup-dev ## Run the numeric tests as on another processor: plain vector units, other last bits
 	@OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem $(PY) -m pytest -m numeric --rounding 1 $$(grep -rl --include='*.py' 'mark\.numeric' tests) $(ARGS)

@@ -46,8 +46,7 @@ class Api:
 
     def start(self) -> None:
         """Start, or start again at the same address."""
-        command = ("-m", "ops.cli.main", "api")
-        self.process = self._rig.process(*command, environment=self.environment, log=self.log)
+        self.process = self._rig.process("api", environment=self.environment, log=self.log)
         self._rig.wait_for(self.ready, f"the API to be ready\n{self.log}")
 
     def ready(self) -> bool:

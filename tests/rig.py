@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ from ops.stack.valkey_cluster import form_cluster, store_servers, store_url
 from ops.verify.installation import Verifier
 from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
+from tests.forks import FORKS, Forked
 from tests.waiting import PATIENCE_S, pace, wait_until
 
+Process = subprocess.Popen[bytes] | Forked
 PARTITIONS = 4
 SESSION_TIMEOUT_MS = 6_000  # the broker's minimum
 
@@ -67,7 +69,7 @@ class Rig:
         )
         self._make_topics()
         self.workers: list[Worker] = []
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[Process] = []
         self.sent = 0
         self._random = random.Random(name)
         self.rows = OnlineRows(self.settings.store_url, name)
@@ -81,21 +83,30 @@ class Rig:
         for server in self.store:
             server.kill()
 
-    def worker(self, *, environment: dict[str, str] | None = None, **settings: Any) -> Worker:
-        """Start a worker process."""
-        started = Worker(self, environment or {}, settings)
+    def worker(
+        self, *, environment: dict[str, str] | None = None, fresh: bool = False, **settings: Any
+    ) -> Worker:
+        """Start a worker process. fresh: by an interpreter of its own (`fresh_process`)."""
+        started = Worker(self, environment or {}, fresh, settings)
         self.workers.append(started)
         return started
 
-    def process(
-        self, *command: str, environment: dict[str, str], log: Path | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start Python with these arguments; it ends with the rig at the latest.
+    def process(self, *command: str, environment: dict[str, str], log: Path | None = None) -> Process:
+        """Start a command of ours; it ends with the rig at the latest.
 
-        log: file that what it says is added to; without one it says it where the tests do.
+        command: what stands behind `simpersona`. log: file that what it writes is added to; without one it
+        writes where the tests do.
         """
-        with nullcontext() if log is None else log.open("ab") as said:
-            process = subprocess.Popen([sys.executable, *command], env=environment, stdout=said, stderr=said)
+        process = FORKS.start(*command, environment=environment, log=log)
+        self._processes.append(process)
+        return process
+
+    def fresh_process(self, *command: str, environment: dict[str, str], log: Path) -> Process:
+        """`process`, of Python with these arguments, and with all that an interpreter does at its start."""
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, *command], env=environment, stdout=output, stderr=output
+            )
         self._processes.append(process)
         return process
 
@@ -249,8 +260,8 @@ class Rig:
 class Worker:
     """One worker process."""
 
-    def __init__(self, rig: Rig, environment: dict[str, str], settings: dict[str, Any]) -> None:
-        self.rig, self.environment = rig, environment
+    def __init__(self, rig: Rig, environment: dict[str, str], fresh: bool, settings: dict[str, Any]) -> None:
+        self.rig, self.environment, self._fresh = rig, environment, fresh
         self.settings = rig.settings.model_copy(update=settings)
         self.log = rig.folder / f"worker-{len(rig.workers)}.log"
         self.start()
@@ -258,7 +269,11 @@ class Worker:
     def start(self) -> None:
         """Start, or start again after a kill."""
         environment = self.rig.environment(self.settings) | self.environment
-        self.process = self.rig.process("-m", "ops.cli.main", "worker", environment=environment, log=self.log)
+        if self._fresh:
+            command = ("-m", "ops.cli.main", "worker")
+            self.process = self.rig.fresh_process(*command, environment=environment, log=self.log)
+        else:
+            self.process = self.rig.process("worker", environment=environment, log=self.log)
 
     def kill(self) -> None:
         """SIGKILL, as the kernel out of memory would."""

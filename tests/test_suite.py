@@ -1,12 +1,16 @@
-"""Tests wait for what they need to see, and never for a time."""
+"""Tests wait for what they need to see, and never for a time; those with real processes are documented."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
+
+import pytest
 
 TESTS = Path(__file__).parent
 WAITS = TESTS / "waiting.py"
+DOCUMENT = TESTS.parent / "docs" / "testing.md"
 SLEEPS = {"sleep", "wait_for_timeout"}
 """Of `time`, `asyncio` and a browser's page."""
 
@@ -29,6 +33,13 @@ def test_no_test_sleeps() -> None:
         for line in sleeps(path.read_text())
     ]
     assert not found, f"wait for what must hold (tests/waiting.py): {found}"
+
+
+@pytest.mark.parametrize("folder", ["faults", "integration", "long"])
+def test_every_file_with_real_processes_says_in_the_document_what_it_is_for(folder: str) -> None:
+    files = {f"tests/{folder}/{path.name}" for path in (TESTS / folder).glob("test_*.py")}
+    named = set(re.findall(rf"`(tests/{folder}/test_\w+\.py)`", DOCUMENT.read_text()))
+    assert named == files, "docs/testing.md names each of them, and no other"
 
 
 def test_every_way_to_sleep_is_seen() -> None:

@@ -1,7 +1,8 @@
 """SIGINT and SIGTERM end every command, at whatever moment they come.
 
-A moment each in `make test`; `make interrupts` tries 50 for each command and signal. They are drawn, by seed,
-from the call of a command, which it still has to import, to some time after it is at work.
+In `make test` each command gets one of the two at one moment, in turn. `make interrupts` tries 50 moments for
+each command and signal. A moment is drawn, by seed, from the call of a command, which it still has to import,
+to some time after it is at work.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ WORKING = {
     "demo": ["demo", "--seconds", "600"],
 }
 """Commands that work on something for long, and are interrupted."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BEGUN = "begun"
 _RUN = f"""
 import signal
@@ -74,8 +76,16 @@ def ended(process: subprocess.Popen[str]) -> int:
 @pytest.mark.faults
 @pytest.mark.integration
 @pytest.mark.timeout(120 + 2 * MOMENTS * _PATIENCE_S)
-@pytest.mark.parametrize("name", SERVING | WORKING)
-def test_a_signal_ends_a_command_at_any_moment(rig: Rig, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "signals"),
+    [
+        pytest.param(name, SIGNALS if MOMENTS > 1 else (SIGNALS[place % 2],), id=name)
+        for place, name in enumerate(SERVING | WORKING)
+    ],
+)
+def test_a_signal_ends_a_command_at_any_moment(
+    rig: Rig, tmp_path: Path, name: str, signals: tuple[signal.Signals, ...]
+) -> None:
     home, log = tmp_path / "home", tmp_path / "stderr"
     home.mkdir()
     environment = rig.environment(rig.settings) | {
@@ -88,7 +98,7 @@ def test_a_signal_ends_a_command_at_any_moment(rig: Rig, tmp_path: Path, name: s
     }
     argv = [part.format(home=home) for part in (SERVING | WORKING)[name]]
     draw = random.Random(f"{SEED} {name}")
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in signals:
         for _ in range(MOMENTS):
             process = begun(argv, environment, log)
             moment = random_moment(draw, 0, 5)

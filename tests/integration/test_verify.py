@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from typing import Any
-
 import pytest
 import redis
 
-from feature_store.log.topics import end_offsets
+from tests.integration.verifying import verify
 from tests.rig import PARTITIONS, Rig
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-
-
-def verify(rig: Rig, *options: str) -> tuple[int, dict[str, Any]]:
-    """Exit status and report of the command."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "ops.cli.main", "verify", "--json", *options],
-        env=rig.environment(rig.settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert ran.stdout or ran.returncode, ran.stderr
-    return ran.returncode, json.loads(ran.stdout) if ran.stdout else {"error": ran.stderr}
 
 
 def damage(rig: Rig) -> None:
@@ -46,40 +27,6 @@ def damage(rig: Rig) -> None:
         row: bytes = client.get(states[5])  # type: ignore[assignment]
         client.set(states[5], row[:18] + bytes([row[18] ^ 7]) + row[19:])
         client.delete(*keys("open"), *keys("window:"))
-
-
-def test_a_damaged_row_holds_its_partition_until_it_is_repaired(rig: Rig) -> None:
-    worker = rig.worker()
-    rig.send(300, buyers=40)
-    rig.wait_caught_up()
-    assert worker.terminate() == 0
-    held, key, row = next((n, *pair) for n in range(PARTITIONS) for pair in rig.rows.all_states(n))
-    name = f"{{{rig.settings.topic}:{held}}}:state:".encode() + key
-    with redis.Redis.from_url(rig.valkey.address) as client:
-        assert client.get(name) == row
-        client.set(name, row[:-3])
-    worker.start()
-    rig.send(600, buyers=40)
-    rig.wait_for(lambda: worker.says("partition_held"), "the partition to be held")
-    line = next(line for line in worker.log.read_text().splitlines() if "partition_held" in line)
-    said = json.loads(line)
-    assert (said["partition"], said["store"]) == (held, "acme")
-    assert key.partition(b"|")[2].decode() not in line
-    others = [number for number in range(PARTITIONS) if number != held]
-    ends = end_offsets(rig.client_config(), rig.settings.topic, others)
-
-    def others_went_on() -> bool:
-        progress = rig.rows.progress_of(others)
-        return all((at := progress[n]) is not None and at.next_offset >= end for n, end in ends.items())
-
-    rig.wait_for(others_went_on, "the other partitions to go on")
-    waits = rig.rows.progress(held)
-    assert waits is not None
-    assert waits.next_offset == said["offset"]
-    assert "state.length" in verify(rig)[1]["named"]
-    verify(rig, "--repair", "--yes")
-    rig.assert_nothing_lost()
-    assert worker.process.poll() is None
 
 
 def test_damage_is_named_and_repaired_beside_a_live_worker(rig: Rig) -> None:
