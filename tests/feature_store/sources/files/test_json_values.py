@@ -53,7 +53,7 @@ def test_the_values_are_the_same_in_every_layout(layout: str, values: list[Any],
     content = LAYOUTS[layout](values).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(json_values, "_READ_AT_ONCE", size)
-        found = read(content)
+        found = read(content, 1_000_000)
     assert [json.loads(raw.decode("utf-8", "surrogatepass")) for _, raw, _ in found] == values
     assert [number for number, _, _ in found] == list(range(1, len(values) + 1))
 
