@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, Final
 
 import msgspec
@@ -128,8 +129,7 @@ def _convert_columns(columns: dict[str, list[Any]]) -> list[Event] | None:
 
 
 _COLUMN_TYPES: Final[dict[str, Any]] = {
-    field.name: list[field.type]
-    for field in msgspec.structs.fields(Event)  # type: ignore[name-defined]
+    field.name: GenericAlias(list, (field.type,)) for field in msgspec.structs.fields(Event)
 }
 
 
