@@ -103,8 +103,8 @@ class Format:
     """How the collector takes it; None: not at all."""
     decode_line: Callable[[bytes], Event | None] | None = None
     """A record as on the topic to its event at once, faster than by `open`; None where it does not fit."""
-    convert_rows: Callable[[list[dict[str, Any]]], list[Event] | None] | None = None
-    """Rows at once, faster than by `open`; None where one of them does not fit."""
+    convert_columns: Callable[[dict[str, list[Any]]], list[Event] | None] | None = None
+    """Columns at once, which have all of `columns`, faster than by `open`; None where a row does not fit."""
 
 
 _registered: Final[dict[str, Format]] = {}

@@ -37,7 +37,7 @@ from feature_store.sources.choice import SourceChoice, zone_of
 from feature_store.sources.files.folders import Files, files_of
 from feature_store.sources.files.lines import Raw
 from feature_store.sources.files.nested import may_be_nested, plain
-from feature_store.sources.files.parquet import rows_of
+from feature_store.sources.files.parquet import columns_of, rows_of
 from feature_store.sources.files.records import EventFile
 from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
 from feature_store.sources.report import SourceReport
@@ -188,16 +188,16 @@ class EventSource:
             yield self._taken(adapt(row, record.number), place)
 
     def _rows(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
-        convert, number = self._kind.convert_rows, 0
+        convert, number = self._kind.convert_columns, 0
         texts = ID_COLUMNS if self._kind.names_store else ()
         for batch in file.batches(self._kind.read, self._whose.zone, texts):
-            rows = rows_of(batch)
-            self.report.records += len(rows)
-            if convert is not None and (events := convert(rows)) is not None:
+            columns = columns_of(batch)
+            self.report.records += batch.num_rows
+            if convert is not None and (events := convert(columns)) is not None:
                 yield events
-                number += len(rows)
+                number += batch.num_rows
                 continue
-            for row in rows:
+            for row in rows_of(columns):
                 record = row if self._kind.payload is None else plain(row, json_text=self._kind.json_text)
                 yield self._taken(adapt(record, number), f"{named}row {number}")
                 number += 1

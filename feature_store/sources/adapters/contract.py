@@ -6,7 +6,9 @@ takes an event away, and a required one is refused by its name.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, Final
 
 import msgspec
@@ -103,13 +105,32 @@ def _decode_line(raw: bytes) -> Event | None:
     return None if is_placeholder(event.buyer) else event
 
 
-def _convert_rows(rows: list[dict[str, Any]]) -> list[Event] | None:
-    """All at once, which is three times as fast as one by one."""
+def _convert_columns(columns: dict[str, list[Any]]) -> list[Event] | None:
+    """All at once, column by column: each is checked by its field's own type, and no row is made of them."""
     try:
-        events = msgspec.convert(rows, list[Event])
+        checked = [
+            msgspec.convert(columns[name], its_type) if name in columns else itertools.repeat(None)
+            for name, its_type in _COLUMN_TYPES.items()
+        ]
     except msgspec.ValidationError:
         return None
-    return None if any(is_placeholder(event.buyer) for event in events) else events
+    if any(map(is_placeholder, columns["buyer"])):
+        return None
+    return [
+        Event(
+            schema_version=version, event_id=event_id, store=store, buyer=buyer, session_id=session_id,
+            type=kind, timestamp=timestamp, product_id=product_id, category=category, brand=brand,
+            price=price, currency=currency, quantity=quantity, value=value, query=query, order=order,
+            line=line,
+        )
+        for version, event_id, store, buyer, session_id, kind, timestamp, product_id, category, brand,
+        price, currency, quantity, value, query, order, line in zip(*checked, strict=False)
+    ]  # fmt: skip
+
+
+_COLUMN_TYPES: Final[dict[str, Any]] = {
+    field.name: GenericAlias(list, (field.type,)) for field in msgspec.structs.fields(Event)
+}
 
 
 def _open(origin: Origin) -> Callable[[Any, int], Adapted]:
@@ -128,6 +149,6 @@ register(
         names_store=True,
         time_unit="ms",
         decode_line=_decode_line,
-        convert_rows=_convert_rows,
+        convert_columns=_convert_columns,
     )
 )

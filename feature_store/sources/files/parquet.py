@@ -101,18 +101,23 @@ def batches_of(
         raise EventSourceError(f"{path} cannot be read: {error}") from None
 
 
-def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """A batch as records. Column by column is a third faster than RecordBatch.to_pylist.
+def columns_of(batch: pa.RecordBatch) -> dict[str, list[Any]]:
+    """A batch's values by column.
 
     Raises:
         EventSourceError: a text is not UTF-8.
     """
-    names = batch.schema.names
     try:
-        values = [column.to_pylist() for column in batch.columns]
+        return {
+            name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        }
     except (pa.ArrowException, UnicodeDecodeError, ValueError, OverflowError) as error:
         raise EventSourceError(f"a value of the file cannot be read: {error}") from None
-    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def rows_of(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """A batch's records. By way of columns it is a third faster than RecordBatch.to_pylist."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def naive_columns(schema: pa.Schema, columns: Collection[str] | None) -> list[str]:

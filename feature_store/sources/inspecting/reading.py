@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from feature_store.errors import EventSourceError
-from feature_store.sources.files.parquet import rows_of
+from feature_store.sources.files.parquet import columns_of, rows_of
 from feature_store.sources.files.records import EventFile
 
 _MOST_BYTES: Final = 1 << 20
@@ -30,7 +30,7 @@ def records_of(path: Path) -> tuple[str, Iterator[Any]]:
         return layout, _json_values(file)
     if file.kind.layout == "text":
         return layout, (record.row for record in file.text_rows(_MOST_BYTES) if record.refused is None)
-    return layout, (row for batch in file.batches(None, None, ()) for row in rows_of(batch))
+    return layout, (row for batch in file.batches(None, None, ()) for row in rows_of(columns_of(batch)))
 
 
 def _json_values(file: EventFile) -> Iterator[Any]:

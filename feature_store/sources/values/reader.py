@@ -234,6 +234,8 @@ class Reader:
         """(the number of pieces, the exact number: 1 where it is unknown)."""
         if type(value) is int and 1 <= value <= _MOST_QUANTITY:
             return value, value
+        if value is None:
+            return None, 1
         found = read_amount(value, self.context.decimal, None)
         count, reason = found.amount, found.reason
         if count is None:

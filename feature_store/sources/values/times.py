@@ -96,6 +96,13 @@ def _parsed(text: str) -> datetime:
     Raises:
         ValueError, TypeError: it is of no known notation.
     """
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return _parsed_otherwise(text)
+
+
+def _parsed_otherwise(text: str) -> datetime:
     if len(text) > _MOST_CHARS:
         raise ValueError
     if (found := _JAVASCRIPT.fullmatch(text)) is not None:

@@ -85,18 +85,32 @@ def is_literal(expression: str) -> bool:
     return not _SPECIAL.search(expression)
 
 
+def literal_start(expression: str) -> str:
+    """What every text that the expression matches begins with; it alone tells most texts, and far faster."""
+    special = _SPECIAL.search(expression)
+    if special is None:
+        return expression
+    if "|" in expression:
+        return ""
+    start = expression[: special.start()]
+    return start[:-1] if special[0] in "*+?{" else start
+
+
 def _text(expression: str) -> Test:
     if is_literal(expression):
         return lambda value: _NOTHING if as_text(value) == expression else None
-    pattern = _compile(expression)
+    pattern, start = _compile(expression), literal_start(expression)
+    named = pattern.groupindex.items()
 
     def test(value: Json) -> Captured | None:
         text = as_text(value)
+        if text is None or not text.startswith(start):
+            return None
         try:
-            found = None if text is None else pattern.fullmatch(text)
+            found = pattern.fullmatch(text)
         except UnicodeEncodeError:  # a lone surrogate is no text
             return None
-        return None if found is None else found.groupdict()
+        return None if found is None else {name: found[group] for name, group in named}
 
     return test
 

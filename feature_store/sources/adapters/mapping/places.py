@@ -53,11 +53,15 @@ class Spots(tuple[Spot, ...]):
 
     def all(self, scope: Scope) -> tuple[Json, ...]:
         """What is at each of them, for a reader that takes the first it can read."""
-        return tuple(spot.of(scope) for spot in self)
+        return tuple([spot.of(scope) for spot in self])
 
     def first(self, scope: Scope) -> Json:
         """The first value that is there at all."""
-        return next((value for spot in self if (value := spot.of(scope)) not in (None, "")), None)
+        for spot in self:
+            value = spot.of(scope)
+            if value is not None and value != "":
+                return value
+        return None
 
     def named(self, scope: Scope) -> dict[str, Json]:
         """What is at each of them by its name."""

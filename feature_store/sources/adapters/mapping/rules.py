@@ -73,7 +73,7 @@ class CompiledRule(NamedTuple):
         currency: of the shop, where nothing else says one.
         """
         given = _candidates(self.own, scope)
-        for name in FIELDS & captured.keys():
+        for name in FIELDS & captured.keys() if captured else ():
             given[name] = (*given.get(name, ()), captured[name])
         for name, values in _candidates(self.shared, scope).items():
             given[name] = (*given.get(name, ()), *values)
@@ -128,7 +128,10 @@ def _read_alone(read: Reader, given: Candidates, code: str | None) -> Fields:
 
 
 def _first(values: tuple[Json, ...] | None) -> Json:
-    return next((value for value in values or () if value not in (None, "")), None)
+    for value in values or ():
+        if value is not None and value != "":
+            return value
+    return None
 
 
 class Shared(NamedTuple):

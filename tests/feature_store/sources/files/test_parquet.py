@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from feature_store.errors import EventSourceError
 from feature_store.sources.files import parquet
-from feature_store.sources.files.parquet import about, batches_of, naive_columns, rows_of
+from feature_store.sources.files.parquet import about, batches_of, columns_of, naive_columns, rows_of
 
 NAIVE = dt.datetime(2026, 6, 1, 12, 30)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -24,7 +24,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def read(path: Path, **options: Any) -> list[dict[str, Any]]:
     chosen = {"columns": None, "zone": None, "texts": ()} | options
-    return [row for batch in batches_of(path, **chosen) for row in rows_of(batch)]
+    return [row for batch in batches_of(path, **chosen) for row in rows_of(columns_of(batch))]
 
 
 def one(tmp_path: Path, values: pa.Array, **options: Any) -> list[Any]:
