@@ -59,9 +59,11 @@ class Meter:
 
 
 class Assigned(msgspec.Struct):
-    """The part of an assignment that is read: the code, and the record after which it holds."""
+    """The part of an assignment that is read: the code, after how many events of the buyer it holds, and the
+    record of the last of them."""
 
     code: int
+    events: int
     partition: int
     offset: int
     reason: str

@@ -2,7 +2,7 @@
 
 A type claims how far its buyers came in the funnel, and some claim a first or a later visit
 ("returning-buyer"). Bundles of feature version 2 keep the claims in their catalogue, and no code of theirs
-holds buyers of another fact cell. In bundles of version 1 a code may hold a few buyers whose facts deny its
+holds buyers of another fact cell. In bundles of version 1 per code may hold a few buyers whose facts deny its
 type: these get the type nearest to it, among those that fit.
 """
 

@@ -66,9 +66,9 @@ class OfflineCounts:
         encoding = self._encode(steps.vectors)
         code, _, _, kind, confidence, forecast, chance = encoding
         now = as_sent(code, kind, confidence, forecast, chance)
-        said = changes(slots[steps.places], now, steps.session_events, sent, self._versions, np.uint32(0))
+        changed = changes(slots[steps.places], now, steps.session_events, sent, self._versions, np.uint32(0))
         arrivals = Arrivals(slots, table.time, made, table.type, stores, partitions)
-        count(self._table.rows, self._rule, was, arrivals, marks, steps, encoding, said.sent)
+        count(self._table.rows, self._rule, was, arrivals, marks, steps, encoding, changed.sent)
 
     def __len__(self) -> int:
         """The number of profiles in memory."""

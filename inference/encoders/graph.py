@@ -101,7 +101,7 @@ def layout_of(session: ort.InferenceSession) -> Layout:
 def run_graph(session: ort.InferenceSession, vectors: NDArray[np.float32]) -> Encoding:
     """Encode float32 [n, W] finite raw vectors, n >= 0, at most MAX_ROWS per run.
 
-    W is at least the graph's width. The type of a graph of version 1 is -1 here: see `told_by`.
+    W is at least the graph's width. The type of a graph of version 1 is -1 here: see `encoding_of`.
     """
     layout = layout_of(session)
     starts = range(0, len(vectors), MAX_ROWS)
@@ -116,7 +116,7 @@ def join(parts: list[Encoding]) -> Encoding:
     return Encoding(*(np.concatenate(columns) for columns in zip(_EMPTY, *parts, strict=True)))
 
 
-def told_by(layout: Layout, columns: Sequence[NDArray[Any]]) -> Encoding:
+def encoding_of(layout: Layout, columns: Sequence[NDArray[Any]]) -> Encoding:
     """What the outputs `layout.served` of a graph say, each [n]. Version 1: type and confidence are a
     forecast."""
     if layout is LAYOUTS[2]:
@@ -128,7 +128,7 @@ def told_by(layout: Layout, columns: Sequence[NDArray[Any]]) -> Encoding:
 
 def _run(session: ort.InferenceSession, layout: Layout, rows: NDArray[np.float32]) -> Encoding:
     vector = np.ascontiguousarray(rows[:, : layout.width])
-    return told_by(layout, session.run(layout.served, {"vector": vector}))
+    return encoding_of(layout, session.run(layout.served, {"vector": vector}))
 
 
 _EMPTY: Final = Encoding(

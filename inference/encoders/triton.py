@@ -11,7 +11,7 @@ from tritonclient.utils import InferenceServerException
 
 from inference.bundles.bundle import PROBE_VECTORS, Bundle
 from inference.encoders.encoder import Encoding, check_vectors
-from inference.encoders.graph import LAYOUTS, MAX_ROWS, join, told_by
+from inference.encoders.graph import LAYOUTS, MAX_ROWS, encoding_of, join
 from inference.encoders.triton_repository import MODEL_NAME, model_version
 from inference.errors import BundleError, EncoderUnavailableError
 
@@ -111,7 +111,7 @@ class TritonEncoder:
                 f"Triton at {self._url} sent an answer that is not {len(rows)} rows"
             )
         # The client's arrays are read-only: another type to numba, which would compile each kernel again.
-        return told_by(self._layout, [column.reshape(-1).copy() for column in columns])
+        return encoding_of(self._layout, [column.reshape(-1).copy() for column in columns])
 
     def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:
         return EncoderUnavailableError(

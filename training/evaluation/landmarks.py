@@ -58,8 +58,8 @@ def calibration(points: Points, runs: list[Coded], events: tuple[int, ...]) -> d
     for coded in runs:
         right = coded.type[rows] == types_at_end(points, coded, rows)
         sure = coded.confidence[rows]
-        told = np.isfinite(sure)  # a forecast that a fact rules out is not stated
-        right, sure = right[told], sure[told]
+        is_stated = np.isfinite(sure)  # a forecast that a fact rules out is not stated
+        right, sure = right[is_stated], sure[is_stated]
         counts, stated, was = m.reliability(sure, right)
         per_seed.append(
             {

@@ -117,12 +117,12 @@ def _panel(bundle: Bundle, rows: EarlyRows) -> dict[str, Measure]:
         "auc": partial(_mean_of_stores, measures.auc, score, deeper[held], rows.store[held]),
         "lift": partial(_mean_of_stores, measures.lift, score, deeper[held], rows.store[held]),
     }
-    said, sure = _stated(now)
+    stated, sure = _stated(now)
     then = _type_of_code(bundle)[end.code][held]
-    if (said >= 0).any():
-        panel["kappa"] = partial(measures.kappa, said[held] + 1, then + 1)
+    if (stated >= 0).any():
+        panel["kappa"] = partial(measures.kappa, stated[held] + 1, then + 1)
         if (sure > 0).any():
-            panel["ece"] = partial(measures.calibration_gap, sure[held], said[held] == then)
+            panel["ece"] = partial(measures.calibration_gap, sure[held], stated[held] == then)
     return panel
 
 

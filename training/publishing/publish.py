@@ -105,8 +105,8 @@ def _fill(
     if status:
         catalogue = with_status(catalogue, status)
     (staging / CATALOGUE).write_bytes(encode_catalogue(catalogue))
-    told = types_by_fact(catalogue)
-    _write(staging / REFERENCE, make_reference(events(), lambda rows: told.apply(encode(rows), rows)))
+    kinds = types_by_fact(catalogue)
+    _write(staging / REFERENCE, make_reference(events(), lambda rows: kinds.apply(encode(rows), rows)))
     _write(staging / "evaluation.json", evaluated)
     size = sum(file.stat().st_size for file in staging.iterdir())
     if size > MAX_BUNDLE_BYTES:

@@ -12,7 +12,7 @@ from feature_store.online.assignment import Assignment
 from feature_store.online.changes import SENT, Sent, as_sent
 from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder, Encoding, put
-from ops.verify.expected.assigned import Word, said
+from ops.verify.expected.assigned import Word, sent_with
 from ops.verify.expected.ties import Answer
 
 NOTHING: Final = -2
@@ -72,7 +72,7 @@ class Answers:
 
     def sent_by(self, word: Word | Assignment) -> tuple[int, int, int, int, int]:
         """An assignment in the columns SENT."""
-        kind, band, forecast, forecast_band = said(word)
+        kind, band, forecast, forecast_band = sent_with(word)
         return word.code, self.index_of(kind), band, self.index_of(forecast), forecast_band
 
     def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:

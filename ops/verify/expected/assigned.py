@@ -49,7 +49,7 @@ class Word(NamedTuple):
     """Sent by a release that made no forecast: its type was one."""
 
 
-def said(of: Word | Assignment) -> tuple[str | None, int, str | None, int]:
+def sent_with(of: Word | Assignment) -> tuple[str | None, int, str | None, int]:
     """Type, band of its confidence, forecast and band of its probability: what is sent with every change. The
     code may have changed since."""
     bands = (

@@ -81,10 +81,10 @@ def has_tied_code(here: Answer) -> bool:
     return here.margin <= TIE * max(here.distance, 1)
 
 
-def _same_chance(said: float | None, here: float) -> bool:
-    if said is None:
+def _same_chance(sent: float | None, here: float) -> bool:
+    if sent is None:
         return math.isnan(here)
-    return abs(said - here) <= CHANCE_TIE  # NaN: no
+    return abs(sent - here) <= CHANCE_TIE  # NaN: no
 
 
 def _close(a: float, b: float) -> bool:

@@ -18,7 +18,7 @@ from feature_store.online.assignment import (
     token,
 )
 from feature_store.online.mending import Fix
-from ops.verify.expected.assigned import Assigned, Last, said, word_of
+from ops.verify.expected.assigned import Assigned, Last, sent_with, word_of
 from ops.verify.expected.fold import PartitionFold
 from ops.verify.expected.ties import is_tie
 from ops.verify.findings import Findings
@@ -122,7 +122,7 @@ class Personas:
         Its owner wrote it and died before Kafka had the assignment. The next one tagged the buyer in its walk
         after a swap, before it read the event again, and found nothing new there.
         """
-        is_same = said(a) == said(last.words[-1])
+        is_same = sent_with(a) == sent_with(last.words[-1])
         return a.offset > last.offset and is_same and all(one.reason == "swap" for one in last.words)
 
     def _is_of_reading_again(self, key: bytes, row: bytes, a: Assignment, last: Last) -> bool:
@@ -131,7 +131,7 @@ class Personas:
         return (
             a.offset < last.offset
             and all(word.reason == "swap" for word in last.words)
-            and said(a) == said(last.words[-1])
+            and sent_with(a) == sent_with(last.words[-1])
             and row[OFFSET_DIGITS:] == self._assigned.latest.get((key, a.codebook_version))
         )
 

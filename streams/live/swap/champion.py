@@ -41,9 +41,9 @@ class Champion:
 
     def tell_unseen(self, stores: Iterable[str]) -> None:
         """Log, once, which stores the codebook has never seen, and what that costs."""
-        new = unseen(stores, self.encoder.stores | self._told)
+        new = unseen(stores, self.encoder.stores | self._announced)
         if new:
-            self._told.update(new)
+            self._announced.update(new)
             log.warning("unseen_stores", codebook=self.name, note=what_it_costs(new))
 
     def replace(self, encoder: Encoder) -> Encoder:
@@ -59,6 +59,6 @@ class Champion:
 
     def _use(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
         self.version = np.uint32(version_hash(encoder.codebook_version))
         self._metrics.codebook.labels(encoder.codebook_version).set(1)

@@ -95,5 +95,5 @@ def judge_probabilities(scene: Scene, ours: Answers) -> dict[str, Any]:
     return out
 
 
-def _kappa(said: Ints, was: Ints) -> float | None:
-    return float(m.kappa(said + 1, was + 1, m.once(len(said)))[0]) if len(said) else None
+def _kappa(stated: Ints, was: Ints) -> float | None:
+    return float(m.kappa(stated + 1, was + 1, m.once(len(stated)))[0]) if len(stated) else None

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoding
-from inference.encoders.graph import LAYOUTS, told_by
+from inference.encoders.graph import LAYOUTS, encoding_of
 
 _CHUNK = 256
 
@@ -42,7 +42,7 @@ class OtherProcessor:
         _send(self._process.stdin, vectors)
         layout = LAYOUTS[1]
         columns = [_receive(self._process.stdout) for _ in layout.served]
-        return self._finish(told_by(layout, columns), vectors)
+        return self._finish(encoding_of(layout, columns), vectors)
 
     def probe(self) -> None:
         """It lives as long as the test."""
