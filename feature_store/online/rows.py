@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import redis
@@ -14,7 +15,17 @@ from feature_store.online.assignment import persona_body
 from feature_store.online.client import open_client, reply, store_answers
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.fence import Checkpoint, Persona
-from feature_store.online.keys import CODEBOOK, OPEN, PERSONA, PERSONA_WRITES, PROGRESS, STATE, Keys, escape
+from feature_store.online.keys import (
+    CALIBRATIONS,
+    CODEBOOK,
+    OPEN,
+    PERSONA,
+    PERSONA_WRITES,
+    PROGRESS,
+    STATE,
+    Keys,
+    escape,
+)
 from feature_store.online.mending import Fix, mend
 from feature_store.online.stored import StoredPartition, Wanted, read_stored
 
@@ -23,11 +34,12 @@ _SCAN_COUNT: Final = 2_000
 
 class Owned(NamedTuple):
     """What the store says of a partition as a whole: how far it is folded, under which codebook version its
-    personas are, and how often persona rows were written."""
+    personas are, how often persona rows were written, and its calibrations: offset in the log -> record."""
 
     progress: Progress | None
     tagged: Tagged | None
     persona_writes: int
+    calibrations: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class OnlineRows:
@@ -95,19 +107,26 @@ class OnlineRows:
         return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
 
     def owned_of(self, partitions: Sequence[int]) -> dict[int, Owned]:
-        """What the store says of each partition as a whole, of one moment each, in one round trip."""
+        """What the store says of each partition as a whole, in one round trip.
+
+        Progress, version and writes are of one moment. Calibrations are read after them: who wrote one in
+        between has moved the fence.
+        """
         with store_answers(), self._redis.pipeline(transaction=False) as pipe:
             for partition in partitions:
                 prefix = self._keys.of(partition)
                 pipe.mget(prefix + PROGRESS, prefix + CODEBOOK, prefix + PERSONA_WRITES)
-            found = pipe.execute()
+                pipe.hgetall((prefix + CALIBRATIONS).decode())
+            answers = pipe.execute()
+        found = zip(answers[::2], answers[1::2], strict=True)
         return {
             number: Owned(
                 progress and Progress.from_bytes(progress),
                 tagged and Tagged.from_bytes(tagged),
                 int(writes or 0),
+                calibrations,
             )
-            for number, (progress, tagged, writes) in zip(partitions, found, strict=True)
+            for number, ((progress, tagged, writes), calibrations) in zip(partitions, found, strict=True)
         }
 
     def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
@@ -208,6 +227,14 @@ class OnlineRows:
         with store_answers():
             raw: bytes | None = reply(self._redis.get(self._keys.of(partition) + PROGRESS))
             return raw
+
+    def stored_calibrations(self, partition: int) -> dict[bytes, bytes]:
+        """A partition's calibrations, raw: offset in the log -> record."""
+        with store_answers():
+            found: dict[bytes, bytes] = reply(
+                self._redis.hgetall((self._keys.of(partition) + CALIBRATIONS).decode())
+            )
+            return found
 
     def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
         """All that the store keeps of a partition, raw (see online.stored); for verification.

@@ -14,11 +14,17 @@ from typing import Any
 
 import xxhash
 
+from feature_store.contract.calibration import calibration_of
 from feature_store.contract.erasure import request_of
 from feature_store.contract.events import record_key
 from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
-from feature_store.history.archive import archive_files, base_batches, read_archive_file
+from feature_store.history.archive import (
+    archive_files,
+    archived_calibrations,
+    base_batches,
+    read_archive_file,
+)
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.reader import LogReader
 from feature_store.log.records import accept
@@ -27,6 +33,7 @@ from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
+from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.log import Record, Rules
 from ops.verify.findings import Findings
 from ops.verify.report import VerifyReport
@@ -123,7 +130,11 @@ class Verifier:
     def _verify(
         self, log: LogReader, number: int, count: int, rules: Rules, report: VerifyReport
     ) -> Findings:
-        check = PartitionCheck(number, self._rows.stored_progress(number), rules, report)
+        progress = self._rows.stored_progress(number)
+        calibrations = PartitionCalibrations(
+            self._rows.stored_calibrations(number), self._log_begins(log, number)
+        )
+        check = PartitionCheck(number, progress, rules, report, calibrations)
         first, _ = log.bounds(self._assignments_topic, number)
         for messages in log.read(self._assignments_topic, number):
             for message in messages:
@@ -147,6 +158,10 @@ class Verifier:
             report.notes.append(f"partition {number} was written while it was compared: verify it again")
         return found
 
+    def _log_begins(self, log: LogReader, number: int) -> int:
+        files = [] if self._archive is None else archive_files(self._archive, self._topic, number)
+        return files[0].start if files else log.bounds(self._topic, number)[0]
+
     def _records(self, log: LogReader, number: int, count: int) -> Iterator[list[Record]]:
         """History from before the topic, then the archive's events, then the topic's records."""
         at = 0
@@ -160,6 +175,8 @@ class Verifier:
             files = archive_files(self._archive, self._topic, number)
             at = files[0].start if files else 0
             for file in files:
+                # Each holds from its own offset on, so all of a file may come before its events.
+                yield [Record(at, 0, None, calibration=it) for at, it in archived_calibrations(file.path)]
                 for batch in read_archive_file(file.path):
                     records = []
                     for e in batch:
@@ -174,7 +191,8 @@ class Verifier:
             yield [_record(message, number, count) for message in messages if self._is_wanted(message.key())]
 
     def _is_wanted(self, key: bytes | None) -> bool:
-        return self._sample is None or (key is not None and key in self._sample)
+        """A record without a key is nobody's: a calibration, or refused."""
+        return self._sample is None or key is None or key in self._sample
 
 
 def _record(message: Any, number: int, count: int) -> Record:
@@ -182,5 +200,6 @@ def _record(message: Any, number: int, count: int) -> Record:
     try:
         event, _ = accept(message.value(), message.key(), number, created, count)
     except InvalidEventError:
-        return Record(message.offset(), created, None, is_request=request_of(message) is not None)
+        is_request = request_of(message) is not None
+        return Record(message.offset(), created, None, 0, is_request, calibration_of(message))
     return Record(message.offset(), created, event)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.online.assignment import confidence_bands
+from inference.calibration.in_force import InForce
 from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder, Encoding, put
 from ops.verify.expected.counts import Votes
@@ -23,8 +24,9 @@ NOTHING: Final = -2
 class Answers:
     """What one encoder says of each buyer's present state, one row a slot; and what was assigned last."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: Encoder, in_force: InForce) -> None:
+        """in_force: the partition's calibrations, as far as its log was read."""
+        self.encoder, self._in_force = encoder, in_force
         self.now = np.full((0, 3), NOTHING, dtype=np.int16)
         """Code, type and band of the present state."""
         self.assigned = np.full((0, 3), NOTHING, dtype=np.int16)
@@ -33,10 +35,15 @@ class Answers:
         self.figures = np.zeros((0, 3), dtype=np.float32)
         """Confidence, distance and margin of the present state."""
 
-    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
-        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
-        stores = (key.decode().partition("|")[0] for key in keys)
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
+    def encode(
+        self, vectors: NDArray[np.float32], keys: Sequence[bytes], offsets: NDArray[np.int64]
+    ) -> Encoding:
+        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys, after
+        events at these offsets."""
+        stores, version = [key.decode().partition("|")[0] for key in keys], self.encoder.codebook_version
+        at = zip(stores, offsets.tolist(), strict=True)
+        calibrations = [self._in_force.at(store, version, offset) for store, offset in at]
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores, calibrations)
 
     def grow(self, rows: int) -> None:
         """Have room for so many slots."""

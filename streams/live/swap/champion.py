@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xxhash
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from feature_store.online.encoding import Tagged
 from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder, Encoding
+from streams.live.calibrating import in_force
+from streams.live.partition import Partition
 from streams.metrics import WorkerMetrics
 
 
@@ -31,9 +33,21 @@ class Champion:
         """The codebook version that answers."""
         return self.encoder.codebook_version
 
-    def encode(self, vectors: NDArray[np.float32], stores: Iterable[str]) -> Encoding:
-        """What may be said of buyers, by raw vectors float32 [n, W] and their stores; see Encoder.encode."""
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
+    def encode(
+        self,
+        vectors: NDArray[np.float32],
+        partitions: Mapping[int, Partition],
+        stores: Sequence[str],
+        numbers: Sequence[int],
+        offsets: Sequence[int],
+    ) -> Encoding:
+        """What may be said of n buyers; see Encoder.encode.
+
+        vectors: raw, float32 [n, W]. Of each buyer the store, the number of their partition, and the offset
+        of their last event: the calibration that held there is applied, whenever this is asked.
+        """
+        calibrations = in_force(partitions, self.name, stores, numbers, offsets)
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores, calibrations)
 
     def replace(self, encoder: Encoder) -> Encoder:
         """Answer with another encoder from now on; returns the one before, to be closed."""
