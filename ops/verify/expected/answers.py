@@ -87,11 +87,6 @@ class Answers:
         kind, band, forecast, forecast_band = said(word)
         return word.code, self.index_of(kind), band, self.index_of(forecast), forecast_band
 
-    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
-        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
-        stores = (key.decode().partition("|")[0] for key in keys)
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
-
     def type_of(self, index: int) -> str | None:
         """A type's name."""
         return self.encoder.types[index] if 0 <= index < len(self.encoder.types) else None
