@@ -15,6 +15,7 @@ from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import SCHEMA_VERSION, Event, json_schema
 from feature_store.contract.names import NAME_PATTERN
 from feature_store.online.assignment import Assignment, token
+from inference.api.access.keys import KeyRecord, Scope
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter
@@ -34,6 +35,7 @@ _KEY: Final = {
     "description": "UTF-8 of store|buyer",
     "pattern": NAME_PATTERN.replace(r"\Z", r"\|.+$"),
 }
+_KEY_ID: Final = {"type": "string", "description": "the key's id", "pattern": "^[0-9a-f]{12}$"}
 
 _BUYER: Final = "9f2c4d1e0b8a7f65"
 _EVENT: Final = Event(
@@ -54,8 +56,10 @@ _ASSIGNMENT: Final = Assignment(
     buyer=_BUYER,
     code=17,
     token=token(17),
-    type="comparer",
-    confidence=0.81,
+    type="cart-builder",
+    confidence=0.71,
+    forecast="one-visit-buyer",
+    forecast_probability=0.23,
     distance=0.42,
     margin=0.1,
     codebook_version="2026-11-23.1",
@@ -65,6 +69,18 @@ _ASSIGNMENT: Final = Assignment(
     assigned_at=1763900000180,
     partition=3,
     offset=1841,
+)
+
+
+_API_KEY: Final = KeyRecord(
+    id="0123456789ab",
+    store="acme",
+    scopes=(Scope.PERSONAS_READ,),
+    digest="ab" * 32,
+    rate=500.0,
+    burst=5_000.0,
+    note="storefront",
+    created_at=1763900000123,
 )
 
 
@@ -93,8 +109,11 @@ def _channels() -> tuple[_Channel, ...]:
         ),
         _Channel(
             live.assignments_topic,
-            "Personas, on change of code, type or confidence band and at the end of a session. At least "
-            "once: one that comes again after a crash has the same partition, offset and reason.",
+            "Personas: a buyer's first, on change of type, forecast, or the band (0.2 wide) of one of the "
+            "two probabilities, and at the end of a session; a code that changed alone at events 1, 2, 3, 5, "
+            "8, 13, ... of a session. type is what holds now, forecast what may hold at the session's end; "
+            "null where nothing can be stated. At least once: one that comes again after a crash has the "
+            "same partition, offset and reason.",
             (_ASSIGNMENT,),
             "Workers say personas.",
             "The API's streams and the sinks pass them on.",
@@ -119,6 +138,14 @@ def _channels() -> tuple[_Channel, ...]:
             "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "
             "ends it.",
             "Workers, archive, API and sinks leave erased buyers out; sinks tell their receivers.",
+        ),
+        _Channel(
+            live.keys_topic,
+            "The API's keys, compacted by id: what each may do, and the SHA-256 of its secret. A revocation "
+            "is final: the API refuses a key that is revoked here, whatever the online store says.",
+            (_API_KEY,),
+            "The command line makes and revokes keys.",
+            "The API refuses revoked keys.",
         ),
         _Channel(
             live.control_topic,
@@ -257,12 +284,12 @@ def _message(kind: type[msgspec.Struct], examples: Sequence[msgspec.Struct]) -> 
         "examples": [{"payload": msgspec.to_builtins(example)} for example in examples],
     }
     if kind not in (Swap, Shadow, Erase, Calibration):
-        message["bindings"] = {"kafka": {"key": _KEY}}
+        message["bindings"] = {"kafka": {"key": _KEY_ID if kind is KeyRecord else _KEY}}
     return message
 
 
 def _schemas() -> dict[str, Any]:
-    kinds = (Assignment, DeadLetter, Erasure, Swap, Shadow, Erase, Calibration)
+    kinds = (Assignment, DeadLetter, Erasure, KeyRecord, Swap, Shadow, Erase, Calibration)
     _, found = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS)
     found = {"Event": json_schema()["$defs"]["Event"], **found}
     for schema in found.values():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
 from feature_store.contract.events import record_key
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
 from feature_store.online.client import store_answers
-from feature_store.online.reads import BuyerRead, Reading
+from feature_store.online.reads import BuyerRead, Progressed, Reading
 from feature_store.online.shared import Replies
 from inference.api.requests.notes import both, decode_requested
 from inference.api.state import State, now_ms
@@ -30,10 +31,11 @@ WHY: Final[dict[Absence, str]] = {
 
 
 class Asking(NamedTuple):
-    """Buyers of a store (pseudonyms) and their Kafka keys; their rows and notes are on their way."""
+    """Buyers of a store, each by all names in events, and the Kafka keys of all names; their rows and notes
+    are on their way."""
 
     store: str
-    buyers: Sequence[str]
+    buyers: Sequence[Sequence[str]]
     keys: list[bytes]
     reading: Reading
     notes: Replies
@@ -44,13 +46,15 @@ class Asking(NamedTuple):
         self.notes.cancel()
 
 
-async def begin(state: State, store: str, buyers: Sequence[str]) -> Asking:
+async def begin(state: State, store: str, buyers: Sequence[Sequence[str]]) -> Asking:
     """Ask for what is known of buyers and do not wait: the check of a key joins the same round trip.
+
+    buyers: the names of each, as `State.names` gives them.
 
     Raises:
         OnlineStoreError: the store does not answer.
     """
-    keys = [record_key(store, buyer) for buyer in buyers]
+    keys = [record_key(store, name) for names in buyers for name in names]
     reading = await state.buyers.begin(keys)
     return Asking(store, buyers, keys, reading, state.store.ask(both(keys)))
 
@@ -65,14 +69,28 @@ async def answers(state: State, asking: Asking) -> list[Answer | Absence]:
     reads = await asking.reading.rows()
     with store_answers():
         (notes,) = await asking.notes
-    found = [
-        _answer(state, asking.store, buyer, key, read, notes[2 * place], notes[2 * place + 1])
-        for place, (buyer, key, read) in enumerate(zip(asking.buyers, asking.keys, reads, strict=True))
-    ]
+    names = [name for names in asking.buyers for name in names]
+    each = (
+        _answer(state, asking.store, name, key, read, notes[2 * place], notes[2 * place + 1])
+        for place, (name, key, read) in enumerate(zip(names, asking.keys, reads, strict=True))
+    )
+    found = [_best(list(islice(each, len(names)))) for names in asking.buyers]
     for answer in found:
         outcome = answer if isinstance(answer, str) else "early" if answer["early"] else "said"
         state.metrics.personas_of[outcome].inc()
     return found
+
+
+def _best(answers: Sequence[Answer | Absence]) -> Answer | Absence:
+    """Of what is known under a buyer's names, the newest first: a persona that was assigned, before one that
+    is on its way, before a reason why there is none."""
+    return min(answers, key=_rank)
+
+
+def _rank(answer: Answer | Absence) -> int:
+    if isinstance(answer, str):
+        return 3 if answer == "unknown" else 2
+    return 1 if answer["early"] else 0
 
 
 def _answer(
@@ -87,7 +105,7 @@ def _answer(
     (persona, progressed), is_erased = _since_erasure(state, key, read, requested)
     if persona is None:
         if progressed is not None or heard_of is not None:
-            return _early(state, store, buyer)
+            return _early(state, store, buyer, progressed)
         return "erased" if is_erased else "unknown"
     last_time = persona.event_time if progressed is None else max(persona.event_time, progressed.last_time)
     age = max(0, now_ms() - last_time)
@@ -102,6 +120,8 @@ def _answer(
         "token": persona.token,
         "type": persona.type,
         "confidence": persona.confidence,
+        "forecast": persona.forecast,
+        "forecast_probability": persona.forecast_probability,
         "distance": persona.distance,
         "margin": persona.margin,
         "codebook_version": persona.codebook_version,
@@ -109,8 +129,20 @@ def _answer(
         "event_time": last_time,
         "assigned_at": persona.assigned_at,
         "feature_age_ms": age,
-        "funnel_stage": None if progressed is None else _STAGES[progressed.stratum],
+        **_facts(progressed),
     }
+
+
+def _facts(progressed: Progressed | None) -> dict[str, Any]:
+    """What is known of a buyer now, from the state row; it is newer than the last assignment, or as new."""
+    if progressed is None:
+        return {"funnel_stage": None, "facts": None}
+    facts = {
+        "has_carted": progressed.has_carted,
+        "has_bought": progressed.has_bought,
+        "visits": progressed.visits,
+    }
+    return {"events": progressed.events, "funnel_stage": _STAGES[progressed.stratum], "facts": facts}
 
 
 def _since_erasure(
@@ -131,7 +163,7 @@ def _since_erasure(
     return BuyerRead(persona, progressed), True
 
 
-def _early(state: State, store: str, buyer: str) -> Answer:
+def _early(state: State, store: str, buyer: str, progressed: Progressed | None) -> Answer:
     guess = state.models.guess(store)
     return {
         "store": store,
@@ -139,14 +171,16 @@ def _early(state: State, store: str, buyer: str) -> Answer:
         "early": True,
         "code": guess.code,
         "token": token(guess.code),
-        "type": guess.type,
-        "confidence": guess.confidence,
+        "type": None,
+        "confidence": None,
+        "forecast": guess.forecast,
+        "forecast_probability": guess.probability,
         "distance": None,
         "margin": None,
         "codebook_version": state.models.model.version,
         "events": 0,
-        "event_time": None,
+        "event_time": None if progressed is None else progressed.last_time,
         "assigned_at": None,
         "feature_age_ms": None,
-        "funnel_stage": None,
+        **_facts(progressed),
     }

@@ -7,6 +7,7 @@ from simpersona_client._answers import (
     Absent,
     Distribution,
     ErasureStatus,
+    Facts,
     Persona,
     Receipt,
     Refusal,
@@ -23,6 +24,7 @@ from simpersona_client._catalogue import (
     PersonaType,
     SessionShape,
     Step,
+    TypeFacts,
 )
 from simpersona_client._client import PersonaClient
 from simpersona_client._errors import (
@@ -50,6 +52,7 @@ __all__ = [
     "Distribution",
     "ErasureStatus",
     "Estimate",
+    "Facts",
     "Gap",
     "NoPersonaError",
     "NotAllowedError",
@@ -65,6 +68,7 @@ __all__ = [
     "SessionShape",
     "Step",
     "Tally",
+    "TypeFacts",
     "TypeShare",
     "UnreachableError",
 ]
