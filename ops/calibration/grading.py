@@ -137,7 +137,7 @@ class Grader:
         ]
         raw = self._encoder.encode(steps.vectors)
         spoken = stated(raw, stores, self._encoder.stores, held)
-        names = [it and it.calibration_id for it in held]
+        names = [None if it is None else it.calibration_id for it in held]
         self._follow(steps, stores, slots[steps.places], raw, spoken, names)
 
     def _follow(
