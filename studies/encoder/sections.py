@@ -13,9 +13,8 @@ from feature_store.fold.funnel import STRATA, strata
 from studies.encoder.baselines import gradient_boosting
 from studies.encoder.generated_traffic import Truth, judge_generated
 from studies.encoder.hidden_funnel import hidden_columns
-from studies.encoder.landmark_scores import judge_landmark
-from studies.encoder.part_names import Part
-from studies.encoder.plan import SIMVQ, WITHOUT, Runners
+from studies.encoder.part_names import Check
+from studies.encoder.plan import SIMVQ, WITHOUT, Runners, checks_of
 from studies.encoder.runs import Run, Runs
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import calibration
@@ -43,8 +42,6 @@ STRONG: Final = [
     "purity",
 ]
 UNSEEN: Final = ["purity", "macro_recall", "js", "incoherence_engagement", "incoherence_exploration"]
-_AUC_SLACK: Final = 0.03
-_LEAST_KAPPA: Final = 0.35
 
 
 def bar(asked: str, value: Any, won: bool) -> Figures:
@@ -64,20 +61,19 @@ class Study:
         unseen = hidden.where(TEST, _stores_with_a_funnel(hidden))
         self._hidden = Judged.of(hidden, hidden.where(TRAIN), unseen, hide_funnel=True)
 
-    def figures(self, tell: Callable[[str], None]) -> dict[Part, Figures]:
-        """The parts of the plan."""
-        parts: dict[Part, Callable[[], Figures]] = {
+    def figures(self, tell: Callable[[str], None]) -> dict[Check, Figures]:
+        """The sanity checks of the plan."""
+        parts: dict[Check, Callable[[], Figures]] = {
             "a": self.paper_setting,
             "b": self.strong_baselines,
             "c": self.unseen_label,
-            "d": self.landmarks,
             "e": self.ground_truth,
             "calibration": self.calibration,
             "ablations": self.ablations,
             "scaling": self.scaling,
         }
-        made: dict[Part, Figures] = {}
-        for name in self._of.plan.parts:
+        made: dict[Check, Figures] = {}
+        for name in checks_of(self._of.plan):
             tell(f"figures: {name}")
             made[name] = parts[name]()
         return made
@@ -202,26 +198,6 @@ class Study:
             },
             "buyers": len(judged.test),
         }
-
-    def landmarks(self) -> Figures:
-        """Part d."""
-        points = self._runs.points["full"]
-        runs = {
-            "model": [self._runs.get(run) for run in self._of.model()],
-            "Lloyd": [self._runs.get(run) for run in self._of.baseline("lloyd")],
-        }
-        parts = {str(events): judge_landmark(points, events, runs, seed=0) for events in LANDMARKS}
-        bars = []
-        for events, part in parts.items():
-            for name in ("auc_cart", "auc_purchase"):
-                if name not in part["against boosting"]:
-                    continue
-                apart = part["against boosting"][name]["mean"]
-                asked = f"{name} after event {events} within 0.03 of gradient boosting"
-                bars.append(bar(asked, apart, apart >= -_AUC_SLACK))
-        kappa = parts[str(LANDMARKS[0])]["figures"]["model"]["type_kappa"]
-        bars.append(bar("type kappa at event 3 at least 0.35", kappa["mean"], kappa["mean"] >= _LEAST_KAPPA))
-        return {"landmarks": parts, "bars": bars}
 
     def calibration(self) -> Figures:
         """For the API's confidence (issue 5, part 3)."""
