@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
-from training.encoder.outcomes import OUTCOMES
 
 from studies.encoder.useful.answers import Answers
 from studies.encoder.useful.cells import (
@@ -22,6 +21,7 @@ from studies.encoder.useful.cells import (
 from studies.encoder.useful.contenders import CODE, TYPE, WITH_COUNTS, our_scores
 from studies.encoder.useful.references import ALL, COUNTS, GRID_KMEANS
 from studies.encoder.useful.scene import Floats, Scene
+from training.encoder.outcomes import OUTCOMES
 
 Figures = dict[str, Any]
 BEST_MODEL: Final = "the better of logistic and boosting on all that the encoder sees"
