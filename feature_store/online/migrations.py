@@ -26,14 +26,14 @@ _BITMAPS_TO: Final = _COUNTERS_TO + 8 * 5
 
 
 def _make_room_for_the_memory(row: bytes) -> bytes:
-    """2 -> 3: no forecast was sent, three more counters after the 26, and after the bitmaps the word that
+    """2 -> 3: no forecast was sent, 17 more counters after the 26, and after the bitmaps the word that
     says what is remembered.
 
     The ring of the last 64 ids stays, so a repeat of one of them is found as before.
     """
     header, counters = row[2:_HEADER_TO] + _NO_FORECAST, row[_HEADER_TO:_COUNTERS_TO]
     bitmaps, rest = row[_COUNTERS_TO:_BITMAPS_TO], row[_BITMAPS_TO:]
-    return bytes((3, row[1])) + header + counters + bytes(8 * 3) + bitmaps + bytes(8) + rest
+    return bytes((3, row[1])) + header + counters + bytes(8 * 17) + bitmaps + bytes(8) + rest
 
 
 STEPS: Final[Mapping[int, Step]] = {1: _name_the_fold, 2: _make_room_for_the_memory}
