@@ -9,6 +9,7 @@ OpsError
 |   +-- ChampionChangedError  the champion is not the one any more that the version was compared with
 +-- LoopError                 workers did not tag simulated sessions in time, or with another codebook
 +-- DriftError                drift cannot be measured as things are
++-- CalibrationError          what was found of forecasts cannot be served
 +-- StudiesError              a study of this repository is asked for where no checkout is
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
@@ -59,6 +60,10 @@ class LoopError(OpsError):
 
 class DriftError(OpsError):
     """Drift cannot be measured as things are."""
+
+
+class CalibrationError(OpsError):
+    """What was found of forecasts cannot be served."""
 
 
 class StackError(OpsError):

@@ -17,6 +17,7 @@ import structlog
 from confluent_kafka import Message, TopicPartition
 from filelock import FileLock, Timeout
 
+from feature_store.contract.calibration import Calibration, calibration_of
 from feature_store.errors import InvalidEventError, TopicError
 from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file
 from feature_store.log.clients import lone_consumer
@@ -41,6 +42,7 @@ class _Open:
     next_offset: int
     since: float = field(default_factory=time.monotonic)
     events: list[ArchivedEvent] = field(default_factory=list)
+    calibrations: list[tuple[int, Calibration]] = field(default_factory=list)
 
 
 class Archiver:
@@ -144,7 +146,9 @@ class Archiver:
         try:
             event, key = accept(message.value(), message.key(), number, created, self._partitions)
         except InvalidEventError:
-            return  # the worker sent it to the dead letters; the range in the file's name covers it
+            if (found := calibration_of(message)) is not None:
+                gathered.calibrations.append((message.offset(), found))
+            return  # any other went to the dead letters; the range in the file's name covers it
         if message.offset() >= self._erasures.void_before(key):
             gathered.events.append(ArchivedEvent(event, number, message.offset(), created))
 
@@ -162,8 +166,9 @@ class Archiver:
         self._open[number] = _Open(gathered.next_offset, gathered.next_offset)
         if gathered.next_offset == gathered.start:
             return 0
+        start, end = gathered.start, gathered.next_offset
         write_archive_file(
-            self._archive, self._topic, number, gathered.start, gathered.next_offset, gathered.events
+            self._archive, self._topic, number, start, end, gathered.events, gathered.calibrations
         )
         log.info("archived", partition=number, offsets=gathered.next_offset - gathered.start)
         return 1

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from feature_store.contract.calibration import Calibration
 from feature_store.contract.events import record_key
 from feature_store.log.reader import LogReader
 from inference.encoders.encoder import Encoder
@@ -102,6 +103,8 @@ class Commander:
             case Erase(store=store, buyer=buyer, requested_at=requested_at):
                 key = record_key(store, buyer)
                 self._erase(key, requested_at)
+            case Calibration():
+                pass  # a copy: what holds is in the log of each partition (streams.live.calibrating)
             case Swap() | Shadow() if offset < self._known:
                 pass
             case Swap(bundle=bundle):

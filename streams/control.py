@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from feature_store.contract.calibration import Calibration
+
 
 class Swap(msgspec.Struct, tag_field="kind", tag="swap", frozen=True, kw_only=True):
     """Answer with another bundle (a folder that every worker can read) from the next batch on."""
@@ -27,7 +29,7 @@ class Erase(msgspec.Struct, tag_field="kind", tag="erase", frozen=True, kw_only=
     requested_at: int
 
 
-Command = Swap | Shadow | Erase
+Command = Swap | Shadow | Erase | Calibration
 encode_command = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Command).decode
 

@@ -36,6 +36,9 @@ class WorkerMetrics:
         self.late = Counter("simpersona_late_events", "Events beyond the allowed lateness.", registry=r)
         self.erasures = Counter("simpersona_erasures", "Requests to erase a buyer, obeyed.", registry=r)
         self.erased = Counter("simpersona_erased_events", "Events of erased buyers, left out.", registry=r)
+        self.calibrations = Counter(
+            "simpersona_calibrations", "Calibrations passed in the log, one per partition.", registry=r
+        )
         self.dead_letters = Counter("simpersona_dead_letters", "Refused records.", ["reason"], registry=r)
         self.assignments = Counter("simpersona_assignments", "Assignments sent.", ["reason"], registry=r)
         self.recoveries = Counter(

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from inference.api.metrics import ApiMetrics
+from ops.calibration.metrics import CalibrationMetrics
 from ops.cli.main import simpersona
 from ops.documents.pages import DOCS, PAGES
 from ops.drift.exporter import DriftMetrics
@@ -45,7 +46,14 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
 REGISTRIES = [
-    made.registry for made in (WorkerMetrics(), ApiMetrics(), DriftMetrics(), SinkMetrics("webhook"))
+    made.registry
+    for made in (
+        WorkerMetrics(),
+        ApiMetrics(),
+        CalibrationMetrics(),
+        DriftMetrics(),
+        SinkMetrics("webhook"),
+    )
 ]
 METRICS = [family for registry in REGISTRIES for family in registry.collect()]
 

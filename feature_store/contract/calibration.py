@@ -45,16 +45,16 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 class Calibration(msgspec.Struct, tag_field="kind", tag="calibration", frozen=True, kw_only=True):
     """One calibration of a store under a codebook version.
 
-    calibration_id: a name, unique per store and version. fitted_on: ended sessions. gate: what was measured.
-    confidence, forecast: None: not stated. holds: False: nothing is stated of this store from here on,
-    whatever held before.
+    calibration_id: a name, unique per store and version. fitted_on: ended sessions. gate: what was measured
+    of `confidence` and of `forecast`. confidence, forecast: None: not stated. holds: False: nothing is stated
+    of this store from here on, whatever held before.
     """
 
     store: Name
     codebook_version: Name
     calibration_id: Name
     fitted_on: Annotated[int, msgspec.Meta(ge=0)]
-    gate: Gate
+    gate: dict[str, Gate]
     confidence: Curve | None = None
     forecast: Curve | None = None
     holds: bool = True

@@ -7,7 +7,8 @@
 A file's name gives the offsets [start, end) that it covers. So the files show where to go on after a kill,
 and no offset is stored twice (docs/adr/0007). A file is written under another name, synced and renamed, so it
 is complete or absent. base.parquet is history from before the topic (`simpersona backfill`), at offset -1.
-The columns are those of the event, and partition, offset and created (CreateTime, ms).
+The columns are those of the event, and partition, offset and created (CreateTime, ms). The file's metadata
+holds the calibrations (feature_store.contract.calibration) that lie between its events, with their offsets.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feature_store.contract.calibration import Calibration
 from feature_store.contract.events import Event
 from feature_store.errors import EventSourceError
 
@@ -51,6 +53,7 @@ ARCHIVE_SCHEMA: Final = pa.schema(
 )
 _BATCH_ROWS: Final = 20_000
 _BASE: Final = "base.parquet"
+_CALIBRATIONS: Final = b"simpersona-calibrations"
 
 
 class ArchivedEvent(NamedTuple):
@@ -100,11 +103,21 @@ def archive_files(archive: Path, topic: str, partition: int) -> list[ArchiveFile
 
 
 def write_archive_file(
-    archive: Path, topic: str, partition: int, start: int, end: int, events: Sequence[ArchivedEvent]
+    archive: Path,
+    topic: str,
+    partition: int,
+    start: int,
+    end: int,
+    events: Sequence[ArchivedEvent],
+    calibrations: Sequence[tuple[int, Calibration]] = (),
 ) -> Path:
-    """Write the accepted events of offsets [start, end). Refused records have no row."""
+    """Write the accepted events of offsets [start, end), and its calibrations with their offsets. Refused
+    records have no row."""
     path = partition_folder(archive, topic, partition) / f"{start:020d}-{end:020d}.parquet"
-    _write_whole(path, _table(events))
+    table = _table(events)
+    if calibrations:
+        table = table.replace_schema_metadata({_CALIBRATIONS: msgspec.json.encode(calibrations)})
+    _write_whole(path, table)
     return path
 
 
@@ -177,6 +190,19 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield _archived(batch)
     except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
+        raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
+
+
+def archived_calibrations(path: Path) -> list[tuple[int, Calibration]]:
+    """The calibrations of one file, each with its offset, in their order.
+
+    Raises:
+        EventSourceError: the file is damaged.
+    """
+    try:
+        raw = (pq.read_schema(path).metadata or {}).get(_CALIBRATIONS, b"[]")
+        return msgspec.json.decode(raw, type=list[tuple[int, Calibration]])
+    except (pa.ArrowException, OSError, msgspec.MsgspecError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
 
 

@@ -19,7 +19,16 @@ from feature_store.errors import FencedError
 from feature_store.online.assignment import OFFSET_DIGITS, pack_persona
 from feature_store.online.client import reply
 from feature_store.online.encoding import Progress, Tagged
-from feature_store.online.keys import CODEBOOK, OPEN, PERSONA, PERSONA_WRITES, PROGRESS, STATE, Keys
+from feature_store.online.keys import (
+    CALIBRATIONS,
+    CODEBOOK,
+    OPEN,
+    PERSONA,
+    PERSONA_WRITES,
+    PROGRESS,
+    STATE,
+    Keys,
+)
 
 _ROWS_PER_CALL: Final = 1_000  # Lua runs alone in the server: keep a call under a few ms
 
@@ -70,6 +79,8 @@ class Checkpoint:
     windows: Windows | None = None
     tagged: Tagged | None = None
     """Under which codebook version the partition is tagged; None leaves it as it is."""
+    calibrations: Mapping[bytes, bytes] = field(default_factory=dict)
+    """Offset in the log -> record, of calibrations that were passed since the last checkpoint."""
 
 
 def write_checkpoint(
@@ -118,6 +129,8 @@ def _queue(pipe: Any, keys: Keys, partition: int, change: Checkpoint) -> None:
             name = keys.window(partition, change.windows.length_ms, start)
             pipe.hset(name, mapping=dict(fields))
             pipe.expire(name, change.windows.keep_s)
+    if change.calibrations:
+        pipe.hset((prefix + CALIBRATIONS).decode(), mapping=dict(change.calibrations))
     if change.tagged is not None:
         pipe.set(prefix + CODEBOOK, change.tagged.to_bytes())
     pipe.set(prefix + PROGRESS, change.progress.to_bytes())

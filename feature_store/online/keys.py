@@ -10,6 +10,8 @@ cluster slot and one transaction can span it:
     {clickstream:3}:persona:<key>   the current persona, written at once, behind the same fence
     {clickstream:3}:persona-writes  how often persona rows were written: shows a store that went back
     {clickstream:3}:codebook        "<codebook version> walking|done": under which personas are assigned
+    {clickstream:3}:calibrations    hash: offset of a calibration in the log -> its record, changed only
+                                    inside a checkpoint
     {clickstream:3}:window:300000:<start>  hash: what was counted of a window of event time, changed only
                                     inside a checkpoint; expires
 
@@ -27,6 +29,7 @@ from typing import Final
 PROGRESS: Final = b"progress"
 CODEBOOK: Final = b"codebook"
 PERSONA_WRITES: Final = b"persona-writes"
+CALIBRATIONS: Final = b"calibrations"
 OPEN: Final = b"open"
 STATE: Final = b"state:"
 PERSONA: Final = b"persona:"

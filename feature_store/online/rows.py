@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -14,7 +15,17 @@ from feature_store.online.assignment import persona_body
 from feature_store.online.client import reply, store_answers
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.fence import Checkpoint, Persona
-from feature_store.online.keys import CODEBOOK, OPEN, PERSONA, PERSONA_WRITES, PROGRESS, STATE, Keys, escape
+from feature_store.online.keys import (
+    CALIBRATIONS,
+    CODEBOOK,
+    OPEN,
+    PERSONA,
+    PERSONA_WRITES,
+    PROGRESS,
+    STATE,
+    Keys,
+    escape,
+)
 from feature_store.online.mending import Fix, mend
 from feature_store.online.servers.nodes import OneNode, ask, open_nodes
 from feature_store.online.stored import StoredPartition, Wanted, read_stored
@@ -24,11 +35,12 @@ _SCAN_COUNT: Final = 2_000
 
 class Owned(NamedTuple):
     """What the store says of a partition as a whole: how far it is folded, under which codebook version its
-    personas are, and how often persona rows were written."""
+    personas are, how often persona rows were written, and its calibrations: offset in the log -> record."""
 
     progress: Progress | None
     tagged: Tagged | None
     persona_writes: int
+    calibrations: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 class OnlineRows:
@@ -108,19 +120,27 @@ class OnlineRows:
         return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
 
     def owned_of(self, partitions: Sequence[int]) -> dict[int, Owned]:
-        """What the store says of each partition as a whole, of one moment each, in one round trip."""
+        """What the store says of each partition as a whole, in two round trips.
+
+        Progress, version and writes are of one moment. Calibrations are read after them: who wrote one in
+        between has moved the fence.
+        """
         names = [
             [self._keys.of(p) + kind for kind in (PROGRESS, CODEBOOK, PERSONA_WRITES)] for p in partitions
         ]
+        held = [self._keys.of(p) + CALIBRATIONS for p in partitions]
         with self.answers():
-            found = ask(self._nodes, [first for first, *_ in names], lambda pipe, i: pipe.mget(names[i]))
+            rows = ask(self._nodes, [first for first, *_ in names], lambda pipe, i: pipe.mget(names[i]))
+            calibrations_ = ask(self._nodes, held, lambda pipe, i: pipe.hgetall(held[i].decode()))
+        found = zip(rows, calibrations_, strict=True)
         return {
             number: Owned(
                 progress and Progress.from_bytes(progress),
                 tagged and Tagged.from_bytes(tagged),
                 int(writes or 0),
+                calibrations,
             )
-            for number, (progress, tagged, writes) in zip(partitions, found, strict=True)
+            for number, ((progress, tagged, writes), calibrations) in zip(partitions, found, strict=True)
         }
 
     def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
@@ -226,6 +246,13 @@ class OnlineRows:
     def stored_progress(self, partition: int) -> bytes | None:
         """A partition's progress row, raw: also one that cannot be read."""
         return self._get(self._keys.of(partition) + PROGRESS)
+
+    def stored_calibrations(self, partition: int) -> dict[bytes, bytes]:
+        """A partition's calibrations, raw: offset in the log -> record."""
+        name = self._keys.of(partition) + CALIBRATIONS
+        with self.answers():
+            found: dict[bytes, bytes] = reply(self._nodes.of(name).hgetall(name.decode()))
+            return found
 
     def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
         """All that the store keeps of a partition, raw (see online.stored); for verification.

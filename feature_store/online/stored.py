@@ -12,6 +12,7 @@ import redis
 
 from feature_store.online.client import reply
 from feature_store.online.keys import (
+    CALIBRATIONS,
     CODEBOOK,
     OPEN,
     PERSONA,
@@ -42,13 +43,16 @@ class StoredWindow(NamedTuple):
 class StoredPartition(NamedTuple):
     """A partition's keys and their values, raw; the iterables may be read once.
 
-    states and personas: (Kafka key, row). open: (Kafka key, time of the last event in ms). unexpected: names,
-    without the partition's prefix, of keys that are of no kind known here, or whose name is malformed.
+    calibrations: offset in the
+    log -> record. states and personas: (Kafka key, row). open: (Kafka key, time of the last event in ms).
+    unexpected: names, without the partition's prefix, of keys that are of no kind known here, or whose name
+    is malformed.
     """
 
     progress: bytes | None
     codebook: bytes | None
     persona_writes: bytes | None
+    calibrations: Mapping[bytes, bytes]
     states: Iterable[tuple[bytes, bytes]]
     personas: Iterable[tuple[bytes, bytes]]
     open: Iterable[tuple[bytes, float]]
@@ -73,7 +77,7 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
                 (states if kind == STATE else personas).append(rest)
         elif kind == WINDOW and _window_of(rest) is not None:
             windows.append(rest)
-        elif kind not in (PROGRESS, CODEBOOK, OPEN, PERSONA_WRITES):
+        elif kind not in (PROGRESS, CODEBOOK, CALIBRATIONS, OPEN, PERSONA_WRITES):
             unexpected.append(name[len(prefix) :])
     names = (PROGRESS, CODEBOOK, PERSONA_WRITES)
     progress, codebook, writes = reply(client.mget([prefix + name for name in names]))
@@ -81,6 +85,7 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
         progress,
         codebook,
         writes,
+        reply(client.hgetall((prefix + CALIBRATIONS).decode())),
         _rows(client, prefix + STATE, states),
         _rows(client, prefix + PERSONA, personas),
         _open(client, prefix + OPEN, wanted),

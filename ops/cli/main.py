@@ -18,6 +18,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "backfill": Entry(
         "ops.cli.files.backfill:backfill", "Load history into the store, before a first start."
     ),
+    "calibrate": Entry(
+        "ops.cli.live.calibrate:calibrate", "Grade forecasts by how sessions ended; fit them to each shop."
+    ),
     "demo": Entry("ops.cli.live.demo:demo", "Tag live shoppers on real servers, and prove it."),
     "drift": Entry("ops.cli.live.drift:drift", "Compare live traffic with what the encoder was trained on."),
     "encode": Entry("ops.cli.files.encode:encode", "Write the code and token of each buyer in a history."),

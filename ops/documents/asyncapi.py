@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import yaml  # type: ignore[import-untyped]
 
+from feature_store.contract.calibration import Calibration, Curve, Gate
 from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import SCHEMA_VERSION, Event, json_schema
 from feature_store.contract.names import NAME_PATTERN
@@ -153,6 +154,14 @@ def _channels() -> tuple[_Channel, ...]:
                 Swap(bundle="/data/models/v2"),
                 Shadow(bundle="/data/models/v3"),
                 Erase(store="acme", buyer=_BUYER, requested_at=1763900000123),
+                Calibration(
+                    store="acme",
+                    codebook_version="2026-11-23.1",
+                    calibration_id="c0f3a9d21b7e4",
+                    fitted_on=812,
+                    gate={"forecast": Gate(passed=True, sessions=812)},
+                    forecast=Curve(a=0.81, b=-0.42),
+                ),
             ),
             "The command line sends commands. Erasures are not asked for here any more, but may be.",
             "Workers and the API follow commands.",
@@ -274,13 +283,13 @@ def _message(kind: type[msgspec.Struct], examples: Sequence[msgspec.Struct]) -> 
         "payload": {"$ref": _SCHEMAS.format(name=kind.__name__)},
         "examples": [{"payload": msgspec.to_builtins(example)} for example in examples],
     }
-    if kind not in (Swap, Shadow, Erase):
+    if kind not in (Swap, Shadow, Erase, Calibration):
         message["bindings"] = {"kafka": {"key": _KEY_ID if kind is KeyRecord else _KEY}}
     return message
 
 
 def _schemas() -> dict[str, Any]:
-    kinds = (Assignment, DeadLetter, Erasure, KeyRecord, Swap, Shadow, Erase)
+    kinds = (Assignment, DeadLetter, Erasure, KeyRecord, Swap, Shadow, Erase, Calibration)
     _, found = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS)
     found = {"Event": json_schema()["$defs"]["Event"], **found}
     for schema in found.values():

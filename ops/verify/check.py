@@ -1,6 +1,6 @@
 """One partition's store against its log: the whole comparison, without Kafka, archive or a store.
 
-    check = PartitionCheck(number, progress, rules, report)   # progress: the raw row, read before the log
+    check = PartitionCheck(number, progress, rules, report, calibrations)   # rows read before the log
     for raw in assignments: check.add_assignment(raw)         # in the topic's order
     check.seal(is_cut=...)
     for batch in records: check.add(batch)                    # from history and the first offset to the end
@@ -21,10 +21,12 @@ from feature_store.contract.events import record_key
 from feature_store.online.assignment import decode_assignment
 from feature_store.online.stored import StoredPartition
 from ops.verify.expected.assigned import Assigned
+from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.fold import PartitionFold
 from ops.verify.expected.log import Batch, Rules
 from ops.verify.findings import Findings
 from ops.verify.report import VerifyReport
+from ops.verify.rows.calibrations import compare_calibrations
 from ops.verify.rows.headers import Headers
 from ops.verify.rows.personas import Personas
 from ops.verify.rows.progress import compare_progress, parse_progress, tagged_by
@@ -36,9 +38,18 @@ from ops.verify.rows.windows import WindowComparison
 class PartitionCheck:
     """Feed it assignments, then records, then the rows; what differs is in `found` and in the report."""
 
-    def __init__(self, number: int, progress: bytes | None, rules: Rules, report: VerifyReport) -> None:
+    def __init__(
+        self,
+        number: int,
+        progress: bytes | None,
+        rules: Rules,
+        report: VerifyReport,
+        calibrations: PartitionCalibrations,
+    ) -> None:
+        """progress, calibrations: as the store had them before the log was read."""
         self.found = Findings(number, report)
         self._number, self._rules, self._report = number, rules, report
+        self._calibrations = calibrations
         self._progress = parse_progress(progress, self.found)
         self.assigned = Assigned(self.end)
         self._fold: PartitionFold | None = None
@@ -73,7 +84,9 @@ class PartitionCheck:
     def seal(self, *, is_cut: bool) -> None:
         """All assignments are added; is_cut: retention has deleted the topic's first ones."""
         self.assigned.seal(is_cut)
-        self._fold = PartitionFold(self._number, self.end, self._rules, self.assigned, self._report)
+        self._fold = PartitionFold(
+            self._number, self.end, self._rules, self.assigned, self._calibrations, self._report
+        )
 
     def add(self, batch: Batch) -> None:
         """Take the next records of the clickstream; history from before the topic in batches of its own."""
@@ -95,6 +108,7 @@ class PartitionCheck:
             compare_progress(self._progress, topic_end, watermark, self._highest_watermark(), found)
         if self._progress is not None:
             watermark = self._progress.watermark if rules.erased_before.get(self._number) else watermark
+        compare_calibrations(self._calibrations, stored.calibrations, self.end, found)
         headers = Headers(
             fold, self.assigned, tagged_by(stored.codebook, self.assigned, rules.champion, has_tagged, found)
         )

@@ -14,22 +14,19 @@ from typing import Any
 
 import xxhash
 
-from feature_store.contract.erasure import request_of
-from feature_store.contract.events import record_key
-from feature_store.errors import InvalidEventError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
-from feature_store.history.archive import archive_files, base_batches, read_archive_file
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.reader import LogReader
-from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
 from inference.api.access.key_log import KeyLog
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
-from ops.verify.expected.log import Record, Rules
+from ops.verify.expected.calibrations import PartitionCalibrations
+from ops.verify.expected.log import Rules
 from ops.verify.findings import Findings
+from ops.verify.records import log_begins, read_records
 from ops.verify.report import VerifyReport
 from ops.verify.rows.api_keys import INDEX, RECORDS, compare_api_keys
 
@@ -125,7 +122,11 @@ class Verifier:
     def _verify(
         self, log: LogReader, number: int, count: int, rules: Rules, report: VerifyReport
     ) -> Findings:
-        check = PartitionCheck(number, self._rows.stored_progress(number), rules, report)
+        progress = self._rows.stored_progress(number)
+        calibrations = PartitionCalibrations(
+            self._rows.stored_calibrations(number), log_begins(log, self._topic, number, self._archive)
+        )
+        check = PartitionCheck(number, progress, rules, report, calibrations)
         first, _ = log.bounds(self._assignments_topic, number)
         for messages in log.read(self._assignments_topic, number):
             for message in messages:
@@ -139,7 +140,7 @@ class Verifier:
                 "are not judged"
             )
         _, topic_end = log.bounds(self._topic, number)
-        for batch in self._records(log, number, count):
+        for batch in read_records(log, self._topic, number, count, self._archive, self._is_wanted):
             check.add(batch)
         wanted = None if self._sample is None else self._sample.__contains__
         with self._rows.answers():
@@ -149,40 +150,6 @@ class Verifier:
             report.notes.append(f"partition {number} was written while it was compared: verify it again")
         return found
 
-    def _records(self, log: LogReader, number: int, count: int) -> Iterator[list[Record]]:
-        """History from before the topic, then the archive's events, then the topic's records."""
-        at = 0
-        if self._archive is not None:
-            for base in base_batches(self._archive, self._topic, number):
-                yield [
-                    Record(-1, event.timestamp, event)
-                    for event in base
-                    if self._is_wanted(record_key(event.store, event.buyer))
-                ]
-            files = archive_files(self._archive, self._topic, number)
-            at = files[0].start if files else 0
-            for file in files:
-                for batch in read_archive_file(file.path):
-                    records = []
-                    for e in batch:
-                        if self._is_wanted(record_key(e.event.store, e.event.buyer)):
-                            records.append(Record(e.offset, e.created, e.event, e.offset - at))
-                        at = e.offset + 1
-                    yield records
-                if at < file.end:
-                    yield [Record(file.end - 1, 0, None, file.end - at)]
-                at = file.end
-        for messages in log.read(self._topic, number, at):
-            yield [_record(message, number, count) for message in messages if self._is_wanted(message.key())]
-
     def _is_wanted(self, key: bytes | None) -> bool:
-        return self._sample is None or (key is not None and key in self._sample)
-
-
-def _record(message: Any, number: int, count: int) -> Record:
-    created = message.timestamp()[1]
-    try:
-        event, _ = accept(message.value(), message.key(), number, created, count)
-    except InvalidEventError:
-        return Record(message.offset(), created, None, is_request=request_of(message) is not None)
-    return Record(message.offset(), created, event)
+        """A record without a key is nobody's: a calibration, or refused."""
+        return self._sample is None or key is None or key in self._sample

@@ -58,6 +58,10 @@ class VerifyReport:
         "windows compared by their event counts alone: a swap or an erasure is in them"
     )
     partition_rows: int = _difference("progress, codebook or partition-count rows that are wrong")
+    calibrations: int = _count("calibrations that hold, or held, one per partition")
+    calibrations_wrong: int = _difference(
+        "calibrations in the store that are not in the log, not as they are there, missing, or unreadable"
+    )
     partitions_walking: int = _count("partitions in which a swap has not reached every buyer")
     unexpected: int = _difference("keys of a partition that are of no known kind")
     api_keys: int = _count("records of API keys")

@@ -57,7 +57,7 @@ class Checkpointer:
             self._tagger.cache.mark_written(dirty)
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as
-            partition.erased, partition.retagged = set(), False
+            partition.erased, partition.retagged, partition.unwritten = set(), False, {}
             self._metrics.checkpoint_rows.inc(len(dirty))
         # 4. Report to Kafka; the store's progress is the truth.
         if moved:
@@ -77,6 +77,7 @@ class Checkpointer:
             opened=self._by_last_time(dirty[still_open]),
             erased=sorted(partition.erased),
             tagged=None if partition.tagged == partition.tag_as else partition.tag_as,
+            calibrations=dict(partition.unwritten),
         )
         ended = set(cache.keys_of(dirty[~still_open]))
         for key in self._rows.sessions_to_end(partition.number, ended_before, _SESSIONS_A_CHECKPOINT):

@@ -29,6 +29,7 @@ from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from inference.errors import EncoderUnavailableError
 from streams.errors import ConsumerError, UnreadableRowError
+from streams.live.calibrating import take_calibrations
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import Clock
 from streams.live.erasing import Eraser
@@ -133,6 +134,7 @@ class ConsumerLoop:
     def _handle(self, messages: list[Message]) -> None:
         ours = self._in_sequence.keep(self.partitions, messages)
         events = self._eraser.honour(self.partitions, ours)
+        events = take_calibrations(self.partitions, events, self._metrics)
         if events:
             self.tagger.tag(self.partitions, events)
         self._output.poll()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.rows import Owned
+from inference.calibration.in_force import InForce
 
 
 @dataclass
@@ -30,6 +31,9 @@ class Partition:
     """CreateTime of the newest record folded (ms)."""
     hole_at: int = -1
     """Where the log was seen to go on after next_offset, once; the second time it is believed."""
+    calibrations: InForce = field(default_factory=InForce)
+    unwritten: dict[bytes, bytes] = field(default_factory=dict)
+    """Rows of calibrations that the store does not have yet."""
     erased: set[bytes] = field(default_factory=set)
     """Keys whose rows the next checkpoint deletes."""
 
@@ -40,7 +44,11 @@ class Partition:
 
     @classmethod
     def at(cls, number: int, owned: Owned, tag_as: Tagged) -> Partition:
-        """A partition as the store knows it, to be tagged as `tag_as` says."""
+        """A partition as the store knows it, to be tagged as `tag_as` says.
+
+        Raises:
+            RowVersionError: a calibration of it cannot be read.
+        """
         start = owned.progress or Progress(0, 0)
         return cls(
             number,
@@ -50,6 +58,7 @@ class Partition:
             owned.tagged,
             tag_as,
             owned.persona_writes,
+            calibrations=InForce.of_rows(owned.calibrations),
         )
 
     @property

@@ -109,8 +109,7 @@ class Tagger:
         self.champion.tell_unseen({event.store for event in batch.events})
         steps, counting = self._fold(partitions, batch)
         folded = self._clock.now_s()
-        stores = (batch.events[place].store for place in steps.places.tolist())
-        encoding = self.champion.encode(steps.vectors, stores)
+        encoding = self._encode(partitions, batch, steps)
         encoded = self._clock.now_s()
         slots = batch.slots[steps.places]
         found = self.cache.assign(slots, encoding, steps.session_events, self.champion.version)
@@ -198,6 +197,12 @@ class Tagger:
             partition = partitions[number]
             partition.watermark = max(partition.watermark, int(times[mine].max()))
             partition.create_time = max(partition.create_time, int(batch.created[mine].max()))
+
+    def _encode(self, partitions: dict[int, Partition], batch: Batch, steps: Steps) -> Encoding:
+        stores = [batch.events[place].store for place in steps.places.tolist()]
+        numbers = self.cache.partitions(batch.slots[steps.places]).tolist()
+        offsets = batch.offsets[steps.places].tolist()
+        return self.champion.encode(steps.vectors, partitions, stores, numbers, offsets)
 
     # ---- emit
 

@@ -40,7 +40,8 @@ class Takeover:
         self._refuse_older_than_erasures({number: store.progress for number, store in owned.items()})
         self._refuse_recreated_topic({number: store.progress for number, store in owned.items()})
         for number, store in owned.items():
-            partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
+            with naming(number, "calibration row"):
+                partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
             partition.erased = self._void_rows(partition)
             self.claim(partition)
             yield partition

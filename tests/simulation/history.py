@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from feature_store.contract.calibration import CALIBRATION_HEADER, Calibration, Curve, Gate
 from feature_store.contract.erasure import ErasureRequest, encode_erasure
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.errors import FatalProducerError, SimpersonaError
@@ -177,6 +178,29 @@ class World:
             encoder = SimEncoder(version, worker.process)
             worker.loop.submit(lambda it, encoder=encoder: it.swap(encoder))  # type: ignore[misc]
 
+    def _calibrate(self, version: int, seed: int) -> None:
+        """A calibration is published in each partition, or not in the last ones: the job died."""
+        roll = random.Random(seed)
+        curves = [Curve(a=roll.choice((0.4, 1.0, 2.5)), b=roll.choice((-2.0, 0.5, 2.0))) for _ in range(2)]
+        calibration = Calibration(
+            store=roll.choice(("acme", "acme", "acme", "elsewhere")),
+            codebook_version=f"v{version}",
+            calibration_id=f"c{seed}",
+            fitted_on=700,
+            gate={"confidence": Gate(passed=True, sessions=700)},
+            confidence=roll.choice((*curves, None)),
+            forecast=roll.choice((*curves, None)),
+            holds=roll.random() < 0.8,
+        )
+        headers = calibration.headers() if roll.random() < 0.9 else [(CALIBRATION_HEADER, b"{")]
+        for number in range(roll.choice((self.outside.partitions, roll.randrange(4)))):
+            if number < self.outside.partitions:
+                self.outside.clicks.append(None, None, self.outside.clock.wall_ms, number, headers)
+
+    def _calibration_damaged(self, partition: int) -> None:
+        """What a partition keeps of its calibrations can no longer be read."""
+        self.outside.server.damage(b"{%s:%d" % (SETTINGS.topic.encode(), partition), b"}:calibrations")
+
     def _erase(self, buyer: int, is_told: int) -> None:
         """is_told: who asked has lived to write the place of the request to the topic of erasures."""
         key, at = record_key("acme", _buyer(buyer)), self.outside.clock.wall_ms
@@ -265,7 +289,7 @@ class World:
 
     def _unrest(self) -> str:
         numbers = list(range(self.outside.partitions))
-        for number, (progress, tagged, _) in self._rows().owned_of(numbers).items():
+        for number, (progress, tagged, *_) in self._rows().owned_of(numbers).items():
             last = max(self.outside.clicks.records[number], default=-1) + 1
             if (progress.next_offset if progress else 0) < last:
                 return f"partition {number} is folded to {progress}, its last record is {last - 1}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from feature_store.contract.calibration import calibration_of
 from feature_store.contract.erasure import request_of
 from feature_store.errors import InvalidEventError
 from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
+from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.log import Record, Rules
 from ops.verify.report import VerifyReport
 from tests.simulation import kafka
@@ -29,7 +31,8 @@ def verified(outside: Outside, rows: OnlineRows, encoders: Sequence[Encoder]) ->
     report = VerifyReport()
     rules = _rules(outside, encoders)
     for number in range(outside.partitions):
-        check = PartitionCheck(number, rows.stored_progress(number), rules, report)
+        calibrations = PartitionCalibrations(rows.stored_calibrations(number), 0)
+        check = PartitionCheck(number, rows.stored_progress(number), rules, report, calibrations)
         for said in outside.logs[SETTINGS.assignments_topic].range(number, 0, outside.end_of_time):
             check.add_assignment(said.value_ or b"")
         check.seal(is_cut=False)
@@ -62,5 +65,6 @@ def _record(record: kafka.Record, partitions: int) -> Record:
         event, _ = accept(record.value_, record.key_, record.partition_, record.created_ms, partitions)
     except InvalidEventError:
         is_request = request_of(record) is not None
-        return Record(record.offset_, record.created_ms, None, is_request=is_request)
+        calibration = calibration_of(record)
+        return Record(record.offset_, record.created_ms, None, 0, is_request, calibration)
     return Record(record.offset_, record.created_ms, event)

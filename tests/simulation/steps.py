@@ -42,6 +42,7 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "store back": (2, _nothing),
     "row damaged": (2, lambda r: (r.randrange(BUYERS),)),
     "progress damaged": (0.5, _partition),
+    "calibration damaged": (0.5, _partition),
     "rows mended": (2, _nothing),
     "store kept": (2, _nothing),
     "store rolled back": (1, _nothing),
@@ -55,6 +56,7 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "gap": (1, _partition),
     "rewind": (1.5, lambda r: (r.randrange(WORKERS), r.randrange(4), r.randint(1, 3))),
     "swap": (1.5, lambda r: (r.randint(1, 3),)),
+    "calibrate": (2, lambda r: (r.randint(1, 3), r.randrange(10**6))),
     "erase": (1.5, lambda r: (r.randrange(BUYERS), r.randrange(2))),
     "send again": (1, lambda r: (r.randrange(BUYERS), r.choice((5, 20, 200)))),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from redis.exceptions import ConnectionError as StoreGoneError
@@ -58,16 +58,23 @@ class Server:
     def damage(self, part: bytes, end: bytes) -> None:
         """Make values whose names hold `part` and end so unreadable, until `mend`."""
         for name, value in self.data.items():
-            if part in name and name.endswith(end) and not value.startswith(_DAMAGE):
-                self.data[name] = _DAMAGE + value
-                self._changed(name)
+            if part in name and name.endswith(end):
+                self._rewrite(name, value, lambda row: row if row.startswith(_DAMAGE) else _DAMAGE + row)
 
     def mend(self) -> None:
         """Undo the damage of every value that is still damaged."""
         for name, value in self.data.items():
-            if isinstance(value, bytes) and value.startswith(_DAMAGE):
-                self.data[name] = value.removeprefix(_DAMAGE)
-                self._changed(name)
+            self._rewrite(name, value, lambda row: row.removeprefix(_DAMAGE))
+
+    def _rewrite(self, name: bytes, value: Any, row: Callable[[bytes], bytes]) -> None:
+        """Change a plain value, or every value of a hash."""
+        if isinstance(value, bytes):
+            new: Any = row(value)
+        else:
+            new = {member: row(it) if isinstance(it, bytes) else it for member, it in value.items()}
+        if new != value:
+            self.data[name] = new
+            self._changed(name)
 
     # ---- commands
 

@@ -15,7 +15,9 @@ from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from streams.live.cache import BuyerCache
+from streams.live.calibrating import in_force
 from streams.live.loop import ConsumerLoop
+from streams.live.swap import champion
 from streams.live.tagger import Tagger
 from streams.live.takeover import Takeover
 from tests.simulation.__main__ import same
@@ -109,6 +111,28 @@ def an_unreadable_row_counts_as_none(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BuyerCache, "fill", planted)
 
 
+def a_calibration_from_when_the_worker_learns_it(patch: pytest.MonkeyPatch) -> None:
+    """The newest one is applied to whatever is encoded, also to events that lie before it in the log."""
+
+    def planted(
+        partitions: Any, version: str, stores: Any, numbers: Sequence[int], offsets: Sequence[int]
+    ) -> Any:
+        return in_force(partitions, version, stores, numbers, [2**62] * len(offsets))
+
+    patch.setattr(champion, "in_force", planted)
+
+
+def a_calibration_that_is_not_in_the_checkpoint(patch: pytest.MonkeyPatch) -> None:
+    """It is kept in memory alone: who takes the partition over does not know it."""
+    write = OnlineRows.checkpoint
+
+    def planted(self: OnlineRows, number: int, change: Checkpoint, *fence: Any) -> None:
+        change.calibrations = {}
+        write(self, number, change, *fence)
+
+    patch.setattr(OnlineRows, "checkpoint", planted)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -118,6 +142,8 @@ def an_unreadable_row_counts_as_none(patch: pytest.MonkeyPatch) -> None:
         an_erasure_that_forgets_the_cache,
         a_swap_in_the_middle_of_a_batch,
         an_unreadable_row_counts_as_none,
+        a_calibration_from_when_the_worker_learns_it,
+        a_calibration_that_is_not_in_the_checkpoint,
     ],
 )
 def test_a_planted_bug_is_found_and_shown_in_few_steps(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

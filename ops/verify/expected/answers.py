@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from feature_store.online.assignment import Assignment
 from feature_store.online.changes import SENT, Sent, as_sent
+from inference.calibration.in_force import InForce
 from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder, Encoding, put
 from ops.verify.expected.assigned import Word, sent_with
@@ -25,8 +26,9 @@ class Answers:
     Columns are those of feature_store.online.changes.SENT.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
+    def __init__(self, encoder: Encoder, in_force: InForce) -> None:
+        """in_force: the partition's calibrations, as far as its log was read."""
+        self.encoder, self._in_force = encoder, in_force
         self.now = np.full((0, len(SENT)), NOTHING, dtype=np.int16)
         """Of the present state."""
         self.sent = np.full((0, len(SENT)), NOTHING, dtype=np.int16)
@@ -37,6 +39,16 @@ class Answers:
         """Whether the owner may have gone on from something else that was as right as what was sent last."""
         self.figures = np.zeros((0, 4), dtype=np.float32)
         """Confidence, the forecast's probability, distance and margin of the present state."""
+
+    def encode(
+        self, vectors: NDArray[np.float32], keys: Sequence[bytes], offsets: NDArray[np.int64]
+    ) -> Encoding:
+        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys, after
+        events at these offsets."""
+        stores, version = [key.decode().partition("|")[0] for key in keys], self.encoder.codebook_version
+        at = zip(stores, offsets.tolist(), strict=True)
+        calibrations = [self._in_force.at(store, version, offset) for store, offset in at]
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores, calibrations)
 
     def grow(self, rows: int) -> None:
         """Have room for so many slots."""
@@ -74,11 +86,6 @@ class Answers:
         """An assignment in the columns SENT."""
         kind, band, forecast, forecast_band = sent_with(word)
         return word.code, self.index_of(kind), band, self.index_of(forecast), forecast_band
-
-    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
-        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
-        stores = (key.decode().partition("|")[0] for key in keys)
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
 
     def type_of(self, index: int) -> str | None:
         """A type's name."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from feature_store.fold.vectors import Steps
 from feature_store.online.changes import Sent, changes, reason_of
+from inference.calibration.in_force import InForce
 from inference.encoders.encoder import Encoding
 from ops.verify.expected.answers import NOTHING, Answers, now_of, spread
 from ops.verify.expected.assigned import EVENT_REASONS, Assigned, Word
@@ -96,12 +97,15 @@ def _first_run(words: Sequence[Word]) -> list[Word]:
 class Judge:
     """Holds one partition's assignments against its fold, piece by piece."""
 
-    def __init__(self, number: int, rules: Rules, assigned: Assigned, report: VerifyReport) -> None:
+    def __init__(
+        self, number: int, rules: Rules, assigned: Assigned, in_force: InForce, report: VerifyReport
+    ) -> None:
+        """in_force: the partition's calibrations, as far as its log was read."""
         self._number, self._rules, self._assigned, self._report = number, rules, assigned, report
         spoke = assigned.versions
         if assigned.is_cut or not spoke:
             spoke.add(rules.champion)
-        self.answers = {v: Answers(encoder) for v, encoder in rules.encoders.items() if v in spoke}
+        self.answers = {v: Answers(encoder, in_force) for v, encoder in rules.encoders.items() if v in spoke}
         """By codebook version, of those that assigned anything."""
         self._spoken = np.array(sorted(assigned.words), dtype=np.int64)
         self.doubtful: set[bytes] = set()
@@ -135,13 +139,15 @@ class Judge:
         found: dict[str, Encoding] = {}
         for version, answers in self.answers.items():
             if version in versions or not versions or not is_judged.all():
-                found[version] = answers.encode(steps.vectors, keys)
+                found[version] = answers.encode(steps.vectors, keys, offsets)
                 continue
             answers.now[slots] = NOTHING
             at = [i for i, offset in enumerate(offsets.tolist()) if self._has_word(offset, version)]
             if at:
                 at_keys = [keys[i] for i in at]
-                found[version] = spread(answers.encode(steps.vectors[at], at_keys), at, len(slots))
+                found[version] = spread(
+                    answers.encode(steps.vectors[at], at_keys, offsets[at]), at, len(slots)
+                )
         return found
 
     def _has_word(self, offset: int, version: str) -> bool:

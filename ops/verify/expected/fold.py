@@ -20,6 +20,7 @@ from feature_store.fold.products import ProductTable
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import fold_each
 from ops.verify.expected.assigned import Assigned
+from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.counts import Recount
 from ops.verify.expected.explained import Judge, Place
 from ops.verify.expected.log import Batch, Rules
@@ -31,7 +32,15 @@ _LAST_TIME: Final = COUNTER["last_time"]
 class PartitionFold:
     """Folds a partition's log and holds its assignments against it. `add` batches in order."""
 
-    def __init__(self, number: int, end: int, rules: Rules, assigned: Assigned, report: VerifyReport) -> None:
+    def __init__(
+        self,
+        number: int,
+        end: int,
+        rules: Rules,
+        assigned: Assigned,
+        calibrations: PartitionCalibrations,
+        report: VerifyReport,
+    ) -> None:
         """end: the store's next offset; records from there on wait and are not folded."""
         self.number, self.end = number, end
         self.table: StateTable[bytes] = StateTable()
@@ -44,7 +53,8 @@ class PartitionFold:
         """Offset -> Kafka key of accepted records that the store has not folded."""
         self._rules, self._assigned, self.report = rules, assigned, report
         self._products = ProductTable()
-        self.judge = Judge(number, rules, assigned, report)
+        self.calibrations = calibrations
+        self.judge = Judge(number, rules, assigned, calibrations.in_force, report)
         self._borders = assigned.borders()
         self.recount: Recount | None = None
         if rules.windows is not None and rules.whole:
@@ -67,6 +77,9 @@ class PartitionFold:
                 continue
             if self.recount is not None and record.lost:
                 self.recount.lose(len(events), record.lost, record.offset)
+            if record.calibration is not None:
+                self.calibrations.add(record.offset, record.calibration)
+                continue
             if record.event is None:
                 if self.recount is not None and not record.lost and not record.is_request:
                     self.recount.refuse(len(events), self._sole_version(record.offset))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from feature_store.contract.calibration import Calibration
 from feature_store.contract.events import Event
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
 from inference.counts.windows import WindowSettings
@@ -17,7 +18,7 @@ class Record(NamedTuple):
 
     event is None where the record was refused, or is a request to erase a buyer. lost: so many offsets before
     this record, or up to it where there is no event, are not in the archive: refused, erased, requests, or
-    markers of transactions.
+    markers of transactions. calibration: the record is one.
     """
 
     offset: int
@@ -25,6 +26,7 @@ class Record(NamedTuple):
     event: Event | None
     lost: int = 0
     is_request: bool = False
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -13,6 +13,8 @@ from feature_store.online.encoding import Tagged
 from inference.calibration.stated import stated
 from inference.calibration.unseen import unseen, what_it_costs
 from inference.encoders.encoder import Encoder, Encoding
+from streams.live.calibrating import in_force
+from streams.live.partition import Partition
 from streams.metrics import WorkerMetrics
 
 log = structlog.get_logger(__name__)
@@ -35,9 +37,21 @@ class Champion:
         """The codebook version that answers."""
         return self.encoder.codebook_version
 
-    def encode(self, vectors: NDArray[np.float32], stores: Iterable[str]) -> Encoding:
-        """What may be said of buyers, by raw vectors float32 [n, W] and their stores; see Encoder.encode."""
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
+    def encode(
+        self,
+        vectors: NDArray[np.float32],
+        partitions: Mapping[int, Partition],
+        stores: Sequence[str],
+        numbers: Sequence[int],
+        offsets: Sequence[int],
+    ) -> Encoding:
+        """What may be said of n buyers; see Encoder.encode.
+
+        vectors: raw, float32 [n, W]. Of each buyer the store, the number of their partition, and the offset
+        of their last event: the calibration that held there is applied, whenever this is asked.
+        """
+        calibrations = in_force(partitions, self.name, stores, numbers, offsets)
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores, calibrations)
 
     def tell_unseen(self, stores: Iterable[str]) -> None:
         """Log, once, which stores the codebook has never seen, and what that costs."""

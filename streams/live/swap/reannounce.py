@@ -58,15 +58,15 @@ class Reannouncer:
         """
         slots = self._buyers.of(partition.number, keys)
         slots = slots[self._buyers.cache.events(slots) > 0]
-        self._say(partition, slots, self._last_encoding(slots), "session_end")
+        self._say(partition, slots, self._last_encoding(partition, slots), "session_end")
 
-    def _last_encoding(self, slots: NDArray[np.int64]) -> Encoding:
+    def _last_encoding(self, partition: Partition, slots: NDArray[np.int64]) -> Encoding:
         """What the encoder says of these states; asked only where it was not since they last changed."""
         cache = self._buyers.cache
         known = cache.last_encoding(slots)
         unasked = np.isnan(known.distance) | ~cache.is_of(self._champion.version, slots)
         if unasked.any():
-            fresh = self._encode(slots[unasked])
+            fresh = self._encode(partition, slots[unasked])
             put(known, np.flatnonzero(unasked), fresh)
         return known
 
@@ -100,7 +100,7 @@ class Reannouncer:
         slots = slots[cache.is_assigned(slots)]  # who was read and found erased has none
         if not len(slots):
             return
-        fresh = self._encode(slots)
+        fresh = self._encode(partition, slots)
         self._say(partition, slots, fresh, "swap")
         cache.assign_anew(slots, fresh, self._champion.version)
         partition.retagged = True
@@ -138,10 +138,12 @@ class Reannouncer:
 
     # ---- both
 
-    def _encode(self, slots: NDArray[np.int64]) -> Encoding:
-        cache = self._buyers.cache
-        stores = (key.decode().partition("|")[0] for key in cache.keys_of(slots))
-        return self._champion.encode(vectors(cache.states, slots), stores)
+    def _encode(self, partition: Partition, slots: NDArray[np.int64]) -> Encoding:
+        cache, number = self._buyers.cache, partition.number
+        stores = [key.decode().partition("|")[0] for key in cache.keys_of(slots)]
+        offsets = cache.last_offsets(slots).tolist()
+        found = vectors(cache.states, slots)
+        return self._champion.encode(found, {number: partition}, stores, [number] * len(slots), offsets)
 
     def _say(
         self, partition: Partition, slots: NDArray[np.int64], encoding: Encoding, reason: Reason

@@ -23,7 +23,7 @@ def calibration(name: str, store: str = "acme", version: str = "v1", **more: obj
         codebook_version=version,
         calibration_id=name,
         fitted_on=700,
-        gate=Gate(passed=True, sessions=700),
+        gate={"confidence": Gate(passed=True, sessions=700)},
         **{"confidence": Curve(a=0.8, b=-0.5), **more},  # type: ignore[arg-type]
     )
 

@@ -13,6 +13,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from inference.api.metrics import ApiMetrics
+from ops.calibration.metrics import CalibrationMetrics
 from ops.drift.exporter import DriftMetrics
 from streams.metrics import WorkerMetrics
 from streams.sinks.metrics import SinkMetrics
@@ -24,6 +25,7 @@ REGISTRIES: list[CollectorRegistry] = [
     WorkerMetrics().registry,
     ApiMetrics().registry,
     DriftMetrics().registry,
+    CalibrationMetrics().registry,
     SinkMetrics("webhook").registry,
 ]
 

@@ -34,6 +34,7 @@ DECODERS = {
     "Swap": decode_command,
     "Shadow": decode_command,
     "Erase": decode_command,
+    "Calibration": decode_command,
 }
 
 

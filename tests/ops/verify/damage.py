@@ -46,7 +46,7 @@ def another(value: Any, name: str) -> Any:
         case str():
             return value + "x"
         case None:
-            return "x" if name == "type" else 0.5
+            return "x" if name in ("type", "forecast") else 0.5
     raise AssertionError(f"say how to change {name}, a {type(value).__name__}")
 
 

@@ -13,6 +13,7 @@ from unittest.mock import Mock
 
 import redis
 
+from feature_store.contract.calibration import Calibration, calibration_of
 from feature_store.contract.erasure import ErasureRequest, Erasures, request_of
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
@@ -22,9 +23,11 @@ from feature_store.online.rows import OnlineRows
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
+from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.log import Record, Rules
 from ops.verify.findings import Findings
 from ops.verify.report import VerifyReport
+from streams.live.calibrating import take_calibrations
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import SystemClock
 from streams.live.erasing import Eraser
@@ -165,6 +168,7 @@ class Live:
         output = Mock()
         output.send.side_effect = self._send
         metrics, clock = WorkerMetrics(), SystemClock()
+        self.metrics = metrics
         rows: Any = self.rows
         topic: Any = Topic(self.erased)
         erasures = PendingErasures(topic, self._folded)
@@ -192,6 +196,7 @@ class Live:
                 some = self.log[number][partition.next_offset : min(end, partition.next_offset + batch)]
                 partition.next_offset += len(some)
                 events = self.eraser.honour(self.owned, some)  # type: ignore[arg-type]
+                events = take_calibrations(self.owned, events, self.metrics)
                 if events:
                     self.tagger.tag(self.owned, events)
 
@@ -206,6 +211,11 @@ class Live:
         self.append(number, None, key, self.now_ms, ErasureRequest(requested_at=1).headers())
         self.tag()
         self.checkpoint()
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Append a calibration to every partition."""
+        for number in range(self.partitions):
+            self.append(number, None, None, self.now_ms, calibration.headers())
 
     def run(self, every: int = 100) -> None:
         """Fold all that waits, with a checkpoint every so many records, and walk until all is retagged."""
@@ -236,7 +246,9 @@ class Live:
 
     def check(self, number: int, report: VerifyReport, *, cut: int = 0) -> Findings:
         """Compare one partition; cut: so many of the first assignments are gone."""
-        check = PartitionCheck(number, self.rows.stored_progress(number), self.rules(), report)
+        calibrations = PartitionCalibrations(self.rows.stored_calibrations(number), 0)
+        progress = self.rows.stored_progress(number)
+        check = PartitionCheck(number, progress, self.rules(), report, calibrations)
         for raw in self.assignments[number][cut:]:
             check.add_assignment(raw)
         check.seal(is_cut=cut > 0)
@@ -278,7 +290,7 @@ class Live:
             event, _ = accept(message.raw, message.raw_key, message.number, message.created, self.partitions)
         except InvalidEventError:
             is_request = request_of(message) is not None
-            return Record(message.at, message.created, None, is_request=is_request)
+            return Record(message.at, message.created, None, 0, is_request, calibration_of(message))
         return Record(message.at, message.created, event)
 
 

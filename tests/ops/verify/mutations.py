@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from feature_store.contract.calibration import Calibration, Curve, decode_calibration, encode_calibration
 from feature_store.fold.behavior import COUNTERS, StateArrays, empty_states
 from feature_store.fold.memory import add_block
 from feature_store.fold.orders import fold_purchase, order_key
@@ -61,6 +62,7 @@ def mutations() -> Iterator[Mutation]:
     yield from _of_sessions()
     yield from of_windows()
     yield from _of_partition()
+    yield from _of_calibrations()
 
 
 # ---- state rows
@@ -253,5 +255,48 @@ def _tagged(name: str) -> Callable[[Live], None]:
         key = name_of(live, b"codebook")
         tagged = Tagged.from_bytes(get(live, key))
         live.client.set(key, tagged._replace(**{name: another(getattr(tagged, name), name)}).to_bytes())
+
+    return damage
+
+
+# ---- calibrations
+
+
+def _of_calibrations() -> Iterator[Mutation]:
+    for name in Calibration.__struct_fields__:
+        yield Mutation(f"calibrations.{name}", "calibration.record", _calibration(name))
+    yield Mutation("calibrations: damaged", "calibration.record", _calibration_set(lambda _raw: b"{"))
+    yield Mutation("calibrations: deleted", "calibration.missing", _calibration_moved(None))
+    yield Mutation("calibrations: at another offset", "calibration.extra", _calibration_moved(b"3"))
+    yield Mutation("calibrations: at no offset", "calibration.unreadable", _calibration_moved(b"ten"))
+
+
+def _calibration(name: str) -> Callable[[Live], None]:
+    def change(raw: bytes) -> bytes:
+        known = decode_calibration(raw)
+        value = getattr(known, name)
+        new = {} if isinstance(value, dict) else None if isinstance(value, Curve) else another(value, name)
+        return encode_calibration(msgspec.structs.replace(known, **{name: new}))
+
+    return _calibration_set(change)
+
+
+def _calibration_set(change: Callable[[bytes], bytes]) -> Callable[[Live], None]:
+    def damage(live: Live) -> None:
+        key = name_of(live, b"calibrations").decode()
+        ((field, raw),) = live.client.hgetall(key).items()  # type: ignore[union-attr]
+        live.client.hset(key, field, change(raw))  # type: ignore[arg-type]
+
+    return damage
+
+
+def _calibration_moved(to: bytes | None) -> Callable[[Live], None]:
+    def damage(live: Live) -> None:
+        key = name_of(live, b"calibrations").decode()
+        ((field, raw),) = live.client.hgetall(key).items()  # type: ignore[union-attr]
+        if to is None:
+            live.client.hdel(key, field)  # type: ignore[arg-type]
+        else:
+            live.client.hset(key, to, raw)  # type: ignore[arg-type]
 
     return damage

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from feature_store.contract.calibration import Curve
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
+from tests.inference.calibration.test_in_force import calibration
 from tests.ops.verify.damage import Mutation
 from tests.ops.verify.live import MINUTE, Live
 from tests.ops.verify.mutations import BEYOND_REPAIR, NOT_PROVABLE, mutations
@@ -22,7 +24,10 @@ def a_whole_store(client: redis.Redis, topic: str) -> Live:
     """Two stores, sessions that go on and one that ended, several windows; all of it equal."""
     live = Live(client, topic, OnnxEncoder(load_bundle(starter_bundle_path())), now_ms=START + 90 * MINUTE)
     live.send(*(live.event(live.quiet, timestamp=START + n) for n in range(3)))
+    version = live.encoder.codebook_version
     for n in range(400):
+        if n == 100:
+            live.calibrate(calibration("ours", "acme", version, forecast=Curve(a=1.3, b=0.4)))
         store = live.roll.choice(["acme", "bravo"])
         at = START + 40 * MINUTE + n * 2_000
         live.send(live.event(f"b{live.roll.randrange(25)}", store=store, timestamp=at))
@@ -55,7 +60,16 @@ def restore(live: Live, kept: Dump) -> None:
 def test_every_kind_of_key_has_its_mutations(live: Live) -> None:
     prefix = len(f"{{{live.topic}:0}}:")
     kinds = {name[prefix:].partition(b":")[0].decode() for name in dump(live)}
-    assert kinds == {"progress", "codebook", "persona-writes", "open", "state", "persona", "window"}
+    assert kinds == {
+        "progress",
+        "codebook",
+        "persona-writes",
+        "open",
+        "state",
+        "persona",
+        "window",
+        "calibrations",
+    }
     assert kinds <= {mutation.name.partition(":")[0].partition(".")[0] for mutation in mutations()}
 
 

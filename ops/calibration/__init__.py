@@ -1,0 +1,1 @@
+"""Grading forecasts by how sessions ended, and fitting what the graph says to each shop."""
