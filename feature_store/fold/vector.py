@@ -54,3 +54,6 @@ MASKS: Final = slice(EMBEDDINGS.stop, EMBEDDINGS.stop + len(PRODUCT_SETS))
 VECTOR_SIZE: Final = MASKS.stop
 """W: the scalars, then an embedding of unit length and a mask per product set. Another width is another
 FEATURE_VERSION."""
+SESSION: Final = slice(403, 419)
+KINDS: Final = slice(419, 435)
+GAPS: Final = slice(435, 451)
