@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 FEATURE_VERSION: Final = 1
 """Changes when a number of the vector gets another meaning. A bundle names the version of its training."""
+FEATURE_WIDTHS: Final = {1: 403, 2: 451}
+"""Numbers in a vector of each version; a later one only adds columns, at the end."""
 
 
 class Scalar(NamedTuple):

@@ -25,9 +25,11 @@ BANDS: Final = 5
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message of the topic persona-assignments (schema version 1).
 
-    distance and margin are those of the encoder; events counts the buyer's events so far; event_time
-    is that of the buyer's last event and assigned_at the wall clock, both ms UTC; partition and
-    offset name the clickstream record after which this holds.
+    type is what holds now, and confidence the probability that it still does at the end of the session.
+    forecast is the type that is most likely then. Where nothing is stated, they are None: no type in the
+    bundle, or a shop that its forecasts were not learned on. distance and margin are those of the encoder;
+    events counts the buyer's events so far; event_time is that of the buyer's last event and assigned_at the
+    wall clock, both ms UTC; partition and offset name the clickstream record after which this holds.
     """
 
     schema_version: Literal[1] = 1
@@ -37,6 +39,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     token: str
     type: str | None
     confidence: float | None
+    forecast: str | None = None
+    forecast_probability: float | None = None
     distance: float
     margin: float
     codebook_version: str

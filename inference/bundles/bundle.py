@@ -1,7 +1,7 @@
 """A bundle: a published encoder. Its folder is checked in full before it encodes anything.
 
 manifest.json    versions, origin and the SHA-256 of every other file
-model.onnx       raw vectors -> code, distance, margin, type, confidence, latent
+model.onnx       raw vectors -> code, distance, margin, type, confidence, forecast, its probability, latent
 catalogue.json   the codes, and the types that group them
 reference.json   the profile of its training data, for drift
 evaluation.json  its quality on held-out buyers
@@ -10,6 +10,7 @@ evaluation.json  its quality on held-out buyers
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -18,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.contract.names import Name
-from feature_store.fold.vector import FEATURE_VERSION, VECTOR_SIZE
-from inference.bundles.catalogue import Catalogue
-from inference.encoders.graph import CODES, first_line, open_graph, run_graph
+from feature_store.fold.vector import FEATURE_VERSION, FEATURE_WIDTHS, VECTOR_SIZE
+from inference.bundles.catalogue import Catalogue, types_by_fact
+from inference.encoders.encoder import Encoding
+from inference.encoders.graph import CODES, LAYOUTS, first_line, layout_of, open_graph, run_graph
 from inference.errors import BundleError
 
 MANIFEST: Final = "manifest.json"
@@ -37,7 +39,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """manifest.json: versions, sizes, origin and the SHA-256 (hex) of each file.
 
     bundle_version is the version of the folder's layout. codebook_version names the published codes.
-    created_at is RFC 3339 UTC. command, seed and sources are what the bundle was made with.
+    created_at is RFC 3339 UTC. command, seed and sources are what the bundle was made with. stores: those
+    that the forecast was learned on, sorted; None in a bundle from before they were written down.
     """
 
     bundle_version: Literal[1] = 1
@@ -51,6 +54,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str]
     seed: int
     command: str
+    stores: list[Name] | None = None
+
+
+Finisher = Callable[[Encoding, NDArray[np.float32]], Encoding]
+"""Of what a graph says of raw vectors float32 [n, W], and those."""
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,17 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def types(self) -> tuple[str, ...]:
         """Names by type index; empty if it has no types."""
         return tuple(kind.name for kind in self.catalogue.types)
+
+    @property
+    def stores(self) -> frozenset[str]:
+        """Stores that the forecast was learned on."""
+        return frozenset(self.manifest.stores or ())
+
+    def finisher(self) -> Finisher:
+        """Puts the type that holds now into what the graph says; a graph of version 2 gives it itself."""
+        if self.manifest.feature_version > 1:
+            return lambda encoding, vectors: encoding
+        return types_by_fact(self.catalogue).apply
 
     def summary(self) -> dict[str, Any]:
         """Manifest, folder, size and types, ready for JSON."""
@@ -113,20 +132,22 @@ def _load(folder: Path) -> Bundle:
     if not folder.is_dir():
         raise BundleError("there is no such folder; name one that `simpersona train --out` made")
     manifest = _decode(_read(folder, MANIFEST), MANIFEST, Manifest)
-    if manifest.feature_version != FEATURE_VERSION:
+    version = manifest.feature_version
+    if not 1 <= version <= FEATURE_VERSION:
         raise BundleError(
-            f"it was trained on feature version {manifest.feature_version}, this code makes version "
-            f"{FEATURE_VERSION}; train a new bundle or install the release that fits"
+            f"it was trained on feature version {version}, this code makes versions 1 to {FEATURE_VERSION}; "
+            "train a new bundle or install the release that fits"
         )
-    if manifest.vector_size != VECTOR_SIZE:
+    if manifest.vector_size != FEATURE_WIDTHS[version]:
         raise BundleError(
-            f"manifest.json does not fit: $.vector_size is {manifest.vector_size}, here it is {VECTOR_SIZE}"
+            f"manifest.json does not fit: $.vector_size is {manifest.vector_size}, and {FEATURE_WIDTHS[version]} "
+            f"in feature version {version}"
         )
     contents = {name: _read_checked(folder, name, manifest) for name in FILES}
     for name in FILES[1:]:
         _decode(contents[name], name, dict[str, Any])
     catalogue = _decode(contents[CATALOGUE], CATALOGUE, Catalogue)
-    probe_codes = _try_graph(contents[MODEL], len(catalogue.types))
+    probe_codes = _try_graph(contents[MODEL], len(catalogue.types), version)
     return Bundle(
         folder=folder,
         manifest=manifest,
@@ -165,8 +186,10 @@ def _decode(content: bytes, name: str, type_: type[T]) -> T:
         raise BundleError(f"{name} does not fit: {error}") from error
 
 
-def _try_graph(model: bytes, types: int) -> tuple[int, ...]:
+def _try_graph(model: bytes, types: int, version: int) -> tuple[int, ...]:
     session = open_graph(model, threads=1)
+    if layout_of(session) is not LAYOUTS[version]:
+        raise BundleError(f"model.onnx is not a graph of feature version {version}, as {MANIFEST} says")
     try:
         answer = run_graph(session, PROBE_VECTORS)
     except Exception as error:  # onnxruntime has a class per status code and no common root but this
@@ -176,8 +199,9 @@ def _try_graph(model: bytes, types: int) -> tuple[int, ...]:
         raise BundleError(f"model.onnx gives the shapes {shapes} for {len(PROBE_VECTORS)} rows")
     if not ((answer.code >= 0) & (answer.code < CODES)).all():
         raise BundleError(f"model.onnx gives the codes {answer.code.tolist()}, outside 0 to {CODES - 1}")
-    if not ((answer.type >= -1) & (answer.type < types)).all():
-        raise BundleError(
-            f"model.onnx gives the types {answer.type.tolist()}, {CATALOGUE} names {types} of them"
-        )
+    for kinds in (answer.type, answer.forecast):
+        if not ((kinds >= -1) & (kinds < types)).all():
+            raise BundleError(
+                f"model.onnx gives the types {kinds.tolist()}, {CATALOGUE} names {types} of them"
+            )
     return tuple(answer.code.tolist())

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from inference.bundles.facts import Facts, TypesByFact, facts_of_name
 from inference.encoders.graph import CODES
 from inference.errors import CatalogueError
 
@@ -32,7 +33,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     name is for programs: flags, topics and the API. title, description and rule are for people. share and
     buyers count training buyers. centre (`profile` in the file) is the type's mean in the space in which the
     codes were grouped (training.types.grouping.type_points). radius is how far that mean moves when buyers
-    are drawn again.
+    are drawn again. facts: what the type claims of each of its buyers; None in a bundle of feature version 1.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     buyers: int = 0
     centre: tuple[float, ...] = msgspec.field(default=(), name="profile")
     radius: float = 0.0
+    facts: Facts | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True, array_like=True):
@@ -79,6 +81,7 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     funnel: share of each stratum. axes: the buyers' mean percentile among all training buyers, 0 to 100.
     prototype: the session of the buyer nearest to the code's centre. typical: the most common form of
     session. nearest: other codes with buyers, nearest first. status compares with the previous codebook.
+    cell: the fact cell (feature_store.fold.funnel) of all its buyers; None in a bundle of feature version 1.
     """
 
     code: Code
@@ -87,6 +90,7 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     share: float = 0.0
     buyers: int = 0
     status: str | None = None
+    cell: int | None = None
     funnel: dict[str, Estimate] = {}
     axes: dict[str, int] = {}
     typical: SessionShape | None = None
@@ -136,6 +140,15 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 return kind
         known = ", ".join(sorted(kind.name for kind in self.types)) or "none: it was made without types"
         raise CatalogueError(f"this bundle has no type {name!r}; it has {known}")
+
+
+def types_by_fact(catalogue: Catalogue) -> TypesByFact:
+    """The types of a catalogue of feature version 1 by the facts that they claim."""
+    return TypesByFact(
+        [kind.facts or facts_of_name(kind.name) for kind in catalogue.types],
+        [kind.codes for kind in catalogue.types],
+        [kind.centre for kind in catalogue.types],
+    )
 
 
 def encode_catalogue(catalogue: Catalogue) -> bytes:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from feature_store.workspace import sync
-from inference.bundles.bundle import FILES, MANIFEST, Bundle, Manifest, load_bundle
+from inference.bundles.bundle import FILES, MANIFEST, MODEL, Bundle, Manifest, load_bundle
+from inference.encoders.graph import LAYOUTS, layout_of, open_graph
 from inference.errors import BundleError
 
 
@@ -22,11 +23,13 @@ def seal_bundle(
     sources: Sequence[str],
     seed: int,
     command: str,
+    stores: Sequence[str] = (),
 ) -> Bundle:
     """Make the bundle at `target` from the folder `staging`, which holds all its files but the manifest.
 
-    staging must be on target's file system. It is renamed, so a reader finds the whole bundle or none, even
-    after a power cut.
+    stores: those that the forecast was learned on; none for one that was learned on made-up shops. The
+    feature version is that of the graph. staging must be on target's file system. It is renamed, so a reader
+    finds the whole bundle or none, even after a power cut.
 
     Raises:
         BundleError: a file is missing or does not fit, or target exists; staging is left as it is.
@@ -36,7 +39,11 @@ def seal_bundle(
     missing = [name for name in FILES if not (staging / name).is_file()]
     if missing:
         raise BundleError(f"{staging} lacks {', '.join(missing)}")
+    layout = layout_of(open_graph((staging / MODEL).read_bytes(), threads=1))
     manifest = Manifest(
+        feature_version=next(version for version, known in LAYOUTS.items() if known is layout),
+        vector_size=layout.width,
+        stores=sorted(set(stores)),
         codebook_version=codebook_version,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files={name: hashlib.sha256((staging / name).read_bytes()).hexdigest() for name in FILES},

@@ -114,4 +114,4 @@ def warm_up() -> None:
 def _empty_encoding(vectors: NDArray[np.float32]) -> Encoding:
     """An encoding with an encoder's dtypes, made without an encoder: Triton may be away while we warm up."""
     codes, measures = np.zeros(len(vectors), np.int64), np.zeros(len(vectors), np.float32)
-    return Encoding(code=codes, distance=measures, margin=measures, type=codes, confidence=measures)
+    return Encoding(codes, measures, measures, codes, measures, codes, measures)

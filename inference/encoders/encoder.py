@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,20 @@ class Encoding(NamedTuple):
     margin: NDArray[np.float32]
     """How much farther the second nearest code is."""
     type: NDArray[np.int64]
-    """Type index; -1 if the bundle has no types."""
+    """Index of the type that holds now, never one that a fact denies; -1 if there is none."""
     confidence: NDArray[np.float32]
-    """Probability that `type` is the type at the end of the session; NaN if the bundle has no types."""
+    """Probability that `type` is still the buyer's type at the end of the session; NaN: not stated."""
+    forecast: NDArray[np.int64]
+    """Index of the type that is most likely at the end of the session; -1: no forecast."""
+    forecast_probability: NDArray[np.float32]
+    """Probability of `forecast`; NaN where there is none."""
+
+
+def put(encoding: Encoding, at: Sequence[int] | NDArray[np.int64], found: Encoding) -> None:
+    """Write the rows of `found` into the rows `at` of an encoding, in place."""
+    columns = cast("tuple[NDArray[Any], ...]", encoding)
+    for column, values in zip(columns, found, strict=True):
+        column[at] = values
 
 
 class Encoder(Protocol):
@@ -32,6 +44,8 @@ class Encoder(Protocol):
     codebook_version: str
     types: tuple[str, ...]
     """Names by type index; empty if the bundle has no types."""
+    stores: frozenset[str]
+    """Stores that its forecasts were learned on; of any other, none is stated (inference.calibration)."""
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:
         """Encode float32 [n, W] raw vectors (n may be 0).

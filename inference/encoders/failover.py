@@ -38,6 +38,7 @@ class FailoverEncoder:
         """repair: called when a probe of a failed primary fails too; it must return at once."""
         self.codebook_version = primary.codebook_version
         self.types = primary.types
+        self.stores = primary.stores
         self.mode: Mode = "primary"
         self._primary = primary
         self._fallback = fallback

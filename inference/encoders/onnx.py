@@ -17,6 +17,8 @@ class OnnxEncoder:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.codebook_version = bundle.codebook_version
         self.types = bundle.types
+        self.stores = bundle.stores
+        self._finish = bundle.finisher()
         self._probe_codes = bundle.probe_codes
         self._session = open_graph(bundle.model, threads)
 
@@ -24,9 +26,10 @@ class OnnxEncoder:
         """Encode float32 [n, W] raw vectors (n may be 0); see Encoder."""
         check_vectors(vectors)
         try:
-            return run_graph(self._session, vectors)
+            encoding = run_graph(self._session, vectors)
         except Exception as error:  # onnxruntime has a class per status code and no common root but this
             raise EncoderUnavailableError(f"ONNX Runtime failed on {len(vectors)} rows: {error}") from error
+        return self._finish(encoding, vectors)
 
     def probe(self) -> None:
         """Run the probe vectors; see Encoder."""

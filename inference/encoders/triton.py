@@ -9,10 +9,9 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from feature_store.fold.vector import VECTOR_SIZE
 from inference.bundles.bundle import PROBE_VECTORS, Bundle
 from inference.encoders.encoder import Encoding, check_vectors
-from inference.encoders.graph import MAX_ROWS, join
+from inference.encoders.graph import LAYOUTS, MAX_ROWS, join, told_by
 from inference.encoders.triton_repository import MODEL_NAME, model_version
 from inference.errors import BundleError, EncoderUnavailableError
 
@@ -41,12 +40,14 @@ class TritonEncoder:
     ) -> None:
         self.codebook_version = bundle.codebook_version
         self.types = bundle.types
+        self.stores = bundle.stores
+        self._finish, self._layout = bundle.finisher(), LAYOUTS[bundle.manifest.feature_version]
         self._probe_codes = bundle.probe_codes
         self.version = str(model_version(bundle))
         self._url = url
         self._model = model_name
         self._timeout_s = timeout_s
-        self._outputs = [triton.InferRequestedOutput(name) for name in Encoding._fields]
+        self._outputs = [triton.InferRequestedOutput(name) for name in self._layout.served]
         self._client = triton.InferenceServerClient(url, channel_args=_CHANNEL)
 
     def check_server(self) -> None:
@@ -74,7 +75,8 @@ class TritonEncoder:
         """Encode float32 [n, W] raw vectors (n may be 0), at most MAX_ROWS per call; see Encoder."""
         check_vectors(vectors)
         starts = range(0, len(vectors), MAX_ROWS)
-        return join([self._infer(vectors[start : start + MAX_ROWS], self._timeout_s) for start in starts])
+        parts = [self._infer(vectors[start : start + MAX_ROWS], self._timeout_s) for start in starts]
+        return self._finish(join(parts), vectors)
 
     def probe(self) -> None:
         """Encode the probe vectors on the server; see Encoder."""
@@ -91,8 +93,8 @@ class TritonEncoder:
         self._client.close()
 
     def _infer(self, rows: NDArray[np.float32], timeout_s: float) -> Encoding:
-        vector = triton.InferInput("vector", [len(rows), VECTOR_SIZE], "FP32")
-        vector.set_data_from_numpy(rows)
+        vector = triton.InferInput("vector", [len(rows), self._layout.width], "FP32")
+        vector.set_data_from_numpy(np.ascontiguousarray(rows[:, : self._layout.width]))
         try:
             result = self._client.infer(
                 self._model,
@@ -103,13 +105,13 @@ class TritonEncoder:
             )
         except InferenceServerException as error:
             raise self._unavailable(error) from error
-        columns = [result.as_numpy(name) for name in Encoding._fields]
+        columns = [result.as_numpy(name) for name in self._layout.served]
         if any(column is None or column.size != len(rows) for column in columns):
             raise EncoderUnavailableError(
                 f"Triton at {self._url} sent an answer that is not {len(rows)} rows"
             )
         # The client's arrays are read-only: another type to numba, which would compile each kernel again.
-        return Encoding(*(column.reshape(-1).copy() for column in columns))
+        return told_by(self._layout, [column.reshape(-1).copy() for column in columns])
 
     def _unavailable(self, error: InferenceServerException) -> EncoderUnavailableError:
         return EncoderUnavailableError(

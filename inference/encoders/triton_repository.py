@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from feature_store.fold.vector import VECTOR_SIZE
 from feature_store.workspace import write_whole
 from inference.bundles.bundle import MODEL, Bundle
+from inference.encoders.graph import LAYOUTS, Tensor
 
 Variant = Literal["python", "onnxruntime-cpu", "onnxruntime-gpu"]
 """The backend: ours for Triton from the PyPI wheel, or ONNX Runtime's in NVIDIA's container."""
@@ -51,11 +51,25 @@ def build_repository(
     if variant == "python":
         write_whole(folder / "model.py", (source / "1" / "model.py").read_bytes())
     template = string.Template((source / "config.pbtxt").read_text(encoding="utf-8"))
+    layout = LAYOUTS[bundle.manifest.feature_version]
     config = template.substitute(
         versions=", ".join(map(str, [*beside, version])),
         codebook_version=bundle.codebook_version,
-        vector_size=VECTOR_SIZE,
+        vector_size=layout.width,
+        outputs=",\n".join(
+            _output(name, tensor, variant != "python") for name, tensor in layout.outputs.items()
+        ),
         kind="KIND_GPU" if variant == "onnxruntime-gpu" else "KIND_CPU",
     )
     write_whole(model / "config.pbtxt", config.encode())
     return out_dir
+
+
+def _output(name: str, tensor: Tensor, is_reshaped: bool) -> str:
+    """An output of the configuration: Triton has no batched scalars, so [n] leaves as [n, 1]."""
+    dtype, dimensions = tensor
+    data_type = {"tensor(int64)": "TYPE_INT64", "tensor(float)": "TYPE_FP32"}[dtype]
+    shape = f"dims: [ {dimensions[0] if dimensions else 1} ]"
+    if is_reshaped and not dimensions:
+        shape += ", reshape: { shape: [ ] }"
+    return f'  {{ name: "{name}", data_type: {data_type}, {shape} }}'

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from feature_store.history.shards import Folded
 from feature_store.online.assignment import token
+from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder
 from inference.encoders.graph import CODES
 from ops.history.parquet_tables import write_tables
@@ -23,6 +24,8 @@ CODES_SCHEMA = pa.schema(
         ("codebook_version", pa.string()),
         ("type", pa.string()),
         ("confidence", pa.float32()),
+        ("forecast", pa.string()),
+        ("forecast_probability", pa.float32()),
         ("distance", pa.float32()),
         ("margin", pa.float32()),
     ]
@@ -32,17 +35,21 @@ _TOKENS = np.array([token(code) for code in range(CODES)])
 
 
 def encode_buyers(group: Folded, encoder: Encoder) -> pa.Table:
-    """One row per buyer of the group, in CODES_SCHEMA; type and confidence are null where there is none."""
-    encoding = encoder.encode(group.vectors())
+    """One row per buyer of the group, in CODES_SCHEMA; types and probabilities are null where there is
+    none."""
+    stores = [store for store, _ in group.buyers]
+    encoding = stated(encoder.encode(group.vectors()), stores, encoder.stores)
     types = np.array([*encoder.types, None], dtype=object)  # index -1, no type, is the last
     columns = {
-        "store": [store for store, _ in group.buyers],
+        "store": stores,
         "buyer": [buyer for _, buyer in group.buyers],
         "code": encoding.code,
         "token": _TOKENS[encoding.code],
         "codebook_version": [encoder.codebook_version] * len(group.buyers),
         "type": types[encoding.type],
         "confidence": pa.array(encoding.confidence, from_pandas=True),  # NaN -> null
+        "forecast": types[encoding.forecast],
+        "forecast_probability": pa.array(encoding.forecast_probability, from_pandas=True),
         "distance": encoding.distance,
         "margin": encoding.margin,
     }

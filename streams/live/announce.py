@@ -71,7 +71,7 @@ class Announcer:
         for number, reason, row in zip(
             partitions, reasons, zip(*(column.tolist() for column in columns_), strict=True), strict=True
         ):
-            slot, offset, events, event_time, code, distance, margin, kind, confidence = row
+            slot, offset, events, event_time, code, distance, margin, kind, confidence, forecast, chance = row
             key = self._cache.keys[slot]
             store, _, buyer = key.decode().partition("|")
             body = encode_assignment(
@@ -82,6 +82,8 @@ class Announcer:
                     token=token(code),
                     type=types[kind] if kind >= 0 else None,
                     confidence=None if math.isnan(confidence) else confidence,
+                    forecast=types[forecast] if forecast >= 0 else None,
+                    forecast_probability=None if math.isnan(chance) else chance,
                     distance=distance,
                     margin=margin,
                     codebook_version=version,

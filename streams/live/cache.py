@@ -25,9 +25,9 @@ _LATE: Final = COUNTER["late"]
 class _Meta(NamedTuple):
     """What is known of a slot beside its state; arrays of one length, named as in RowHeader.
 
-    counted: the windows have counted the last assignment. distance, margin and confidence are what the
-    encoder gave last (distance NaN: not encoded since the row was read). used is the number of the last batch
-    that touched the slot; dirty says that the store lags behind.
+    counted: the windows have counted the last assignment. distance, margin, confidence, forecast and
+    forecast_probability are what was found last (distance NaN: not encoded since the row was read). used is
+    the number of the last batch that touched the slot; dirty says that the store lags behind.
     """
 
     partition: NDArray[np.int32]
@@ -42,6 +42,8 @@ class _Meta(NamedTuple):
     distance: NDArray[np.float32]
     margin: NDArray[np.float32]
     confidence: NDArray[np.float32]
+    forecast: NDArray[np.int8]
+    forecast_probability: NDArray[np.float32]
     used: NDArray[np.int64]
     dirty: NDArray[np.bool_]
 
@@ -60,6 +62,8 @@ def _meta(n: int) -> _Meta:
         distance=np.full(n, np.nan, dtype=np.float32),
         margin=np.full(n, np.nan, dtype=np.float32),
         confidence=np.full(n, np.nan, dtype=np.float32),
+        forecast=np.full(n, -1, dtype=np.int8),
+        forecast_probability=np.full(n, np.nan, dtype=np.float32),
         used=np.zeros(n, dtype=np.int64),
         dirty=np.zeros(n, dtype=np.bool_),
     )
@@ -204,8 +208,15 @@ class BuyerCache:
     def last_encoding(self, slots: NDArray[np.int64]) -> Encoding:
         """What the encoder gave last, as copies; distance NaN where it was not asked since a row was read."""
         m = self._meta
-        code, kind = m.code[slots].astype(np.int64), m.type[slots].astype(np.int64)
-        return Encoding(code, m.distance[slots], m.margin[slots], kind, m.confidence[slots])
+        return Encoding(
+            code=m.code[slots].astype(np.int64),
+            distance=m.distance[slots],
+            margin=m.margin[slots],
+            type=m.type[slots].astype(np.int64),
+            confidence=m.confidence[slots],
+            forecast=m.forecast[slots].astype(np.int64),
+            forecast_probability=m.forecast_probability[slots],
+        )
 
     def is_assigned(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether any assignment was made, bool [n]."""
@@ -251,6 +262,8 @@ class BuyerCache:
         m.code[slots], m.type[slots], m.band[slots] = encoding.code, encoding.type, bands
         m.distance[slots], m.margin[slots] = encoding.distance, encoding.margin
         m.confidence[slots], m.version[slots] = encoding.confidence, version
+        m.forecast[slots] = encoding.forecast
+        m.forecast_probability[slots] = encoding.forecast_probability
         m.counted[slots], m.dirty[slots] = counted, True
 
     def mark_written(self, slots: NDArray[np.int64]) -> None:

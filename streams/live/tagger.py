@@ -125,7 +125,8 @@ class Tagger:
             return
         steps, counting = self._fold(partitions, batch)
         folded = self._clock.now_s()
-        encoding = self.champion.encoder.encode(steps.vectors)
+        stores = (batch.events[place].store for place in steps.places.tolist())
+        encoding = self.champion.encode(steps.vectors, stores)
         encoded = self._clock.now_s()
         bands = confidence_bands(encoding.confidence)
         self.windows.count(counting, steps, encoding, bands)

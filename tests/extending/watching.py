@@ -68,7 +68,8 @@ def encode(vectors: NDArray[np.float32]) -> Encoding:
     """Every buyer is of code 0 and of no type."""
     n = len(vectors)
     zeros, none = np.zeros(n, dtype=np.float32), np.full(n, -1, dtype=np.int64)
-    return Encoding(np.zeros(n, dtype=np.int64), zeros, zeros, none, np.full(n, np.nan, dtype=np.float32))
+    unstated = np.full(n, np.nan, dtype=np.float32)
+    return Encoding(np.zeros(n, dtype=np.int64), zeros, zeros, none, unstated, none, unstated)
 
 
 configure_logging()  # to stderr

@@ -79,7 +79,8 @@ def stage_bundle(folder: Path, model: bytes, types: tuple[str, ...] = TYPES) -> 
     """The files of a bundle, all but the manifest."""
     folder.mkdir()
     (folder / "model.onnx").write_bytes(model)
-    catalogue = {"types": [{"name": name, "codes": list(range(i, 256, 2))} for i, name in enumerate(types)]}
+    named = [{"name": name, "codes": list(range(i, 256, 2)), "facts": {}} for i, name in enumerate(types)]
+    catalogue = {"types": named}
     (folder / "catalogue.json").write_text(json.dumps(catalogue))
     (folder / "reference.json").write_text("{}")
     (folder / "evaluation.json").write_text("{}")

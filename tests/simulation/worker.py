@@ -46,6 +46,7 @@ class SimEncoder:
     """A codebook without a model: code, type and confidence are integer functions of a state's scalars."""
 
     types = ("looker", "comparer", "buyer")
+    stores = frozenset({"acme", "beta"})
 
     def __init__(self, version: int, process: Process | None = None) -> None:
         self._process = process
@@ -61,7 +62,9 @@ class SimEncoder:
         code = (whole @ self._weights // 3) % 5
         kind = code % len(self.types)
         level = (whole.sum(axis=1) % 4).astype(np.float32)
-        return Encoding(code, level + np.float32(0.5), level + np.float32(0.25), kind, 0.2 + level / 5)
+        forecast, chance = (code + 1) % len(self.types), np.float32(0.9) - level / 5
+        figures = level + np.float32(0.5), level + np.float32(0.25)
+        return Encoding(code, *figures, kind, 0.2 + level / 5, forecast, chance)
 
     def probe(self) -> None:
         """It is always well."""

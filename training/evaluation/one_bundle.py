@@ -76,8 +76,8 @@ def encode_rows(bundle: Bundle, points: Points) -> Coded:
         type_of_code[list(kind.codes)] = index
     return Coded(
         codes=answers.code,
-        type=answers.type,
-        confidence=answers.confidence.astype(np.float64),
+        type=answers.forecast,
+        confidence=answers.forecast_probability.astype(np.float64),
         type_of_code=type_of_code,
         sketched=np.empty(0, dtype=np.int64),
         about={},

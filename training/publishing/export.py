@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from feature_store.fold.vector import EMBEDDINGS, MASKS, N_SCALARS, VECTOR_SIZE
-from inference.encoders.graph import MAX_ROWS, OUTPUTS, open_graph, run_graph
+from inference.encoders.graph import LAYOUTS, MAX_ROWS, open_graph, run_graph
 from training.encoder.model import VQVAE
 from training.encoder.quantizers.codebook import square_distances
 from training.errors import ExportError
@@ -97,7 +97,7 @@ def export_onnx(model: VQVAE, path: Path) -> None:
         dynamo=True,
         external_data=False,
         input_names=["vector"],
-        output_names=list(OUTPUTS),
+        output_names=list(LAYOUTS[1].outputs),
         dynamic_shapes={"vector": {0: torch.export.Dim("n")}},
         verbose=False,
     )
@@ -140,7 +140,8 @@ def check_parity(model: VQVAE, path: Path, vectors: NDArray[np.float32], seed: i
     wrong = int((served.margin[differ] > TIE * served.distance[differ]).sum())
     if wrong:
         raise ExportError(f"torch and ONNX Runtime give other codes for {wrong} of {len(rows)} rows")
-    confidence_difference = float(np.abs(confidence - served.confidence).max()) if model.forecast else 0.0
+    differences = np.abs(confidence - served.forecast_probability)
+    confidence_difference = float(differences.max()) if model.forecast else 0.0
     if not confidence_difference <= CONFIDENCE_ERROR:
         raise ExportError(f"torch and ONNX Runtime differ by {confidence_difference} in the confidence")
     return Parity(
@@ -154,7 +155,7 @@ def check_parity(model: VQVAE, path: Path, vectors: NDArray[np.float32], seed: i
             }
             for i in differ.tolist()
         ],
-        type_ties=int((kind != served.type).sum()),
+        type_ties=int((kind != served.forecast).sum()),
         largest_distance_difference=float(np.abs(distance - served.distance).max()),
         largest_confidence_difference=confidence_difference,
         batch_sizes=BATCH_SIZES,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from feature_store.contract.events import Event
 from inference.bundles.bundle import CATALOGUE, MODEL, Bundle
-from inference.bundles.catalogue import encode_catalogue
+from inference.bundles.catalogue import encode_catalogue, types_by_fact
 from inference.bundles.publish import seal_bundle
 from inference.bundles.reference import REFERENCE
 from inference.encoders.graph import CODES, open_graph, run_graph
@@ -105,7 +105,8 @@ def _fill(
     if status:
         catalogue = with_status(catalogue, status)
     (staging / CATALOGUE).write_bytes(encode_catalogue(catalogue))
-    _write(staging / REFERENCE, make_reference(events(), encode))
+    told = types_by_fact(catalogue)
+    _write(staging / REFERENCE, make_reference(events(), lambda rows: told.apply(encode(rows), rows)))
     _write(staging / "evaluation.json", evaluated)
     size = sum(file.stat().st_size for file in staging.iterdir())
     if size > MAX_BUNDLE_BYTES:

@@ -8,7 +8,7 @@ own figures beside those of all buyers.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -157,7 +157,7 @@ def _candidates(
     return fits
 
 
-def describe_type(name: str, behaviour: Behaviour, all_types: Sequence[Behaviour]) -> dict[str, str]:
+def describe_type(name: str, behaviour: Behaviour, all_types: Sequence[Behaviour]) -> dict[str, Any]:
     """title, description and rule of a type, for people."""
     shares = [b.share for b in all_types]
     overall = Behaviour(

@@ -126,7 +126,7 @@ class BuyerEncoder:
         return [
             Persona(Assigned(code, kind, confidence_band(confidence)), distance, margin, confidence, n, at)
             for code, distance, margin, kind, confidence, n, at in zip(
-                *(column.tolist() for column in encoding), events, times, strict=True
+                *(column.tolist() for column in encoding[:5]), events, times, strict=True
             )
         ]
 

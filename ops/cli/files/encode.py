@@ -32,9 +32,10 @@ from ops.history.progress_bars import progress_bars, read_with_bar
 def encode(path: Path, model: Path | None, out: Path, prefix: int | None, as_json: bool) -> None:
     """Encode the buyers of a file of events, or of an archive folder: one row per buyer, with code and token.
 
-    Columns: store, buyer, code, token, codebook_version, type, confidence, distance, margin.
-    A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
-    no particular order.
+    Columns: store, buyer, code, token, codebook_version, type, confidence, forecast, forecast_probability,
+    distance, margin. type is what holds at the end of the file; the forecast is for the end of that session,
+    and is empty for stores that the bundle's forecasts were not learned on. A history larger than memory is
+    split on disk, in a folder beside the output file; its rows then come in no particular order.
     """
     encoder = OnnxEncoder(load_bundle(model or active_bundle()))
     with workspace(out) as work, progress_bars() as bars:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.online.assignment import confidence_bands
-from inference.encoders.encoder import Encoder, Encoding
+from inference.calibration.stated import stated
+from inference.encoders.encoder import Encoder, Encoding, put
 from ops.verify.expected.counts import Votes
 from ops.verify.expected.ties import Answer, near_band, near_code, near_type
 
@@ -31,6 +32,11 @@ class Answers:
         self.is_near = np.zeros(0, dtype=np.bool_)
         self.figures = np.zeros((0, 3), dtype=np.float32)
         """Confidence, distance and margin of the present state."""
+
+    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
+        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
+        stores = (key.decode().partition("|")[0] for key in keys)
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
 
     def grow(self, rows: int) -> None:
         """Have room for so many slots."""
@@ -56,7 +62,9 @@ def may_stay(answer: Answer, code: int, same_type: bool, band: int) -> bool:
     confidence, distance, margin = figures
     nothing = np.zeros(1, np.int64)
     if code != answer.code:
-        return bool(near_code(Encoding(nothing, distance, margin, nothing, confidence))[0])
+        return bool(
+            near_code(Encoding(nothing, distance, margin, nothing, confidence, nothing, confidence))[0]
+        )
     return (same_type or bool(near_type(confidence)[0])) and (
         band == answer.band or bool(near_band(confidence)[0]) or not same_type
     )
@@ -83,15 +91,15 @@ def is_known(triple: NDArray[np.int16]) -> bool:
 def spread(encoding: Encoding, at: Sequence[int], n: int) -> Encoding:
     """An encoding of some rows among n; the others are of code NOTHING."""
     whole = Encoding(
-        np.full(n, NOTHING, np.int64),
-        np.full(n, np.nan, np.float32),
-        np.full(n, np.nan, np.float32),
-        np.full(n, NOTHING, np.int64),
-        np.full(n, np.nan, np.float32),
+        code=np.full(n, NOTHING, np.int64),
+        distance=np.full(n, np.nan, np.float32),
+        margin=np.full(n, np.nan, np.float32),
+        type=np.full(n, NOTHING, np.int64),
+        confidence=np.full(n, np.nan, np.float32),
+        forecast=np.full(n, NOTHING, np.int64),
+        forecast_probability=np.full(n, np.nan, np.float32),
     )
-    whole.code[at], whole.type[at] = encoding.code, encoding.type
-    whole.distance[at], whole.margin[at] = encoding.distance, encoding.margin
-    whole.confidence[at] = encoding.confidence
+    put(whole, at, encoding)
     return whole
 
 

@@ -240,7 +240,9 @@ class Recount:
 def _no_votes(n: int) -> Votes:
     nothing, codes = np.zeros(n, np.float32), np.zeros(n, np.int64)
     return Votes(
-        Encoding(codes, nothing, nothing, codes, nothing), np.zeros(n, np.uint8), np.zeros(n, np.bool_)
+        Encoding(codes, nothing, nothing, codes, nothing, codes, nothing),
+        np.zeros(n, np.uint8),
+        np.zeros(n, np.bool_),
     )
 
 

@@ -6,7 +6,7 @@ at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +70,7 @@ class Judge:
 
     def _encode(
         self,
+        keys: Sequence[bytes],
         steps: Steps,
         slots: NDArray[np.int64],
         offsets: NDArray[np.int64],
@@ -81,12 +82,13 @@ class Judge:
         found: dict[str, Encoding] = {}
         for version, answers in self.answers.items():
             if version in versions or not versions or not is_judged.all():
-                found[version] = answers.encoder.encode(steps.vectors)
+                found[version] = answers.encode(steps.vectors, keys)
                 continue
             answers.now[slots] = NOTHING
             at = [i for i, offset in enumerate(offsets.tolist()) if self._has_word(offset, version)]
             if at:
-                found[version] = spread(answers.encoder.encode(steps.vectors[at]), at, len(slots))
+                at_keys = [keys[i] for i in at]
+                found[version] = spread(answers.encode(steps.vectors[at], at_keys), at, len(slots))
         return found
 
     def _has_word(self, offset: int, version: str) -> bool:
@@ -97,7 +99,8 @@ class Judge:
     ) -> dict[str, Votes]:
         """Hold the assignments of a piece against its states; returns the votes by version."""
         is_judged = offsets >= self._assigned.judged_from
-        encodings = self._encode(steps, slots, offsets, is_judged)
+        keys = [place.keys[i] for i in steps.places.tolist()]
+        encodings = self._encode(keys, steps, slots, offsets, is_judged)
         votes = {version: votes_of(encoding) for version, encoding in encodings.items()}
         triples = {version: triples_of(encoding) for version, encoding in encodings.items()}
         spoken = np.isin(offsets, self._spoken)
@@ -113,7 +116,7 @@ class Judge:
                 v: self._answer(v, encodings[v], triples[v], i) for v in triples if is_known(triples[v][i])
             }
             words = self._assigned.words.pop(offset, [])
-            key = place.keys[steps.places[i]]
+            key = keys[i]
             for word in words:
                 self._hold(word, key, offset, int(steps.events[i]), int(steps.last_time[i]), here)
             for version, answer in here.items():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from feature_store.online.encoding import Tagged
-from inference.encoders.encoder import Encoder
+from inference.calibration.stated import stated
+from inference.encoders.encoder import Encoder, Encoding
 from streams.metrics import WorkerMetrics
 
 
@@ -26,6 +30,10 @@ class Champion:
     def name(self) -> str:
         """The codebook version that answers."""
         return self.encoder.codebook_version
+
+    def encode(self, vectors: NDArray[np.float32], stores: Iterable[str]) -> Encoding:
+        """What may be said of buyers, by raw vectors float32 [n, W] and their stores; see Encoder.encode."""
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
 
     def replace(self, encoder: Encoder) -> Encoder:
         """Answer with another encoder from now on; returns the one before, to be closed."""

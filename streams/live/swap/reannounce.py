@@ -18,7 +18,7 @@ from feature_store.fold.vectors import vectors
 from feature_store.online.assignment import Reason, codebook_version_of, confidence_bands
 from feature_store.online.encoding import unpack_row
 from feature_store.online.rows import OnlineRows
-from inference.encoders.encoder import Encoding
+from inference.encoders.encoder import Encoding, put
 from streams.live.announce import Announcer, ToAssign
 from streams.live.buyers import Buyers
 from streams.live.clock import Clock
@@ -67,9 +67,7 @@ class Reannouncer:
         unasked = np.isnan(known.distance) | ~cache.is_of(self._champion.version, slots)
         if unasked.any():
             fresh = self._encode(slots[unasked])
-            known.code[unasked], known.type[unasked] = fresh.code, fresh.type
-            known.distance[unasked], known.margin[unasked] = fresh.distance, fresh.margin
-            known.confidence[unasked] = fresh.confidence
+            put(known, np.flatnonzero(unasked), fresh)
         return known
 
     # ---- another codebook version
@@ -142,7 +140,9 @@ class Reannouncer:
     # ---- both
 
     def _encode(self, slots: NDArray[np.int64]) -> Encoding:
-        return self._champion.encoder.encode(vectors(self._buyers.cache.states, slots))
+        cache = self._buyers.cache
+        stores = (key.decode().partition("|")[0] for key in cache.keys_of(slots))
+        return self._champion.encode(vectors(cache.states, slots), stores)
 
     def _say(
         self, partition: Partition, slots: NDArray[np.int64], encoding: Encoding, reason: Reason

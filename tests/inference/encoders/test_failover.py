@@ -23,7 +23,7 @@ class Switched:
     def __init__(self) -> None:
         self._encoder = OnnxEncoder(BUNDLE)
         self.codebook_version = self._encoder.codebook_version
-        self.types = self._encoder.types
+        self.types, self.stores = self._encoder.types, self._encoder.stores
         self.on = True
         self.encoded = self.probed = 0
         self.closed = False

@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from inference.encoders.graph import INPUTS, MAX_ROWS, OUTPUTS
+from inference.encoders.graph import LAYOUTS, MAX_ROWS
 from inference.encoders.triton_repository import Variant, build_repository, model_version
 from tests.inference.made_bundles import make_bundle
 
@@ -29,7 +29,8 @@ def test_the_configuration_is_valid_and_says_what_the_graph_says(tmp_path: Path,
     }
     types = {"tensor(float)": model_config_pb2.TYPE_FP32, "tensor(int64)": model_config_pb2.TYPE_INT64}
     assert tensors == {
-        name: (types[dtype], dimensions or (1,)) for name, (dtype, dimensions) in (INPUTS | OUTPUTS).items()
+        name: (types[dtype], dimensions or (1,))
+        for name, (dtype, dimensions) in (LAYOUTS[1].inputs | LAYOUTS[1].outputs).items()
     }
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoding
+from inference.encoders.graph import LAYOUTS, told_by
 
 _CHUNK = 256
 
@@ -25,7 +26,8 @@ class OtherProcessor:
     """The starter bundle's encoder, as a processor with this name has it (Prescott: SSE3, Haswell: AVX2)."""
 
     def __init__(self, bundle: Bundle, name: str) -> None:
-        self.codebook_version, self.types = bundle.codebook_version, bundle.types
+        self.codebook_version, self.types, self.stores = bundle.codebook_version, bundle.types, bundle.stores
+        self._finish = bundle.finisher()
         environment = {**os.environ, "OPENBLAS_CORETYPE": name, "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.ops.verify.other_processor"],
@@ -38,7 +40,9 @@ class OtherProcessor:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         _send(self._process.stdin, vectors)
-        return Encoding(*(_receive(self._process.stdout) for _ in Encoding._fields))
+        layout = LAYOUTS[1]
+        columns = [_receive(self._process.stdout) for _ in layout.served]
+        return self._finish(told_by(layout, columns), vectors)
 
     def probe(self) -> None:
         """It lives as long as the test."""
@@ -66,9 +70,9 @@ def serve() -> None:
 
     graph = ReferenceEvaluator(onnx.load_from_string(load_bundle(starter_bundle_path()).model))
     while sys.stdin.buffer.peek(1):
-        vectors = _receive(sys.stdin.buffer)
+        vectors = _receive(sys.stdin.buffer)[:, : LAYOUTS[1].width]
         pieces = [vectors[at : at + _CHUNK] for at in range(0, len(vectors), _CHUNK)]
-        parts = [graph.run(list(Encoding._fields), {"vector": piece}) for piece in pieces]
+        parts = [graph.run(LAYOUTS[1].served, {"vector": piece}) for piece in pieces]
         for columns in zip(*parts, strict=True):
             _send(sys.stdout.buffer, np.concatenate(columns))
 

@@ -38,6 +38,7 @@ class Tying:
     def __init__(self, prefers: int, margin: float = 0.0) -> None:
         self._encoder = OnnxEncoder(load_bundle(starter_bundle_path()))
         self.codebook_version, self.types = self._encoder.codebook_version, self._encoder.types
+        self.stores = self._encoder.stores
         self._prefers, self._margin = prefers, margin
 
     def encode(self, vectors: NDArray[np.float32]) -> Encoding:

@@ -22,7 +22,8 @@ VECTORS = np.zeros((4, VECTOR_SIZE), np.float32)
 def encoding(codes: list[int], types: list[int]) -> Encoding:
     n = len(codes)
     nothing = np.zeros(n, np.float32)
-    return Encoding(np.array(codes, np.int64), nothing, nothing, np.array(types, np.int64), nothing)
+    kinds = np.array(types, np.int64)
+    return Encoding(np.array(codes, np.int64), nothing, nothing, kinds, nothing, kinds, nothing)
 
 
 class Candidate:
@@ -31,6 +32,7 @@ class Candidate:
     def __init__(self, version: str, says: Encoding, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.codebook_version = version
         self.types: tuple[str, ...] = ("buyer", "browser")
+        self.stores = frozenset[str]()
         self.closed = threading.Event()
         self._says, self._meanwhile = says, meanwhile
 
