@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-FEATURE_VERSION: Final = 1
+FEATURE_VERSION: Final = 2
 """Changes when a number of the vector gets another meaning. A bundle names the version of its training."""
 FEATURE_WIDTHS: Final = {1: 403, 2: 451}
 """Numbers in a vector of each version; a later one only adds columns, at the end."""
@@ -53,7 +53,7 @@ N_SCALARS: Final = len(SCALARS)
 EMBEDDINGS: Final = slice(N_SCALARS, N_SCALARS + len(PRODUCT_SETS) * EMBEDDING_SIZE)
 MASKS: Final = slice(EMBEDDINGS.stop, EMBEDDINGS.stop + len(PRODUCT_SETS))
 """A mask is 1.0 where the product set holds something, 0.0 where it is empty (its embedding is then 0)."""
-VECTOR_SIZE: Final = MASKS.stop
+VECTOR_SIZE: Final = 451
 """W: the scalars, then an embedding of unit length and a mask per product set. Another width is another
 FEATURE_VERSION."""
 SESSION: Final = slice(403, 419)

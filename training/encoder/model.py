@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from feature_store.fold.funnel import FACT_CELLS
 from inference.encoders.graph import CODES, LATENT_SIZE
 from training.encoder.config import TrainConfig
-from training.encoder.facts import CELLS, fact_cells_in_graph
+from training.encoder.facts import cells_of
 from training.encoder.outcomes import OUTCOMES
 from training.encoder.quantizers.moving_averages import EmaQuantizer
 from training.encoder.scaling import INPUTS, NUMBERS, Scaling
@@ -63,7 +64,7 @@ class VQVAE(nn.Module):
         self.quantizer = EmaQuantizer(
             CODES,
             LATENT_SIZE,
-            CELLS,
+            FACT_CELLS,
             decay=config.ema_decay,
             revive_below=config.revive_below,
             seed=config.seed,
@@ -91,7 +92,7 @@ class VQVAE(nn.Module):
         """Codes int64 [n] of raw vectors float32 [n, W]; any n."""
         device = self.quantizer.codebook.device
         codes = [
-            self.quantizer.nearest(self.latents(part), fact_cells_in_graph(part)).cpu()
+            self.quantizer.nearest(self.latents(part), cells_of(part)).cpu()
             for part in (rows.to(device) for rows in torch.split(torch.from_numpy(vectors), _ROWS))
         ]
         return torch.cat(codes).numpy() if len(vectors) else np.empty(0, np.int64)
@@ -102,7 +103,7 @@ class VQVAE(nn.Module):
         latents = self.encoder(inputs)
         told, commitment = latents, latents.new_zeros(())
         if quantize:
-            told, _, commitment = self.quantizer(latents, fact_cells_in_graph(batch.vectors))
+            told, _, commitment = self.quantizer(latents, cells_of(batch.vectors))
         rates = self.store_rates(batch.store)
         return Losses(
             _taught(self.foresees(told) + rates, batch),

@@ -22,7 +22,7 @@ from inference.encoders.graph import CODES
 from training.encoder import checkpoint
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors, split_by_buyer
-from training.encoder.facts import fact_cells_in_graph
+from training.encoder.facts import cells_of
 from training.encoder.model import VQVAE, Batch, Losses
 from training.encoder.outcomes import outcomes_of
 from training.encoder.sampling import Sampler, store_index
@@ -173,7 +173,7 @@ class _Run:
             left = self.model.load_state_dict(dict(weights), strict=False)
         except RuntimeError as error:  # shapes
             raise WeightsError("the weights to begin with are of a model of other layers") from error
-        if left.unexpected_keys or {*left.missing_keys} - {STORE_RATES}:
+        if left.unexpected_keys or {*left.missing_keys} != {STORE_RATES}:
             raise WeightsError("the weights to begin with are of a model of other layers")
         self.epoch = self.config.warmup_epochs
         self._placed = True
@@ -208,7 +208,7 @@ class _Run:
             latents = self.model.latents(vectors)
         if not torch.isfinite(latents).all():
             raise DivergedError("the latents became NaN or inf; lower the learning rate")
-        self.model.quantizer.initialise(latents, fact_cells_in_graph(vectors))
+        self.model.quantizer.initialise(latents, cells_of(vectors))
 
     def _judge(self, judged: Batch) -> None:
         terms = validation_losses(self.model, judged)
