@@ -82,7 +82,7 @@ def _best(step: Callable[[StateArrays, Batch], object], batches: list[Batch], bu
     seconds = []
     for _ in range(ROUNDS):
         states = empty_states(buyers)
-        for array in (states.counters, states.bitmaps, states.ring, states.sums):
+        for array in (states.counters, states.bitmaps, states.ring, states.latest, states.sums):
             array.fill(0)  # touch the pages now: a worker's cache is warm
         started = time.process_time()
         for batch in batches:

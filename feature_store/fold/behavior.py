@@ -16,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from feature_store.contract.events import EVENT_TYPES, TYPE_CODE, Event, line_of
+from feature_store.fold.acts import LATEST, SESSION_COUNTERS, count_act, note_act, open_session
 from feature_store.fold.kernel import Number, kernel
 from feature_store.fold.memory import (
     PAGES_PER_EVENT,
@@ -68,10 +69,11 @@ COUNTERS: Final = (
     "refunds",
     "block_time",
     "forgotten_until",
+    *SESSION_COUNTERS,
 )
 """Names of a state's int64 counters: events by type, then sessions and time in ms, then money in minor
 units, then how many products each pooled embedding sums; then refunds, the latest event time of the present
-block of 64 events, and of the events whose ids are forgotten (ms)."""
+block of 64 events, and of the events whose ids are forgotten (ms); then the present session (fold.acts)."""
 COUNTER: Final[dict[str, int]] = {name: i for i, name in enumerate(COUNTERS)}
 N_COUNTERS: Final = len(COUNTERS)
 BITMAP_WORDS: Final = 5
@@ -92,6 +94,8 @@ _POOLED: Final = COUNTER["viewed"]
 _REFUNDS: Final = COUNTER["refunds"]
 _BLOCK_TIME: Final = COUNTER["block_time"]
 _FORGOTTEN: Final = COUNTER["forgotten_until"]
+_SESSION: Final = COUNTER[SESSION_COUNTERS[0]]
+_SESSION_END: Final = _SESSION + len(SESSION_COUNTERS)
 _VIEW: Final = TYPE_CODE["product_view"]
 _CART: Final = TYPE_CODE["add_to_cart"]
 _BUY: Final = TYPE_CODE["purchase"]
@@ -100,13 +104,14 @@ _CATEGORY_WORD: Final = BITMAP_WORDS - 1
 
 
 class StateArrays(NamedTuple):
-    """States of n buyers, one per row: counters int64 [n, 29], bitmaps uint64 [n, 5], ring uint64
-    [n, 64] (hashes of the last event ids, a ring by event count), sums int32 [n, 3, 128], and the memory of
-    older ids and of orders."""
+    """States of n buyers, one per row: counters int64 [n, 43], bitmaps uint64 [n, 5], ring uint64
+    [n, 64] (hashes of the last event ids, a ring by event count), latest int64 [n, 16] (the last acts, see
+    feature_store.fold.acts), sums int32 [n, 3, 128], and the memory of older ids and of orders."""
 
     counters: NDArray[np.int64]
     bitmaps: NDArray[np.uint64]
     ring: NDArray[np.uint64]
+    latest: NDArray[np.int64]
     sums: NDArray[np.int32]
     memory: Memory
 
@@ -132,6 +137,7 @@ def empty_states(n: int) -> StateArrays:
         counters=np.zeros((n, N_COUNTERS), dtype=np.int64),
         bitmaps=np.zeros((n, BITMAP_WORDS), dtype=np.uint64),
         ring=np.zeros((n, REMEMBERED_IDS), dtype=np.uint64),
+        latest=np.zeros((n, LATEST), dtype=np.int64),
         sums=np.zeros((n, len(PRODUCT_SETS), EMBEDDING_SIZE), dtype=np.int32),
         memory=empty_memory(n),
     )
@@ -250,6 +256,8 @@ def fold_event(
         return MORE
     if outcome == FIRST:
         counters[kind] += 1
+        count_act(counters[_SESSION:_SESSION_END], kind, time, SESSION_GAP_MS)
+        note_act(states.latest[slot], kind, time)
     _fold_product(states, slot, kind, products, batch.product[i])
     _fold_money(counters, kind, worth, products.price_minor[batch.product[i]], batch.order[i] != 0)
     return outcome
@@ -283,6 +291,7 @@ def _fold_time(counters: NDArray[np.int64], time: int, allowed_lateness_ms: int)
         counters[_SESSIONS] = 1
         counters[_FIRST] = time
         counters[_LAST] = time
+        open_session(counters[_SESSION:_SESSION_END], time, 0)
         return
     step = time - counters[_LAST]
     if step <= 0:
@@ -293,6 +302,7 @@ def _fold_time(counters: NDArray[np.int64], time: int, allowed_lateness_ms: int)
     counters[_LAST] = time
     if step > SESSION_GAP_MS:
         counters[_SESSIONS] += 1
+        open_session(counters[_SESSION:_SESSION_END], time, step)
     else:
         counters[_ACTIVE] += step
         counters[_STEPS] += 1

@@ -16,8 +16,8 @@ _FIRST_ROWS: Final = 1024
 
 
 def _bytes_of(states: StateArrays) -> int:
-    arrays = (states.counters, states.bitmaps, states.ring, states.sums, states.memory.held)
-    return sum(array.nbytes for array in arrays)
+    arrays = (states.counters, states.bitmaps, states.ring, states.latest, states.sums)
+    return sum(array.nbytes for array in arrays) + states.memory.held.nbytes
 
 
 BYTES_PER_STATE: Final = _bytes_of(empty_states(1))
@@ -55,7 +55,7 @@ class StateTable(Generic[K]):
     def clear(self, slots: NDArray[np.int64]) -> None:
         """Empty rows that stay with their keys."""
         states = self.states
-        for array in (states.counters, states.bitmaps, states.ring, states.sums):
+        for array in (states.counters, states.bitmaps, states.ring, states.latest, states.sums):
             array[slots] = 0
         forget(states.memory, slots)
 
@@ -76,6 +76,7 @@ def _longer(states: StateArrays, rows: int) -> StateArrays:
         counters=np.concatenate([states.counters, more.counters]),
         bitmaps=np.concatenate([states.bitmaps, more.bitmaps]),
         ring=np.concatenate([states.ring, more.ring]),
+        latest=np.concatenate([states.latest, more.latest]),
         sums=np.concatenate([states.sums, more.sums]),
         memory=memory._replace(held=np.concatenate([memory.held, more.memory.held])),
     )

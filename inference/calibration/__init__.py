@@ -1,1 +1,1 @@
-"""What may be stated of a probability: nothing of a store that the bundle has never seen."""
+"""What may be stated of a probability: a shop's calibration, its gate, its measures, its alarm."""

@@ -24,7 +24,10 @@ class TrainConfig(BaseModel):
     outcomes_weight: float = Field(2.0, ge=0, description="what comes, read from the code and the latent")
     rebuilding_weight: float = Field(0.3, ge=0, description="rebuilding the numbers and masks")
     teacher_share: float = Field(
-        0.7, ge=0, le=1, description="share of the teachers' chance in what is taught, the rest being yes or no"
+        0.7,
+        ge=0,
+        le=1,
+        description="share of the teachers' chance in what is taught, the rest being yes or no",
     )
 
     warmup_epochs: int = Field(

@@ -58,9 +58,7 @@ def make_catalogue(
         kind = None if groups is None else groups.types[groups.type_of_code[code]].name
         if counts[code] == 0:
             cards.append(
-                CodeCard(
-                    code=code, token=token(code), type=kind, cell=cells[code], nearest=nearest[code]
-                )
+                CodeCard(code=code, token=token(code), type=kind, cell=cells[code], nearest=nearest[code])
             )
             continue
         cards.append(

@@ -75,7 +75,10 @@ def add_forecast(
 
     held_out = rows(judge)
     open_types = np.array(
-        [[kind.facts is None or kind.facts.can_follow(cell) for kind in groups.types] for cell in range(FACT_CELLS)]
+        [
+            [kind.facts is None or kind.facts.can_follow(cell) for kind in groups.types]
+            for cell in range(FACT_CELLS)
+        ]
     )
     model.forecast = fit_forecast(rows(learn), held_out, open_types, config.forecast_epochs, config.seed)
     with torch.no_grad():
@@ -130,7 +133,9 @@ def _temperature(logits: Tensor, target: Tensor) -> Tensor:
     return grid[losses.argmin()]
 
 
-def _judge(position: Ints, probability: NDArray[np.float64], rows: ForecastRows) -> dict[int, dict[str, float]]:
+def _judge(
+    position: Ints, probability: NDArray[np.float64], rows: ForecastRows
+) -> dict[int, dict[str, float]]:
     now, end = rows.now.cpu().numpy(), rows.end.cpu().numpy()
     forecast = probability.argmax(axis=1)
     stays = probability[np.arange(len(now)), now]

@@ -29,9 +29,7 @@ from training.encoder.dataset import describe_source, training_rows
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
 @click.option("--note", help="How the files were made; kept among the manifest's sources.")
-@click.option(
-    "--made-up", is_flag=True, help="The stores do not exist: the bundle is to have seen no store."
-)
+@click.option("--made-up", is_flag=True, help="The stores do not exist: the bundle is to have seen no store.")
 @json_option
 def train(
     paths: tuple[Path, ...],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, COUNTERS, empty_states
-from feature_store.fold.state import FOLD_VERSION, pack_states, unpack_states, without_memory
+from feature_store.fold.state import FOLD_VERSION, as_fold_1, pack_states, unpack_states
 from feature_store.online.encoding import RowHeader, is_of_an_earlier_release, pack_row, unpack_row
 from feature_store.online.mending import Fix
 from ops.verify.expected.fold import PartitionFold
@@ -69,7 +69,7 @@ class States:
         self._found.report.earlier_rows += is_of_an_earlier_release(row)
         self.versions[slot] = header.version
         if header.fold < FOLD_VERSION:
-            state, wanted = without_memory(state), without_memory(wanted)
+            state, wanted = as_fold_1(state), as_fold_1(wanted)
             if key in self._fold.judge.doubtful and state != wanted:
                 self._found.report.earlier_folds += 1
                 self._fold.judge.deferred.pop(key, None)
@@ -122,6 +122,7 @@ def _first_unlike(state: bytes, wanted: bytes) -> str:
     differs = {
         "bitmaps": bool((both.bitmaps[0] != both.bitmaps[1]).any()),
         "ring": bool((both.ring[0] != both.ring[1]).any()),
+        "latest": bool((both.latest[0] != both.latest[1]).any()),
         "sums": bool((both.sums[0] != both.sums[1]).any()),
     }
     return next((name for name, differ in differs.items() if differ), "memory")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from feature_store.contract.events import Event, line_of
+from feature_store.contract.events import EVENT_TYPES, TYPE_CODE, Event, line_of
 from feature_store.fold.behavior import COUNTER, REMEMBERED_IDS, SESSION_GAP_MS
 from feature_store.fold.memory import MAX_BLOCKS
 from feature_store.fold.products import currency_exponent, product_vector
@@ -41,6 +41,7 @@ class Plain:
     orders: dict[str, Order] = field(default_factory=dict)
     unnamed: int = 0
     sums: dict[str, np.ndarray] = field(default_factory=dict)
+    acts: list[tuple[int, int]] = field(default_factory=list)
 
     def was_sent_before(self, e: Event) -> bool:
         if e.event_id in self.ids[-REMEMBERED_IDS:]:
@@ -81,6 +82,7 @@ class Plain:
             c["refunds"] += 1
         elif is_first or e.order is None or e.type != "purchase":
             c[e.type] += 1
+            self.add_act(e)
         if e.order is None or e.type != "purchase":
             self.add_money(e)
         c["order_value"] = self.unnamed + sum(order.net for order in self.orders.values())
@@ -111,10 +113,12 @@ class Plain:
         c = self.counters
         if c["events"] == 0:
             c["sessions"], c["first_time"], c["last_time"] = 1, e.timestamp, e.timestamp
+            self.open_session(e.timestamp, 0)
         elif e.timestamp > c["last_time"]:
             step = e.timestamp - c["last_time"]
             if step > SESSION_GAP_MS:
                 c["sessions"] += 1
+                self.open_session(e.timestamp, step)
             else:
                 c["active_ms"] += step
                 c["steps"] += 1
@@ -122,6 +126,25 @@ class Plain:
         else:
             c["late"] += c["last_time"] - e.timestamp > 30 * MINUTE
             c["first_time"] = min(c["first_time"], e.timestamp)
+
+    def open_session(self, time: int, away: int) -> None:
+        self.counters |= {f"session_{name}": 0 for name in EVENT_TYPES}
+        self.counters |= {"session_start": time, "away_ms": away}
+
+    def add_act(self, e: Event) -> None:
+        c = self.counters
+        self.acts.append((e.timestamp, TYPE_CODE[e.type]))
+        if e.timestamp < c["session_start"] - SESSION_GAP_MS:
+            return
+        earlier = max(c["session_start"] - e.timestamp, 0)
+        c["session_start"] -= earlier
+        c["away_ms"] = max(c["away_ms"] - earlier, 0)
+        c[f"session_{e.type}"] += 1
+
+    @property
+    def latest(self) -> list[int]:
+        """The last acts, newest first."""
+        return [time * 32 + kind + 1 for time, kind in sorted(self.acts, reverse=True)[:16]]
 
     def add_money(self, e: Event) -> None:
         c = self.counters

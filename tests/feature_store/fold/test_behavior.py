@@ -21,11 +21,17 @@ def counters(history: History, buyer: str = "b1") -> dict[str, int]:
     return dict(zip(COUNTER, history.table.states.counters[slot].tolist(), strict=True))
 
 
+def latest(history: History, buyer: str) -> list[int]:
+    acts = history.table.states.latest[history.table.slots[("acme", buyer)]]
+    return [act for act in acts.tolist() if act]
+
+
 @given(histories())
 def test_kernel_equals_the_plain_definition(events: list[Event]) -> None:
     history = fold_history([events])
     for (_, buyer), plain in plain_fold(events).items():
         assert counters(history, buyer) == plain.counters
+        assert latest(history, buyer) == plain.latest
         slot = history.table.slots["acme", buyer]
         for which, name in enumerate(("viewed", "carted", "purchased")):
             expected = plain.sums.get(name, np.zeros(128, dtype=np.int32))

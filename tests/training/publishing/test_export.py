@@ -164,7 +164,11 @@ def test_a_graph_of_another_model_is_found_out(
 
 
 def test_the_manifest_names_the_stores_that_were_seen(
-    published: Published, trained: Trained, buyers: BuyerVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Published,
+    trained: Trained,
+    buyers: BuyerVectors,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert published[0].manifest.stores == ["s"]
     monkeypatch.setattr("training.publishing.export.PARITY_ROWS", 2000)

@@ -99,7 +99,9 @@ class EmaQuantizer(nn.Module):
     def _revive(self, latents: Tensor, cells: Tensor) -> None:
         """Draw anew, among the batch's latents of their cell, codes of little use for their cell."""
         uses = torch.zeros(self._cells, device=latents.device).index_add(0, self.cell_of_code, self.uses)
-        mean = (uses / torch.bincount(self.cell_of_code, minlength=self._cells).clamp(min=1))[self.cell_of_code]
+        mean = (uses / torch.bincount(self.cell_of_code, minlength=self._cells).clamp(min=1))[
+            self.cell_of_code
+        ]
         for code in torch.nonzero(self.uses < self.revive_below * mean).squeeze(1).tolist():
             mine = torch.nonzero(cells == self.cell_of_code[code]).squeeze(1)
             if len(mine) == 0:

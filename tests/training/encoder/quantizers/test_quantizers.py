@@ -43,7 +43,12 @@ def test_nearest_code_and_commitment() -> None:
 def test_distances_are_those_of_the_difference() -> None:
     latents, codebook = torch.randn(50, 6), torch.randn(9, 6)
     expected = (latents[:, None] - codebook[None]).square().sum(dim=2)
-    torch.testing.assert_close(square_distances(latents, one_cell(latents), codebook, one_cell(codebook)), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        square_distances(latents, one_cell(latents), codebook, one_cell(codebook)),
+        expected,
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def test_gradient_goes_straight_through() -> None:
