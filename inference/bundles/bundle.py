@@ -140,8 +140,8 @@ def _load(folder: Path) -> Bundle:
         )
     if manifest.vector_size != FEATURE_WIDTHS[version]:
         raise BundleError(
-            f"manifest.json does not fit: $.vector_size is {manifest.vector_size}, and {FEATURE_WIDTHS[version]} "
-            f"in feature version {version}"
+            f"manifest.json does not fit: $.vector_size is {manifest.vector_size}, and in feature version "
+            f"{version} it is {FEATURE_WIDTHS[version]}"
         )
     contents = {name: _read_checked(folder, name, manifest) for name in FILES}
     for name in FILES[1:]:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-Part = Literal["a", "b", "c", "d", "e", "calibration", "ablations", "scaling"]
+Part = Literal["a", "b", "d", "e", "calibration", "ablations", "scaling"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """Parts of the issue by letter (f stands beside every purity), and what else the report has."""

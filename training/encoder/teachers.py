@@ -110,7 +110,7 @@ def _by_store(
     judged: NDArray[np.int64],
     otherwise: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Log odds by a logistic regression per store on the counts; `otherwise` where a store has too few rows."""
+    """Log odds by a logistic regression per store on the counts; `otherwise` where a store has few rows."""
     counts = columns[:, : N_SCALARS + SESSION.stop - SESSION.start]
     odds = otherwise.copy()
     for one in np.unique(store[judged]):

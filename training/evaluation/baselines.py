@@ -54,8 +54,8 @@ def standard_space(vectors: Vectors, columns: int = MASKS.stop) -> Space:
 
 
 def balanced_space(vectors: Vectors) -> Space:
-    """Blocks of equal say: the 16 scalars' log1p with mean 0 and variance 1, within 6 deviations, and the three
-    embeddings, together half as varied; the masks as they are."""
+    """Blocks of equal say: the 16 scalars' log1p with mean 0 and variance 1, within 6 deviations, and the
+    three embeddings, together half as varied; the masks as they are."""
     scaler = StandardScaler().fit(logs(vectors)[:, :N_SCALARS])
     varies = float(vectors[:, EMBEDDINGS].var(axis=0, dtype=np.float64).sum())
     scale = (EMBEDDING_WEIGHT * N_SCALARS / varies) ** 0.5 if varies > _FLAT else 1.0

@@ -15,9 +15,9 @@ from feature_store.history.offline_fold import BuyerKey
 from feature_store.online.assignment import token
 from inference.bundles.catalogue import Catalogue, CodeCard, Estimate
 from inference.encoders.graph import CODES
-from training.publishing.sessions import SharedShapes, longest_sessions
 from training.encoder.quantizers.moving_averages import EmaQuantizer
 from training.publishing.percentiles import AXES, mean_percentiles
+from training.publishing.sessions import SharedShapes, longest_sessions
 from training.types.types import TypeGroups
 
 _SHOWN_BUYERS: Final = 200
@@ -40,8 +40,8 @@ def make_catalogue(
     """The catalogue of a codebook, from its training buyers' whole histories.
 
     buyers [n] with vectors float32 [n, W] raw, codes int64 [n] and distance float32 [n] to the code's
-    centre; quantizer: the codebook and the cell of each code. groups: their types, if the bundle has any. events: the same
-    history once more, in batches; without it, cards have no sessions.
+    centre; quantizer: the codebook and the cell of each code. groups: their types, if the bundle has any.
+    events: the same history once more, in batches; without it, cards have no sessions.
     """
     stores = np.array([store for store, _ in buyers])
     counts = np.bincount(codes, minlength=CODES)

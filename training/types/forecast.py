@@ -45,8 +45,8 @@ class Forecasting(NamedTuple):
 
 
 class ForecastRows(NamedTuple):
-    """Rows to learn or calibrate on: latents float32 [n, 96], cells int64 [n], and the types of now and at the
-    session's end, int64 [n] each."""
+    """Rows to learn or calibrate on: latents float32 [n, 96], cells int64 [n], and the types of now and at
+    the session's end, int64 [n] each."""
 
     latents: Tensor
     cells: Tensor

@@ -12,7 +12,8 @@ from feature_store.fold.funnel import Depth, Visits
 
 KEEN: Final = 1.5
 BRIEF: Final = 0.5
-"""Borders of the tiers: how many times as likely as the store's average looker that the session goes deeper."""
+"""Borders of the tiers: how many times as likely as of the store's average looker it is that a session goes
+deeper."""
 
 
 class Tier(NamedTuple):

@@ -1,8 +1,8 @@
 """Codes -> 8 to 12 types: the fact cells, of which those of lookers are cut by what their codes foresee.
 
 A code belongs to one fact cell, so its type is a fact for six of the eight cells. Most shoppers only look;
-they are cut into tiers by how likely their codes make it that the session goes deeper into the funnel, against
-the average looker of the same store. The borders are fixed numbers (names.py), not quantiles, and a code's
+they are cut into tiers by how likely their codes make it that the session goes deeper into the funnel,
+against the average looker of the same store. The borders are fixed numbers (names.py), not quantiles, and a code's
 chance is drawn to the average where few rows know it, so a retrain moves a type only if behaviour moved.
 """
 

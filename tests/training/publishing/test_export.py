@@ -159,7 +159,7 @@ def test_a_graph_of_another_model_is_found_out(
 ) -> None:
     other = train(buyers, SMALL.model_copy(update={"seed": 5, "epochs": 1}))
     export_onnx(graph_of(other), tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match="of another fact cell|other codes for"):
+    with pytest.raises(ExportError, match=r"of another fact cell|other codes for"):
         check_parity(graph_of(trained), tmp_path / "model.onnx", buyers.vectors, seed=0)
 
 

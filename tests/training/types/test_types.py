@@ -22,8 +22,8 @@ CHANCE = {0: 0.02, 1: 0.2, 2: 0.6}
 
 
 def planted(buyers: int, seed: int = 0) -> tuple[BuyerVectors, np.ndarray]:
-    """Buyers of all fact cells, each with the state after 3 events (a code of its cell) and the whole history,
-    in which some lookers put something into a cart; and the codes of all rows."""
+    """Buyers of all fact cells, each with the state after 3 events (a code of its cell) and the whole
+    history, in which some lookers put something into a cart; and the codes of all rows."""
     random = np.random.default_rng(seed)
     cell = random.integers(0, FACT_CELLS, buyers)
     early = np.zeros((buyers, VECTOR_SIZE), dtype=np.float32)
@@ -81,7 +81,7 @@ def test_every_code_has_one_type_whose_facts_are_its_cells(groups: TypeGroups) -
 
 
 def test_tiers_say_what_comes(groups: TypeGroups) -> None:
-    lookers = CELL_OF_CODE < len(VISITS)
+    lookers = len(VISITS) > CELL_OF_CODE
     tier = np.array([kind.name.split("-")[0] for kind in groups.types])[groups.type_of_code]
     for index, word in enumerate(("brief", "steady", "keen")):
         assert set(tier[lookers & (np.arange(CODES) % 3 == index)]) == {word}

@@ -75,7 +75,7 @@ class EmaQuantizer(nn.Module):
         self.sums.copy_(self.codebook * self.uses[:, None])
 
     def nearest(self, latents: Tensor, cells: Tensor) -> Tensor:
-        """Indices int64 [n] of the codes nearest to latents float32 [n, size] among those of cells int64 [n]."""
+        """Indices int64 [n] of the codes nearest to latents float32 [n, size] of cells int64 [n]."""
         return square_distances(latents, cells, self.codebook, self.cell_of_code).argmin(dim=1)
 
     def forward(self, latents: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
