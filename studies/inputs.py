@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from feature_store.contract.events import Event
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from ops.history.files import history_batches
 from training.encoder.dataset import describe_source
 
@@ -13,7 +14,9 @@ from training.encoder.dataset import describe_source
 class Histories:
     """Files of events, read as often as a study needs, and counted."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], source: SourceChoice = NOTHING_SAID) -> None:
+        """`source` says what the files do not say themselves."""
+        self._source = source
         self.paths = paths
         self._counts = [0] * len(paths)
 
@@ -25,7 +28,7 @@ class Histories:
         """
         for index, path in enumerate(self.paths):
             self._counts[index] = 0
-            for batch in history_batches(path):
+            for batch in history_batches(path, self._source):
                 self._counts[index] += len(batch)
                 yield batch
 

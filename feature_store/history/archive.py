@@ -75,6 +75,11 @@ def partition_folder(archive: Path, topic: str, partition: int) -> Path:
     return archive / f"topic={topic}" / f"partition={partition}"
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a folder is laid out as an archive."""
+    return any(path.glob("topic=*/partition=*")) if path.is_dir() else False
+
+
 def archive_files(archive: Path, topic: str, partition: int) -> list[ArchiveFile]:
     """The files of a partition in order of offsets.
 

@@ -76,17 +76,23 @@ class Format:
     open: Callable[[Origin], Adapt]
     """The adapter of a file's records."""
     lines: bool = True
-    """Whether lines of JSON may be of it."""
+    """Whether JSON may be of it, or only columns."""
     columns: frozenset[str] = frozenset()
-    """Without --format, a parquet file with all of these columns has this format; none: never."""
+    """Without --format, a file with all of these columns has this format; none: never."""
     read: tuple[str, ...] | None = None
     """The only columns that are read of a parquet file; None: all."""
+    numbers: frozenset[str] = frozenset()
+    """Columns of a text file whose cells are numbers."""
+    json_text: bool = False
+    """Whether objects and lists may be kept as text in columns."""
     names_store: bool = False
     """Whether each record names its store."""
     store: str | None = None
     """The store of the records if --store is not given."""
     time_unit: TimeUnit = "iso8601"
     """Of the records' times, where they are counts."""
+    timezone: str | None = None
+    """The zone of times that name none, if --timezone is not given and the format knows it."""
     dialect: Dialect | None = None
     """How text files of columns are written; None: looking at one tells."""
     signs: tuple[frozenset[str], ...] = ()
@@ -143,6 +149,7 @@ def vendor(
             )
         ),
         columns=columns,
+        json_text=True,
         signs=signs,
         names=tuple(names),
         store=store,

@@ -1,19 +1,22 @@
-"""Files of events in any supported format, as batches of Event.
+"""Events of files in any supported format, as batches of Event.
 
-    .ndjson .jsonl (.gz)   one JSON value per line
-    .parquet               one row per record; the columns may say the format
+    .ndjson .jsonl .json   JSON, a value per line, or an array, or values over several lines
+    .csv .tsv              rows of text; how they are written is found by looking
+    .parquet               one row per record
+    a folder, a pattern    several of these, read as one in the order of their names
 
-The formats are those of feature_store.sources.formats, or a mapping file's. A bad record is counted by reason
-and reported with its place, and the next one goes on; a file that cannot be read at all is an
-EventSourceError. Memory stays at one batch, whatever the file's size.
+Text may be packed as .gz or .zst. The formats are those of feature_store.sources.formats, or a mapping
+file's; columns may say the format. A bad record is counted by reason and reported with its place, and the
+next one goes on; a file that cannot be read at all is an EventSourceError. Memory stays at one batch,
+whatever the size.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -30,114 +33,84 @@ from feature_store.errors import EventSourceError, InvalidEventError
 from feature_store.sources.adapters.common import Adapted
 from feature_store.sources.adapters.mapping.loading import load_mapping
 from feature_store.sources.adapters.presets import mapped
+from feature_store.sources.choice import SourceChoice, zone_of
+from feature_store.sources.files.folders import Files, files_of
+from feature_store.sources.files.lines import Raw
+from feature_store.sources.files.nested import may_be_nested, plain
+from feature_store.sources.files.parquet import rows_of
+from feature_store.sources.files.records import EventFile
 from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
-from feature_store.sources.records import (
-    LINE_SUFFIXES,
-    is_lines,
-    line_bytes,
-    parquet_columns,
-    parquet_rows,
-    read_lines,
-    read_rows,
-)
+from feature_store.sources.report import SourceReport
 from feature_store.sources.skips import FAULTS
-from feature_store.sources.unmapped import UnmappedName, count_names
-from feature_store.sources.values.notes import Note, Tallies, count_note
+from feature_store.sources.unmapped import count_names
+from feature_store.sources.values.context import Context, DecimalSign
 from feature_store.sources.values.units import check_unit
 
 BATCH_EVENTS: Final = 5_000
 MAX_PAYLOAD_BYTES: Final = 1 << 20
 """A vendor's payload may carry much that we drop, and several events."""
-_EXAMPLES: Final = 5
+ID_COLUMNS: Final = frozenset({"event_id", "buyer", "user_id", "session_id", "product_id", "order", "line"})
+"""Columns of the contract and the normalised schema that are text, whatever a writer made of them."""
 
 
-class SourceReport(msgspec.Struct):
-    """What was read so far. A record is a line or a row; a payload may hold several events or none.
+class Whose(NamedTuple):
+    """Whose records they are, and how their values are read. store: "" if the records name it.
 
-    skipped: items that are no events of ours (bots, unmapped names); invalid: broken ones; both by reason.
-    repaired, emptied, assumed: values of events that were not taken as sent, by field and reason.
-    unmapped: names of events that nothing here knows.
-    first_timestamp, last_timestamp: ms since the epoch, the least and the greatest event time.
+    context: what the options say. zone: of a parquet file's times, by the option or the mapping file.
     """
 
-    path: str
-    format: str
-    records: int = 0
-    events: int = 0
-    types: dict[str, int] = {}
-    first_timestamp: int | None = None
-    last_timestamp: int | None = None
-    skipped: dict[str, int] = {}
-    invalid: dict[str, int] = {}
-    examples: list[str] = []
-    repaired: Tallies = {}
-    emptied: Tallies = {}
-    assumed: Tallies = {}
-    unmapped: dict[str, UnmappedName] = {}
-
-    def add_events(self, events: Sequence[Event]) -> None:
-        """Count events."""
-        self.events += len(events)
-        for name, count in Counter(event.type for event in events).items():
-            self.types[name] = self.types.get(name, 0) + count
-        times = [event.timestamp for event in events]
-        self.first_timestamp = min(filter(None, [self.first_timestamp, *times]))
-        self.last_timestamp = max(filter(None, [self.last_timestamp, *times]))
-
-    def add_skipped(self, reason: str, count: int) -> None:
-        """Count items that are no events."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
-
-    def add_invalid(self, reason: str, count: int, examples: Sequence[str]) -> None:
-        """Count broken items, and keep the first few examples of the file."""
-        self.invalid[reason] = self.invalid.get(reason, 0) + count
-        self.examples += examples[: _EXAMPLES - len(self.examples)]
-
-    def add_notes(self, notes: Sequence[Note]) -> None:
-        """Count values that were not taken as sent."""
-        for note in notes:
-            count_note(getattr(self, note.kind), note)
-
-    @property
-    def not_taken(self) -> str:
-        """Why records gave no event, in a sentence: reasons with counts, and the first broken record."""
-        reasons = ", ".join(f"{count} {reason}" for reason, count in (self.invalid | self.skipped).items())
-        example = f"; {self.examples[0]}" if self.examples else ""
-        return f"of {self.records} records not taken: {reasons}{example}"
+    store: str
+    identity: Identity
+    context: Context
+    zone: tzinfo | None
 
 
 class EventSource:
-    """One file of events; made by `open_events`."""
+    """One source of events, of one file or many; made by `open_events`."""
 
-    def __init__(self, path: Path, kind: Format, adapt: Adapt) -> None:
+    def __init__(self, path: Path, files: Files, kind: Format, whose: Whose) -> None:
         self.report = SourceReport(path=str(path), format=kind.name)
         self._path = path
+        self._files = files
         self._kind = kind
-        self._adapt = adapt
-        self._length = max(line_bytes(path) if is_lines(path) else parquet_rows(path), 1)
-        self._at = 0
+        self._whose = whose
+        self._size = max(files.size, 1)
+        self._done = 0
+        self._open: EventFile | None = None
 
     @property
     def share_read(self) -> float:
-        """How much of the file `batches` has gone through, 0 to 1: for a progress bar."""
-        return min(self._at / self._length, 1.0)
+        """How much of the source `batches` has gone through, 0 to 1: for a progress bar."""
+        return min((self._done + (self._open.position if self._open else 0)) / self._size, 1.0)
 
-    def batches(self, size: int = BATCH_EVENTS) -> Iterator[list[Event]]:
-        """The events in file order, `size` at a time; fills `report` anew.
+    def count_records(self) -> int:
+        """How many records there are, broken ones too; reads all files.
 
         Raises:
-            EventSourceError: the file cannot be read, holds no record, or its times are of another unit.
+            EventSourceError: a file cannot be read.
         """
-        self.report = SourceReport(path=str(self._path), format=self._kind.name)
-        self._at = 0
+        return sum(EventFile(path, self._kind.dialect).count() for path in self._files.paths)
+
+    def batches(self, size: int = BATCH_EVENTS) -> Iterator[list[Event]]:
+        """The events in the order of files and records, `size` at a time; fills `report` anew.
+
+        Raises:
+            EventSourceError: a file cannot be read, or there is no record.
+        """
+        self.report = SourceReport(
+            path=str(self._path),
+            format=self._kind.name,
+            files=len(self._files.paths),
+            ignored=self._files.ignored,
+        )
+        self._done = 0
         waiting: list[Event] = []
         checked = False
-        for events in self._lines() if is_lines(self._path) else self._rows():
+        for events in self._events():
             waiting += events
             while len(waiting) >= size:
                 batch, waiting = waiting[:size], waiting[size:]
-                if not checked:
-                    checked = self._check_unit(batch)
+                checked = checked or self._check_unit(batch)
                 self.report.add_events(batch)
                 yield batch
         if waiting:
@@ -152,44 +125,82 @@ class EventSource:
         check_unit(self._path, [event.timestamp for event in events], self._kind.time_unit)
         return True
 
-    def _lines(self) -> Iterator[list[Event]]:
+    def _events(self) -> Iterator[list[Event]]:
+        several = len(self._files.paths) > 1
+        for path in self._files.paths:
+            if several and not path.stat().st_size:
+                continue  # exports write empty parts
+            file = self._open = EventFile(path, self._kind.dialect)
+            _check_columns(file, self._kind)
+            whose = self._whose
+            self.report.add_read_as(file.read_as(self._kind.read, whose.zone))
+            adapt = self._kind.open(Origin(path, whose.store, whose.identity, whose.context))
+            named = f"{path.name}, " if several else ""
+            if file.kind.layout == "json":
+                yield from self._values(file, adapt, named)
+            elif file.kind.layout == "text":
+                yield from self._text_rows(file, adapt, named)
+            else:
+                yield from self._rows(file, adapt, named)
+            self._done, self._open = self._done + file.size, None
+
+    def _values(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
         decode = self._kind.decode_line
         limit = MAX_PAYLOAD_BYTES if decode is None else MAX_EVENT_BYTES
-        for number, raw, length in read_lines(self._path, limit):
-            place = f"line {number}"
-            self._at += length
+        for at, value in file.raw_values(limit):
             self.report.records += 1
+            place = named + at
             try:
                 if decode is None:
-                    yield self._taken(self._adapt(_decode_payload(raw, length), number), place)
+                    yield self._taken(adapt(self._payload(value), value.number), place)
                     continue
-                check_record_size(length)
-                event = decode(raw)
-                if event is None:
-                    adapted = self._adapt(_decode_payload(raw, length), number)
-                    if adapted.details:
-                        raise InvalidEventError(
-                            DeadLetterReason.INVALID_FIELD, adapted.details[0].partition(": ")[2]
-                        )
-                    yield self._taken(adapted, place)
-                else:
+                check_record_size(value.length)
+                event = decode(value.raw)
+                if event is not None:
                     yield [event]
+                    continue
+                adapted = adapt(decode_payload(value), value.number)
+                if adapted.details:
+                    detail = adapted.details[0].partition(": ")[2]
+                    raise InvalidEventError(DeadLetterReason.INVALID_FIELD, detail)
+                yield self._taken(adapted, place)
             except InvalidEventError as error:
                 self.report.add_invalid(error.reason, 1, [f"{place}: {error}"])
 
-    def _rows(self) -> Iterator[list[Event]]:
-        columns = None
-        if (wanted := self._kind.read) is not None:
-            columns = [name for name in parquet_columns(self._path) if name in wanted]
-        convert = self._kind.convert_rows
-        for rows in read_rows(self._path, columns):
-            number, self._at = self._at, self._at + len(rows)
+    def _payload(self, value: Raw) -> Any:
+        decoded = decode_payload(value)
+        if self._kind.payload is not None and may_be_nested(value.raw):
+            return plain(decoded, json_text=self._kind.json_text)
+        return decoded
+
+    def _text_rows(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
+        for record in file.text_rows(MAX_PAYLOAD_BYTES):
+            self.report.records += 1
+            place = named + record.place
+            if record.refused is not None:
+                self.report.add_invalid(record.refused.reason, 1, [f"{place}: {record.refused}"])
+                continue
+            row = record.row
+            if self._kind.payload is not None:
+                row = plain(row, json_text=self._kind.json_text)
+            for name in self._kind.numbers & row.keys():
+                row[name] = _number(row[name])
+            yield self._taken(adapt(row, record.number), place)
+
+    def _rows(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
+        convert, number = self._kind.convert_rows, 0
+        texts = ID_COLUMNS if self._kind.names_store else ()
+        for batch in file.batches(self._kind.read, self._whose.zone, texts):
+            rows = rows_of(batch)
             self.report.records += len(rows)
             if convert is not None and (events := convert(rows)) is not None:
                 yield events
+                number += len(rows)
                 continue
-            for i, row in enumerate(rows, number):
-                yield self._taken(self._adapt(row, i), f"row {i}")
+            for row in rows:
+                record = row if self._kind.payload is None else plain(row, json_text=self._kind.json_text)
+                yield self._taken(adapt(record, number), f"{named}row {number}")
+                number += 1
 
     def _taken(self, adapted: Adapted, place: str) -> list[Event]:
         for reason, count in adapted.skipped.items():
@@ -212,28 +223,45 @@ def open_events(
     kind: str | None = None,
     mapping: Path | None = None,
     store: str | None = None,
+    timezone: str | None = None,
+    decimal: DecimalSign | None = None,
 ) -> EventSource:
-    """Open a file of events, its format found by name and columns where `kind` and `mapping` do not say it.
+    """Open a source of events, its format found by its columns where `kind` and `mapping` do not say it.
 
-    `identity` names the buyers of vendor payloads and mapped pixels: a BuyerHasher for all that may reach a
-    topic, PlainIds for offline work. Contract and normalised files keep their ids. `store` names the shop of
-    a vendor's or mapped file.
+    path: a file, a folder of files, or a pattern of names. `identity` names the buyers of vendor payloads and
+    mapped pixels: a BuyerHasher for all that may reach a topic, PlainIds for offline work. Contract and
+    normalised files keep their ids. `store`, `timezone` and `decimal` hold before what a mapping file says.
 
     Raises:
-        EventSourceError: the file, its format or the options do not fit.
+        EventSourceError: a file, its format or the options do not fit.
         AdapterError: the mapping file is wrong.
     """
-    if not path.is_file():
-        raise EventSourceError(f"there is no file {path}")
-    if not is_lines(path) and path.suffix.lower() != ".parquet":
-        raise EventSourceError(
-            f"{path} is of no supported kind: events are read from {', '.join(LINE_SUFFIXES)} and .parquet"
-        )
-    found = _format(path, kind) if mapping is None else _mapped(mapping, kind)
-    if is_lines(path) and not found.lines:
-        raise EventSourceError(f"{path}: {found.name} events are read from .parquet only")
-    whose = _store_name(path, found, store)
-    return EventSource(path, found, found.open(Origin(path, whose, identity)))
+    files = files_of(path)
+    found = _format(files.paths, kind) if mapping is None else _mapped(mapping, kind)
+    first = EventFile(files.paths[0], found.dialect)
+    _check_columns(first, found)
+    given = None if timezone is None else zone_of(timezone)
+    zone = zone_of(found.timezone) if given is None and found.timezone is not None else given
+    whose = Whose(
+        _store_name(path, found, store),
+        identity,
+        Context(decimal, given),
+        zone,
+    )
+    return EventSource(path, files, found, whose)
+
+
+def open_chosen(path: Path, identity: Identity, choice: SourceChoice) -> EventSource:
+    """open_events with what a user says of the source; see there."""
+    return open_events(
+        path,
+        identity=identity,
+        kind=choice.kind,
+        mapping=None if choice.mapping is None else Path(choice.mapping),
+        store=choice.store,
+        timezone=choice.timezone,
+        decimal=choice.decimal,
+    )
 
 
 def _mapped(mapping: Path, kind: str | None) -> Format:
@@ -242,7 +270,7 @@ def _mapped(mapping: Path, kind: str | None) -> Format:
     return mapped(MAPPING, load_mapping(mapping))
 
 
-def _format(path: Path, kind: str | None) -> Format:
+def _format(paths: list[Path], kind: str | None) -> Format:
     known = formats()
     if kind == MAPPING:
         raise EventSourceError("the format mapping needs a mapping file: add --mapping FILE.toml")
@@ -250,16 +278,38 @@ def _format(path: Path, kind: str | None) -> Format:
         if kind not in known:
             raise EventSourceError(f"there is no format {kind}: it is one of {', '.join(known)}")
         return known[kind]
-    if is_lines(path):
+    path = next((path for path in paths if path.stat().st_size), paths[0])
+    columns = EventFile(path).columns
+    if columns is None:
         return known[CONTRACT]
-    columns = set(parquet_columns(path))
-    found = recognise(columns)
+    found = recognise(set(columns))
     if found is None:
         raise EventSourceError(
-            f"{path} has the columns {', '.join(sorted(columns)[:12])}: no format is known by these; "
+            f"{path} has the columns {_named(set(columns))}: no format is known by these; "
             "say --format, or map them with --mapping FILE.toml"
         )
     return found
+
+
+def _check_columns(file: EventFile, kind: Format) -> None:
+    """Refuse a file that cannot be of the format: of another layout, or without its columns."""
+    if file.columns is None:
+        if not kind.lines:
+            raise EventSourceError(
+                f"{file.path}: {kind.name} events are read from columns (parquet, CSV), not JSON"
+            )
+        return
+    missing = kind.columns - set(file.columns) if kind.names_store else frozenset()
+    if missing:
+        raise EventSourceError(
+            f"{file.path} is not of the format {kind.name}: it lacks the columns {_named(missing)}; say "
+            "--format or --mapping FILE.toml, and read files of several kinds one by one"
+        )
+
+
+def _named(columns: set[str] | frozenset[str]) -> str:
+    names = sorted(name[:64] for name in columns)
+    return ", ".join(names[:12]) + (" ..." if len(names) > 12 else "")
 
 
 def _store_name(path: Path, kind: Format, store: str | None) -> str:
@@ -275,13 +325,29 @@ def _store_name(path: Path, kind: Format, store: str | None) -> str:
     return store
 
 
-def _decode_payload(raw: bytes, length: int) -> Any:
-    if length > MAX_PAYLOAD_BYTES:
+def decode_payload(value: Raw) -> Any:
+    """The decoded value of a JSON file.
+
+    Raises:
+        InvalidEventError: it is too large or no JSON.
+    """
+    if value.length > MAX_PAYLOAD_BYTES:
         raise InvalidEventError(
             DeadLetterReason.TOO_LARGE,
-            f"the line has {length} bytes; a payload has at most {MAX_PAYLOAD_BYTES}",
+            f"the record has {value.length} bytes; a payload has at most {MAX_PAYLOAD_BYTES}",
         )
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise explain_invalid(raw, error) from None
+        return msgspec.json.decode(value.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise explain_invalid(value.raw, error) from None
+
+
+def _number(cell: Any) -> Any:
+    """The number that a cell of text says, as JSON writes numbers; anything else as it is."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        found = msgspec.json.decode(cell)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return cell
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else cell

@@ -7,6 +7,8 @@ from typing import Final
 
 import click
 
+from ops.cli.files.events_path import EVENTS_PATH
+
 json_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON on stdout."
 )
@@ -19,6 +21,6 @@ no_announce_option: Final = click.option(
     "--no-announce", is_flag=True, help="Do not tell workers: Kafka is not needed then."
 )
 histories_argument: Final = click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True)
+    "paths", nargs=-1, required=True, metavar="PATH...", type=EVENTS_PATH
 )
-"""Files of events, or folders that are archives."""
+"""Files of events, folders or patterns of them, or folders that are archives."""

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.settings import HomeSettings
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings
@@ -45,6 +46,7 @@ class DemoOptions:
     """As the command line takes them; rate in events/s, None for the defaults of ops.demo.traffic."""
 
     events: Path | None = None
+    source: SourceChoice = NOTHING_SAID
     seconds: float | None = None
     rate: float | None = None
     triton: bool = False
@@ -137,7 +139,7 @@ def _forget_other_installations(folder: Path) -> None:
 def _traffic(options: DemoOptions, folder: Path) -> Traffic:
     if options.events is None:
         return generated(options.rate, options.seconds)
-    return from_file(options.events, options.rate, options.seconds, folder)
+    return from_file(options.events, options.source, options.rate, options.seconds, folder)
 
 
 def _judge(summary: Summary, report: VerifyReport) -> None:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pyarrow.parquet as pq
-
 from feature_store.contract.events import Event
 from feature_store.contract.identity import BuyerHasher, load_id_key
 from feature_store.errors import EventSourceError
 from feature_store.log.producer import Output
-from feature_store.sources.reader import EventSource, open_events
-from feature_store.sources.records import is_lines, read_lines
+from feature_store.sources.choice import SourceChoice
+from feature_store.sources.reader import EventSource, open_chosen
 from ops.errors import DemoError
 from ops.replay.events import Rate, ReplayReport, first_events, replay_events
 from ops.traffic import TrafficConfig, generate, live_config
@@ -61,16 +59,18 @@ def generated(rate: float | None, seconds: float | None) -> Traffic:
     )
 
 
-def from_file(path: Path, rate: float | None, seconds: float | None, home: Path) -> Traffic:
-    """A file of events, whole unless `seconds` cuts it; without a rate, it lasts about 30 s.
+def from_file(
+    path: Path, choice: SourceChoice, rate: float | None, seconds: float | None, home: Path
+) -> Traffic:
+    """Files of events, whole unless `seconds` cuts it; without a rate, it lasts about 30 s.
 
     Raw buyer ids in it become pseudonyms under a key made in the data folder `home`.
 
     Raises:
         EventSourceError: the file is missing, of no supported format, or holds no event.
     """
-    source = open_events(path, identity=BuyerHasher(load_id_key(home, create=True)))
-    rate = rate or max(_records(path) / _FILE_SECONDS, _LEAST_FILE_RATE)
+    source = open_chosen(path, BuyerHasher(load_id_key(home, create=True)), choice)
+    rate = rate or max(source.count_records() / _FILE_SECONDS, _LEAST_FILE_RATE)
     read = source.batches(_BATCH_EVENTS)
     first = next(read, None)
     if first is None:
@@ -81,12 +81,6 @@ def from_file(path: Path, rate: float | None, seconds: float | None, home: Path)
         batches = first_events(batches, max(1, round(rate * seconds)))
         what += f" for {seconds:g} s"
     return Traffic(what, batches, rate, source=source)
-
-
-def _records(path: Path) -> int:
-    if is_lines(path):
-        return sum(1 for _ in read_lines(path, 0))
-    return int(pq.read_metadata(path).num_rows)
 
 
 class CountingOutput(Output):

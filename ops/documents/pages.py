@@ -115,7 +115,7 @@ def drift_page() -> str:
 
 def adapters_page() -> str:
     """docs/adapters.md with the table of formats."""
-    lines = ["| format | what | lines of JSON | parquet | over HTTP | mapping |\n|---|---|---|---|---|---|\n"]
+    lines = ["| format | what | JSON | columns | over HTTP | mapping |\n|---|---|---|---|---|---|\n"]
     presets = {path.stem: path for path in preset_files()}
     for name, found in formats().items():
         rows = "recognised" if found.columns else "yes"

@@ -1,4 +1,4 @@
-"""History for offline commands: a file in any supported format, or a folder that is an archive."""
+"""History for offline commands: files in any supported format, or a folder that is an archive."""
 
 from __future__ import annotations
 
@@ -10,38 +10,43 @@ import structlog
 from feature_store.contract.events import Event
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
-from feature_store.history.archive import archive_files, base_batches, read_archive_file
-from feature_store.sources.reader import open_events
+from feature_store.history.archive import archive_files, base_batches, is_archive, read_archive_file
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
+from feature_store.sources.reader import open_chosen
 
 log = structlog.get_logger(__name__)
 
 
 def history_batches(
-    path: Path, seen: Callable[[float], object] = lambda share: None
+    path: Path,
+    source: SourceChoice = NOTHING_SAID,
+    seen: Callable[[float], object] = lambda share: None,
 ) -> Iterator[list[Event]]:
-    """The events of a file or an archive, in batches, in the order they arrived; ids stay as they are.
+    """The events of files or an archive, in batches, in the order they arrived; ids stay as they are.
 
-    `seen` is told now and then how much of `path` was read, 0 to 1.
+    `source` says what the files do not say themselves. `seen` is told now and then how much was read, 0 to 1.
 
     Raises:
-        EventSourceError: it cannot be read, or holds no event.
+        EventSourceError: they cannot be read, or hold no event.
     """
-    if path.is_dir():
+    if is_archive(path):
+        if source.given:
+            raise EventSourceError(
+                f"{path} is an archive, which says all of itself: leave the options of sources out"
+            )
         yield from _archive_batches(path, seen)
         return
-    source = open_events(path, identity=PlainIds())
-    for batch in source.batches():
+    opened = open_chosen(path, PlainIds(), source)
+    for batch in opened.batches():
         yield batch
-        seen(source.share_read)
-    if not source.report.events:
-        raise EventSourceError(f"{path} holds no event: {source.report.not_taken}")
-    if source.report.invalid:
-        log.warning("records_refused", path=str(path), **source.report.invalid)
+        seen(opened.share_read)
+    if not opened.report.events:
+        raise EventSourceError(f"{path} holds no event: {opened.report.not_taken}")
+    if opened.report.invalid:
+        log.warning("records_refused", path=str(path), **opened.report.invalid)
 
 
 def _archive_batches(path: Path, seen: Callable[[float], object]) -> Iterator[list[Event]]:
-    if not any(path.glob("topic=*/partition=*")):
-        raise EventSourceError(f"{path} is no archive: it has no topic=*/partition=* folders")
     total = sum(file.stat().st_size for file in path.glob("topic=*/partition=*/*.parquet"))
     done = 0
     for topic in sorted(path.glob("topic=*")):

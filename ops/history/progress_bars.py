@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 from feature_store.contract.events import Event
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from ops.history.files import history_batches
 
 
@@ -30,8 +31,8 @@ def progress_bars() -> Iterator[Progress]:
         yield bars
 
 
-def read_with_bar(path: Path, bars: Progress) -> Iterator[list[Event]]:
-    """history_batches of a file or an archive folder, and a bar of how much was read."""
+def read_with_bar(path: Path, bars: Progress, source: SourceChoice = NOTHING_SAID) -> Iterator[list[Event]]:
+    """history_batches of files or an archive folder, and a bar of how much was read."""
     bar = bars.add_task(f"reading {path.name}", total=1.0)
-    yield from history_batches(path, lambda share: bars.update(bar, completed=share))
+    yield from history_batches(path, source, lambda share: bars.update(bar, completed=share))
     bars.update(bar, completed=1.0)

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, Self
 import msgspec
 import structlog
 
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.workspace import write_whole
 
 log = structlog.get_logger()
@@ -28,12 +29,14 @@ _KEPT_RUNS: Final = 5
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for; it stays for the whole run. paths: files of events, empty for the archive; config:
+    """What was asked for; it stays for the whole run. paths: files of events, empty for the archive, and
+    `source`, what was said of them; config:
     the training's settings where they are not the default; promote False leaves the version as the
     candidate."""
 
     reason: str = "by hand"
     paths: tuple[str, ...] = ()
+    source: SourceChoice = NOTHING_SAID
     config: dict[str, Any] = {}
     promote: bool = True
 

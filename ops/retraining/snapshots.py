@@ -19,7 +19,9 @@ def snapshot_step(run: Run, home: Path) -> dict[str, Any]:
     """List the files that the run was ordered to learn from, or the archive, into the run's folder."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     paths = [Path(path) for path in run.state.order.paths]
-    snapshot = take_files(paths, now) if paths else take_archive(home / "archive", now)
+    snapshot = (
+        take_files(paths, now, run.state.order.source) if paths else take_archive(home / "archive", now)
+    )
     encoded = msgspec.json.format(msgspec.json.encode(snapshot), indent=1)
     write_whole(run.folder / _SNAPSHOT, encoded + b"\n")
     return {"events": sum(part.events for part in snapshot.parts) or None, "files": len(snapshot.files)}

@@ -10,7 +10,7 @@ patterns on a web site" (Data Mining and Knowledge Discovery 7, 2003).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -192,16 +192,21 @@ def _normalised(row: Row) -> npt.NDArray[np.float64]:
     return probabilities
 
 
-def start_distribution() -> npt.NDArray[np.float64]:
+Habits = Sequence[Sequence[float]]
+"""A shop's own factors on the weights, [start and event types, event types + exit]; empty: all 1."""
+
+
+def start_distribution(habits: Habits = ()) -> npt.NDArray[np.float64]:
     """Probability of a session's first event, float64 [buyer types, event types + exit]."""
-    return np.stack([_normalised(buyer_type.start) for buyer_type in BUYER_TYPES])
+    own = np.stack([_normalised(buyer_type.start) for buyer_type in BUYER_TYPES])
+    return _with_habits(own, habits[0]) if habits else own
 
 
-def transition_matrix(noise: float, persistence: float) -> npt.NDArray[np.float64]:
+def transition_matrix(noise: float, persistence: float, habits: Habits = ()) -> npt.NDArray[np.float64]:
     """Probability of the next event, float64 [buyer types, event types, event types + exit].
 
     With probability `noise` a buyer of any type moves as `COMMON` says. persistence divides the weight of
-    leaving: above 1, sessions of the store are longer and go deeper.
+    leaving: above 1, sessions of the store are longer and go deeper. habits are the store's own.
     """
     common = np.stack([_normalised(COMMON[name]) for name in EVENT_TYPES])
     own = np.stack(
@@ -213,4 +218,17 @@ def transition_matrix(noise: float, persistence: float) -> npt.NDArray[np.float6
     mixed: npt.NDArray[np.float64] = (1 - noise) * own + noise * common
     mixed[:, :, EXIT] /= persistence
     mixed /= mixed.sum(axis=2, keepdims=True)
-    return mixed
+    return _with_habits(mixed, habits[1:]) if habits else mixed
+
+
+def comes_back(factor: float) -> npt.NDArray[np.float64]:
+    """Probability of one more session, float64 [buyer types], with its odds times `factor`."""
+    own = np.array([buyer_type.comes_back for buyer_type in BUYER_TYPES])
+    return np.asarray(own * factor / (1 - own + own * factor)) if factor != 1 else own
+
+
+def _with_habits(
+    probabilities: npt.NDArray[np.float64], factors: Sequence[float] | Habits
+) -> npt.NDArray[np.float64]:
+    weights = probabilities * np.asarray(factors)
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))

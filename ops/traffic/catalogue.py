@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ops.traffic.config import StoreProfile, figures
+from ops.traffic.config import StoreProfile, TrafficConfig, figures
+from ops.traffic.wide_shops import wide_profiles
 
 _DEPARTMENTS: Final = ("home", "electronics", "apparel", "beauty", "sport", "garden", "toys", "office")
 _SHELVES: Final = (
@@ -55,7 +56,7 @@ class Catalogue:
 def build_catalogue(stores: int, seed: int, profiles: tuple[StoreProfile, ...] | None = None) -> Catalogue:
     """Draw the products of `stores` shops; shop i has profile i modulo the number of profiles.
 
-    Store i is the same whatever the number of stores. Profiles: the committed ones if None.
+    Store i is the same whatever the number of stores. Profiles: the fitted ones if None.
     """
     kinds = profiles or figures().profiles
     profiles = tuple(kinds[i % len(kinds)] for i in range(stores))
@@ -104,6 +105,12 @@ def build_catalogue(stores: int, seed: int, profiles: tuple[StoreProfile, ...] |
         category_bounds=bounds,
         store_categories=np.array(store_categories),
     )
+
+
+def catalogue_of(config: TrafficConfig, seed: int) -> Catalogue:
+    """The products of a run's shops."""
+    wide = wide_profiles(config.stores, seed) if config.wide else None
+    return build_catalogue(config.stores, seed, wide)
 
 
 def _category_path(index: int) -> str:

@@ -22,6 +22,8 @@ MAX_LATE_MS: Final = 45 * 60 * 1000
 MAX_REDELIVERY_MS: Final = 10 * 60 * 1000
 MAX_DISORDER_MS: Final = MAX_LATE_MS + MAX_REDELIVERY_MS
 """No event is delivered later than this after it happened: the bound on the stream's disorder."""
+FIELDS: Final = ("product_id", "category", "brand", "price", "value", "query", "session_id")
+"""Fields of an event that a shop's pixel or adapter may lose."""
 
 
 class StoreProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +34,12 @@ class StoreProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     price in major units. zipf: exponent of product popularity over rank. pace: factor on every dwell
     time. persistence: divisor of the chance to leave after an event. type_mix: share of each latent
     type, in the order of buyer_types.BUYER_TYPES, summing to 1.
+
+    The rest is left alone in fitted shops and drawn in wide ones (wide_shops.py). loses: fields of
+    FIELDS that no event has. clock_ms: times are whole multiples of it. comes_back: factor on the odds of one
+    more session; away: on the time until then. express: share of the sessions of which nothing between a
+    view and a purchase is sent. habits: factors on the weights of every type's chain, [start and event
+    types, event types and exit]; empty: 1.
     """
 
     name: str
@@ -49,6 +57,12 @@ class StoreProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     pace: float
     persistence: float
     type_mix: tuple[float, ...]
+    loses: tuple[str, ...] = ()
+    clock_ms: int = 1
+    comes_back: float = 1.0
+    away: float = 1.0
+    express: float = 0.0
+    habits: tuple[tuple[float, ...], ...] = ()
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +84,8 @@ class TrafficConfig:
     """Parameters of a run; with a seed they determine every byte of the traffic.
 
     buyers arrive over `hours` of event time from start_ms (ms since the epoch, UTC) on, spread over
-    `stores` shops that cycle through the fitted profiles. An endless run keeps that rate of new buyers.
+    `stores` shops that cycle through the fitted profiles or, if `wide`, are drawn by the seed
+    (wide_shops.py). An endless run keeps that rate of new buyers.
     duplicates, late: share of events delivered twice, and delivered a minute or more after they happened.
     noise: probability that a step ignores the buyer's type. diurnal: relative swing of the arrival
     rate over a day (0 flat, below 1), highest at peak_hour UTC. favour: a buyer type that favour_share of
@@ -83,6 +98,7 @@ class TrafficConfig:
     buyers: int = 2_000
     hours: float = 24.0
     stores: int = 4
+    wide: bool = False
     start_ms: int = 1_767_571_200_000  # 2026-01-05T00:00Z, a Monday
     duplicates: float = 0.01
     late: float = 0.01

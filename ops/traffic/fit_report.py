@@ -31,8 +31,8 @@ _TAIL: Final = """\
 - Latent types are shared by all stores; the shares, the pace, the persistence (a factor on the chance to
   leave) and the catalogue are a store's own. How a store's pages are named is not: mattress has more page
   views and fewer lists than generated, software more logins and checkouts.
-- Purchases without a cart event (electronics: 3.8 % bought, 2.3 % carted) cannot be generated: a purchase
-  follows a cart here.
+- Purchases without a cart event (electronics: 3.8 % bought, 2.3 % carted): a purchase of a fitted shop
+  follows a cart.
 - A prior worth 5 % of the sessions keeps every type in every store, so that rare types exist in small
   runs; where the file shows views only (fashion, general), it decides between types alike in views.
 - Popularity: a buyer glances at two products and opens the one nearer to his price taste, mostly in his
@@ -42,6 +42,15 @@ _TAIL: Final = """\
   anywhere in its range.
 - Clicks without a clock (fashion), without users (fashion, general), sessions as users (software): no
   gap or return to fit.
+
+## Wide shops
+
+`simpersona events generate --wide` takes no fitted shop: each is drawn by the seed
+(ops/traffic/wide_shops.py), over the range that shops have, and not over the range of these six. Drawn
+are: which event types the pixel sends (no search, no page views, no carts), which fields are lost (product,
+category, brand, price, value, query, session), purchases that no cart event precedes, catalogues from one
+product to 20,000, prices from cents to tens of thousands, pace and length of sessions, how often and how
+soon buyers return, the shares of the latent types, and the weights of their chains.
 """
 
 

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from feature_store.contract.events import EVENT_TYPES, Event, EventType
 from ops.traffic.buyer_types import TYPE_NAMES
-from ops.traffic.catalogue import Catalogue, build_catalogue
-from ops.traffic.config import TrafficConfig
+from ops.traffic.catalogue import Catalogue, catalogue_of
+from ops.traffic.config import FIELDS, TrafficConfig
 from ops.traffic.delivery import deliver
 from ops.traffic.population import Population, Traits
 from ops.traffic.sessions import Walker
@@ -57,7 +57,7 @@ def generate(
 
 def truth(config: TrafficConfig, seed: int) -> Iterator[tuple[list[str], list[str], list[str]]]:
     """The latent type of every buyer of a finite run: batches of (stores, buyers, types)."""
-    catalogue = build_catalogue(config.stores, seed)
+    catalogue = catalogue_of(config, seed)
     population = Population(config, catalogue, seed)
     for first in range(0, config.buyers, 100_000):
         buyers = np.arange(first, min(first + 100_000, config.buyers), dtype=np.int64)
@@ -76,7 +76,7 @@ def live_config(config: TrafficConfig, seed: int, events_per_second: float, now_
     ago: so event time never overtakes the clock, and falls behind it by what returning buyers add.
     """
     flat = replace(config, diurnal=0.0, start_ms=now_ms - _HOUR_MS)
-    catalogue = build_catalogue(config.stores, seed)
+    catalogue = catalogue_of(config, seed)
     pilot = Population(flat, catalogue, seed).traits(np.arange(_BUYERS_A_WINDOW, dtype=np.int64))
     events = len(Walker(catalogue, config.noise).walk(pilot, np.random.default_rng([seed, 2])).type)
     per_buyer = events / _BUYERS_A_WINDOW
@@ -112,7 +112,7 @@ def _concatenate(parts: list[_Columns]) -> _Columns:
 
 def _windows(config: TrafficConfig, seed: int, endless: bool) -> Iterator[list[Event]]:
     """Each window's deliveries, in order. Work of later windows waits in buckets by window number."""
-    catalogue = build_catalogue(config.stores, seed)
+    catalogue = catalogue_of(config, seed)
     population = Population(config, catalogue, seed)
     walker = Walker(catalogue, config.noise)
     write = _Writer(catalogue, population, seed)
@@ -188,6 +188,7 @@ def _walk(
     buyer, number, start = due
     walk = walker.walk(traits, rng)
     timestamp = start[walk.session] + walk.offset
+    timestamp -= timestamp % walker.clock_ms[traits.store[walk.session]]
     sent = deliver(timestamp, config.duplicates, config.late, rng)
     row = sent.row
     columns = _Columns(
@@ -220,6 +221,7 @@ class _Writer:
             np.arange(len(stores)), np.diff(catalogue.category_bounds[catalogue.store_categories])
         )
         self._prices: list[float | None] = [*(catalogue.minor / self._digits[product_store]).tolist(), None]
+        self._kept = {field: np.array([field not in shop.loses for shop in stores]) for field in FIELDS}
         self._types: list[EventType] = list(EVENT_TYPES)  # type: ignore[arg-type]  # the literal's own names
 
     def __call__(self, columns: _Columns) -> list[Event]:
@@ -228,30 +230,35 @@ class _Writer:
         names = self._population.names(distinct)
         stores = self._population.traits(distinct).store
         store = stores[who]
+
+        def kept(field: str, column: Ints) -> Ints:
+            return np.where(self._kept[field][store], column, -1)
+
         # a product names its category; list views and searches bring their own
         product_category = np.array(catalogue.product_categories)[columns.product]
         category = np.where(columns.product >= 0, product_category, columns.category)
-        value = np.where(columns.minor >= 0, columns.minor / self._digits[store], np.nan)
-        priced = (columns.price >= 0) | (columns.minor >= 0)
+        minor, price = kept("value", columns.minor), kept("price", columns.price)
+        value = np.where(minor >= 0, minor / self._digits[store], np.nan)
+        priced = (price >= 0) | (minor >= 0)
         return [
             Event(
                 schema_version=1,
                 event_id=f"{self._seed}-{b:x}-{s}-{k}",
                 store=catalogue.store_names[at_store],
                 buyer=names[w],
-                session_id=f"{b:x}-{s}",
+                session_id=f"{b:x}-{s}" if in_session else None,
                 type=self._types[kind],
                 timestamp=ms,
                 product_id=catalogue.product_ids[p],
                 category=catalogue.categories[c],
-                brand=catalogue.brands[p],
+                brand=catalogue.brands[made],
                 price=self._prices[shown],
                 currency=self._currency[at_store] if has_money else None,
                 quantity=1 if p >= 0 and m >= 0 else None,
                 value=v if m >= 0 else None,
                 query=catalogue.queries[q],
             )
-            for b, s, k, w, at_store, kind, ms, p, c, shown, has_money, m, v, q in zip(
+            for b, s, k, w, at_store, kind, ms, p, made, c, shown, has_money, m, v, q, in_session in zip(
                 columns.buyer.tolist(),
                 columns.number.tolist(),
                 columns.step.tolist(),
@@ -259,13 +266,15 @@ class _Writer:
                 store.tolist(),
                 columns.type.tolist(),
                 columns.timestamp.tolist(),
-                columns.product.tolist(),
-                category.tolist(),
-                columns.price.tolist(),
+                kept("product_id", columns.product).tolist(),
+                kept("brand", columns.product).tolist(),
+                kept("category", category).tolist(),
+                price.tolist(),
                 priced.tolist(),
-                columns.minor.tolist(),
+                minor.tolist(),
                 value.tolist(),
-                columns.query.tolist(),
+                kept("query", columns.query).tolist(),
+                self._kept["session_id"][store].tolist(),
                 strict=True,
             )
         ]

@@ -3,8 +3,8 @@
 Used: the store's mix of types, each session's first event, the moves of its Markov chain, the time between
 two events, how many sessions there were and, where the history is over, that they ended. Moves that a cart
 forbids become views, as in sessions.py; moves through events that the pixel does not send are summed over.
-Left out: which products were opened and what they cost, and that time passes in events which are not sent. So
-it comes near the Bayes posterior, from below.
+Left out: which products were opened and what they cost, that time passes in events which are not sent, and
+which sessions of a wide shop are express. So it comes near the Bayes posterior, from below.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ import numpy.typing as npt
 
 from feature_store.contract.events import EVENT_TYPES, TYPE_CODE, Event
 from feature_store.history.offline_fold import BuyerKey
-from ops.traffic.buyer_types import BUYER_TYPES, EXIT, TYPE_NAMES, start_distribution, transition_matrix
-from ops.traffic.catalogue import build_catalogue
+from ops.traffic.buyer_types import (
+    BUYER_TYPES,
+    EXIT,
+    TYPE_NAMES,
+    comes_back,
+    start_distribution,
+    transition_matrix,
+)
+from ops.traffic.catalogue import catalogue_of
 from ops.traffic.config import StoreProfile, TrafficConfig
 from ops.traffic.generator import truth
 from ops.traffic.sessions import MAX_CART
@@ -56,7 +63,7 @@ def posterior(
     for batch in batches:
         for event in batch:
             histories[event.store, event.buyer].setdefault(event.event_id, event)
-    catalogue = build_catalogue(config.stores, seed)
+    catalogue = catalogue_of(config, seed)
     stores = {
         name: _Store(profile, config.noise)
         for name, profile in zip(catalogue.store_names, catalogue.profiles, strict=True)
@@ -76,15 +83,15 @@ class _Store:
     """The chains of one store, as its pixel shows them."""
 
     def __init__(self, profile: StoreProfile, noise: float) -> None:
-        self._moves = transition_matrix(noise, profile.persistence)
+        self._moves = transition_matrix(noise, profile.persistence, profile.habits)
         self._sent = np.array([name in profile.event_types for name in EVENT_TYPES])
-        start = start_distribution()[:, :EXIT].copy()
+        start = start_distribution(profile.habits)[:, :EXIT].copy()
         start[:, _VIEW] += (start * ~self._sent).sum(axis=1)
         self._log_start = np.log(np.maximum(start, _TINY))
         self._log_mix = np.log(np.maximum(profile.type_mix, _TINY))
         self._log_dwell = np.log([1000 * kind.dwell_seconds for kind in BUYER_TYPES]) + np.log(profile.pace)
         self._spread = np.array([kind.dwell_spread for kind in BUYER_TYPES])
-        self._comes_back = np.array([kind.comes_back for kind in BUYER_TYPES])
+        self._comes_back = comes_back(profile.comes_back)
         self._seen: dict[Context, Floats] = {}
 
     def log_likelihood(self, events: list[Event], *, over: bool) -> Floats:

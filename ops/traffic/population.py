@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ops.traffic.buyer_types import BUYER_TYPES, TYPE_NAMES
+from ops.traffic.buyer_types import BUYER_TYPES, TYPE_NAMES, comes_back
 from ops.traffic.catalogue import Catalogue
 from ops.traffic.config import MAX_SESSION_MS, MIN_GAP_MS, TrafficConfig, figures
 
@@ -55,7 +55,8 @@ class Population:
         shifted = (1 - config.favour_share) * mixes + config.favour_share * favoured
         # [before the shift, after it]: cumulative shares by store
         self._type_cumulative = np.cumsum([mixes, shifted if config.favour else mixes], axis=2)
-        self._comes_back = np.array([buyer_type.comes_back for buyer_type in BUYER_TYPES])
+        self._comes_back = np.stack([comes_back(profile.comes_back) for profile in catalogue.profiles])
+        self._away = np.array([profile.away for profile in catalogue.profiles])
         self._price_quantile = np.array([buyer_type.price_quantile for buyer_type in BUYER_TYPES])
         # one day of the diurnal curve, integrated: wall hours <-> hours of constant traffic
         self._grid = np.linspace(0.0, _DAY_MS, 24 * 60 + 1)
@@ -98,11 +99,13 @@ class Population:
         hours of constant traffic, so that returning buyers keep the diurnal curve too.
         """
         fitted = figures()
-        p = self._comes_back[self.traits(buyers).type]
+        traits = self.traits(buyers)
+        p = self._comes_back[traits.store, traits.type]
         counts = np.minimum(rng.geometric(1 - p) - 1, MAX_SESSIONS - 1)
         away = rng.lognormal(
             np.log(fitted.return_hours_median), fitted.return_hours_log_sd, (len(buyers), MAX_SESSIONS - 1)
         )
+        away *= self._away[traits.store][:, None]
         out: list[tuple[Ints, Ints, Ints]] = []
         starts = first_starts
         for number in range(1, MAX_SESSIONS):

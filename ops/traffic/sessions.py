@@ -31,6 +31,7 @@ _REMOVE = TYPE_CODE["remove_from_cart"]
 _CHECKOUT = TYPE_CODE["begin_checkout"]
 _PAY = TYPE_CODE["add_payment_info"]
 _BUY = TYPE_CODE["purchase"]
+_BETWEEN = np.isin(np.arange(len(EVENT_TYPES)), [_ADD, _REMOVE, TYPE_CODE["view_cart"], _CHECKOUT, _PAY])
 _LIST = TYPE_CODE["list_view"]
 _SEARCH = TYPE_CODE["search"]
 
@@ -120,13 +121,14 @@ class Walker:
 
     def __init__(self, catalogue: Catalogue, noise: float) -> None:
         self._catalogue = catalogue
-        self._start = np.cumsum(start_distribution(), axis=1)[:, : EXIT - 1]  # never starts with an exit
-        self._move = np.stack(
-            [
-                np.cumsum(transition_matrix(noise, p.persistence), axis=2)[:, :, :-1]
-                for p in catalogue.profiles
-            ]
-        )
+        profiles = catalogue.profiles
+        starts = np.stack([start_distribution(profile.habits) for profile in profiles])
+        starts = starts[:, :, :EXIT] / starts[:, :, :EXIT].sum(axis=2, keepdims=True)
+        self._start = np.cumsum(starts, axis=2)[:, :, :-1]  # never starts with an exit
+        moves = [transition_matrix(noise, profile.persistence, profile.habits) for profile in profiles]
+        self._move = np.cumsum(np.stack(moves), axis=3)[:, :, :, :-1]
+        self.clock_ms = np.array([profile.clock_ms for profile in profiles])
+        self._express = np.array([profile.express for profile in profiles])
         self._log_dwell = np.log([1000 * kind.dwell_seconds for kind in BUYER_TYPES])
         self._dwell_spread = np.array([kind.dwell_spread for kind in BUYER_TYPES])
         self._focus = np.array([kind.focus for kind in BUYER_TYPES])
@@ -142,7 +144,8 @@ class Walker:
         recent = np.full((n, _RECENT), -1, dtype=np.int64)
         carts = _Carts(n, self._catalogue.minor)
         active = np.arange(n)
-        state = _draw(self._start[traits.type], rng)
+        state = _draw(self._start[traits.store, traits.type], rng)
+        express = self._draw_express(traits.store, rng)
         state[~self._sends[traits.store, state]] = _VIEW  # a session of a shop has at least one event
         steps: list[Walk] = []
         for step in range(MAX_STEPS):
@@ -164,8 +167,15 @@ class Walker:
             product[viewing] = self._open_product(traits.take(rows), recent[rows], rng)
             recent[rows, 1:] = recent[rows, :-1]
             recent[rows, 0] = product[viewing]
-            steps.append(self._columns(active, step, offset, state, product, minor, traits, rng))
+            columns = self._columns(active, step, offset, state, product, minor, traits, rng)
+            steps.append(columns.take(~(express[columns.session] & _BETWEEN[columns.type])))
         return _concatenate(steps)
+
+    def _draw_express(self, store: Ints, rng: np.random.Generator) -> Bools:
+        """Which sessions send nothing between a view and a purchase."""
+        if not self._express.any():
+            return np.zeros(len(store), dtype=np.bool_)
+        return np.asarray(rng.random(len(store)) < self._express[store])
 
     def _open_product(self, traits: Traits, recent: Ints, rng: np.random.Generator) -> Ints:
         """The product that each buyer opens: one seen lately, or the nearest to his price taste of a few."""

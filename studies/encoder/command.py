@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from feature_store.sources.choice import SourceChoice
 from ops.cli.extras import require_extras
+from ops.cli.files.source_options import source_options
 from ops.cli.options import histories_argument, json_option
 from studies.command import held_out_option, out_option, say_outcome, tell, work_option
 from studies.encoder.part_names import PARTS
@@ -14,6 +16,7 @@ from studies.encoder.part_names import PARTS
 
 @click.command()
 @histories_argument
+@source_options
 @out_option("evaluation.md, evaluation.json and evaluation/*.svg")
 @work_option(".simpersona/study")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Seeds a contender.")
@@ -47,6 +50,7 @@ from studies.encoder.part_names import PARTS
 @json_option
 def study(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     out: Path,
     work: Path,
     seeds: int,
@@ -72,7 +76,7 @@ def study(
     from studies.encoder.study import run_study
 
     work.mkdir(parents=True, exist_ok=True)
-    inputs = study_inputs(paths, work, most=most, generated=generated, tell=tell)
+    inputs = study_inputs(paths, work, source=source, most=most, generated=generated, tell=tell)
     possible = tuple(part for part in PARTS if generated or part != "e")
     sized = {
         "seeds": range(seeds),

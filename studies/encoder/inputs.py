@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from feature_store.fold.funnel import STRATA, strata
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.workspace import write_whole
 from ops.traffic import TrafficConfig, generate
 from ops.traffic.buyer_types import TYPE_NAMES
@@ -32,10 +33,22 @@ _LEAST_IN_FUNNEL: Final = 100
 """A store whose funnel fewer judged buyers entered says nothing of strata when it is held out."""
 
 
-def study_inputs(paths: Sequence[Path], work: Path, *, most: int, generated: int, tell: Tell) -> Inputs:
+def study_inputs(
+    paths: Sequence[Path],
+    work: Path,
+    *,
+    most: int,
+    generated: int,
+    tell: Tell,
+    source: SourceChoice = NOTHING_SAID,
+) -> Inputs:
     """Read, fold and split the files; what was folded is kept in `work` under the files' hashes."""
-    histories = Histories(paths)
+    histories = Histories(paths, source)
     sources = [describe_source(path, 0).rsplit(", ", 1)[1] for path in paths]
+    if source.mapping is not None:
+        sources.append(describe_source(Path(source.mapping), 0).rsplit(", ", 1)[1])
+    if source.given:
+        sources.append(repr(source))
     key = hashlib.sha256(json.dumps([sources, most, POSITIONS, _SEED]).encode()).hexdigest()[:24]
     full, about = (work / f"points-{key}.{name}" for name in ("npz", "json"))
     if not about.exists():

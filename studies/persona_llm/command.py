@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from feature_store.sources.choice import SourceChoice
 from feature_store.workspace import make_parent
+from ops.cli.files.source_options import source_options
 from ops.cli.options import histories_argument, json_option
 from studies.command import held_out_option, out_option, say_outcome, tell, work_option
 from studies.persona_llm.part_names import PARTS
@@ -16,6 +18,7 @@ _PARTS = tuple(part.replace("_", "-") for part in PARTS)
 
 @click.command()
 @histories_argument
+@source_options
 @out_option("evaluation-llm.md and evaluation-llm.json")
 @work_option(".simpersona/llm-evaluation")
 @click.option(
@@ -53,6 +56,7 @@ _PARTS = tuple(part.replace("_", "-") for part in PARTS)
 @json_option
 def evaluate(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     out: Path,
     work: Path,
     base: str,
@@ -87,7 +91,7 @@ def evaluate(
 
     make_parent(work / "runs")
     tell("reading the events")
-    material, sources = material_of(paths, most)
+    material, sources = material_of(paths, most, source)
     sized = {
         "base": base,
         "seeds": range(seeds),

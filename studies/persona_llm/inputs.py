@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from studies.inputs import Histories
 from studies.persona_llm.judged_sessions import Material
 from studies.persona_llm.part_names import PARTS
@@ -17,14 +18,16 @@ _LEAST_IN_FUNNEL: Final = 50
 """A store with fewer sessions that put something into a cart, or went further, says little of strata."""
 
 
-def material_of(paths: Sequence[Path], most: int | None) -> tuple[Material, list[str]]:
+def material_of(
+    paths: Sequence[Path], most: int | None, source: SourceChoice = NOTHING_SAID
+) -> tuple[Material, list[str]]:
     """The sessions of the files, and one line per file.
 
     Raises:
         EventSourceError: a file cannot be read.
         DatasetError: no session has 3 events or more.
     """
-    histories = Histories(paths)
+    histories = Histories(paths, source)
     material = Material.of(histories.events(), seed=_SEED, most=most)
     return material, histories.described()
 

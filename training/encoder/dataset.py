@@ -17,8 +17,10 @@ from feature_store.fold.behavior import empty_states
 from feature_store.fold.products import Products
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
 from feature_store.fold.vectors import fold_numbered, fold_to
+from feature_store.history.archive import is_archive
 from feature_store.history.offline_fold import BuyerKey
 from feature_store.history.shards import Group, groups, shard_events
+from feature_store.sources.files.folders import files_of
 
 _NAMES = [scalar.name for scalar in SCALARS]
 EVENTS_COLUMN = _NAMES.index("events")
@@ -69,8 +71,12 @@ class BuyerVectors(NamedTuple):
 
 
 def describe_source(path: Path, events: int) -> str:
-    """What a manifest says of a file or archive folder: name, events read, SHA-256 of the file(s)."""
-    parts = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    """What a manifest says of files or an archive folder: name, events read, SHA-256 of the file(s).
+
+    Raises:
+        EventSourceError: there is no file.
+    """
+    parts = sorted(path.rglob("*.parquet")) if is_archive(path) else files_of(path).paths
     hashes = [_sha256(part) for part in parts]
     whole = hashes[0] if path.is_file() else hashlib.sha256("".join(hashes).encode()).hexdigest()
     return f"{path.name}, {events} events, sha256 {whole}"

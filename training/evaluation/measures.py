@@ -237,6 +237,25 @@ def auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
     return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
 
 
+def lift(scores: Floats, positive: NDArray[np.bool_], weights: Floats, share: float = 0.1) -> Floats:
+    """Rate among the rows with the highest scores, a `share` of all, per rate of all rows; rows of one score
+    at the border count in part. NaN where nothing is positive."""
+    values, place = np.unique(-scores, return_inverse=True)
+    mass = group_sums(place, weights, len(values))
+    came = group_sums(place, weights * positive, len(values))
+    most = share * mass.sum(axis=1, keepdims=True)
+    before = np.cumsum(mass, axis=1) - mass
+    taken = np.clip(most - before, 0.0, mass) / np.maximum(mass, 1e-12)
+    of = came.sum(axis=1)
+    return np.where(of > 0, (taken * came).sum(axis=1) / np.where(of > 0, share * of, 1.0), np.nan)
+
+
+def log_loss(stated: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Mean of -ln of the probability that was stated for what came, in nats (Good 1952)."""
+    surprise = -np.log(np.clip(np.where(positive, stated, 1.0 - stated), 1e-6, 1.0))
+    return np.asarray(weights @ surprise / weights.sum(axis=1))
+
+
 def kappa(predicted: Ints, actual: Ints, weights: Floats) -> Floats:
     """Agreement beyond chance (Cohen 1960): (p_o - p_e) / (1 - p_e), p_o the share that agrees, p_e the share
     that would with the same margins."""
@@ -273,3 +292,19 @@ def calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 
     """Expected calibration error (Naeini et al. 2015): sum over bins of n_bin / n |said - was|."""
     counts, stated, was = reliability(confidence, right, bins)
     return float((counts * np.abs(stated - was)).sum() / counts.sum())
+
+
+def calibration_gap(stated: Floats, right: NDArray[np.bool_], weights: Floats, bins: int = BINS) -> Floats:
+    """calibration_error with weights, float64 [b]; the bins are those of the rows as they are."""
+    edges = np.unique(np.quantile(stated, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, stated, side="right")
+    off = group_sums(place, weights * (stated - right), len(edges) + 1)
+    return np.asarray(np.abs(off).sum(axis=1) / weights.sum(axis=1))
+
+
+def calibration_excess(stated: Floats, right: NDArray[np.bool_], seed: int, draws: int = 200) -> float:
+    """calibration_error less its mean where every stated probability is exactly right: outcomes are drawn
+    by the stated probabilities, so that few rows are not taken for a fault. Below 0 by chance alone."""
+    random = np.random.default_rng(seed)
+    expected = [calibration_error(stated, random.random(len(stated)) < stated) for _ in range(draws)]
+    return calibration_error(stated, right) - float(np.mean(expected))

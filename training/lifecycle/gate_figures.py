@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from training.encoder.axes import EVENTS, MIN_EVENTS, Axes
 from training.encoder.dataset import BuyerVectors, split_by_buyer
 from training.errors import GateError
 from training.evaluation import measures
+from training.lifecycle.gate_foresight import EarlyRows, foresight
 
 EVALUATION: Final = "evaluation.json"
 _LATENCY_ROWS: Final = 256  # a micro-batch of a busy worker
@@ -29,8 +31,12 @@ _LEAST: Final = (measures.LEAST_BUYERS, 5)
 
 
 class Figures(NamedTuple):
-    """What the gates look at, of one encoder: shares, except perplexity (codes) and latency (ms per batch
-    of 256 rows, one thread). NaN: the rows cannot say."""
+    """What the gates look at, of one encoder: shares, except kappa, auc, lift, perplexity (codes) and
+    latency (ms per batch of 256 rows, one thread). NaN: the rows cannot say.
+
+    apart holds, of the figures that training.lifecycle.gate_foresight measures, the 95 % interval of the
+    difference to the first of the encoders that were measured together.
+    """
 
     purity: float
     incoherence: float
@@ -38,18 +44,24 @@ class Figures(NamedTuple):
     perplexity: float
     changed_codes: float
     latency_ms: float
+    kappa: float = math.nan
+    ece: float = math.nan
+    auc: float = math.nan
+    lift: float = math.nan
+    apart: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 class GateRows(NamedTuple):
     """Whole histories of the buyers that gates look at: vectors float32 [n, W], raw; store int64 [n];
     held_out bool [n], True for buyers that the candidate was not trained on; engagement and exploration
-    int64 [n], levels by the terciles of the others."""
+    int64 [n], levels by the terciles of the others. early: the same buyers within their sessions."""
 
     vectors: NDArray[np.float32]
     store: NDArray[np.int64]
     held_out: NDArray[np.bool_]
     engagement: NDArray[np.int64]
     exploration: NDArray[np.int64]
+    early: EarlyRows
 
     @classmethod
     def of(cls, data: BuyerVectors, validation_share: float, seed: int) -> Self:
@@ -69,7 +81,8 @@ class GateRows(NamedTuple):
             )
         _, store = np.unique([data.buyers[buyer][0] for buyer in data.buyer[rows]], return_inverse=True)
         levels = Axes.fit(vectors[~held_out]).levels(vectors)
-        return cls(vectors, store.astype(np.int64), held_out, levels.engagement, levels.exploration)
+        early = EarlyRows.of(data, validation)
+        return cls(vectors, store.astype(np.int64), held_out, levels.engagement, levels.exploration, early)
 
 
 def measure(bundles: Sequence[Bundle], rows: GateRows) -> list[Figures]:
@@ -77,13 +90,16 @@ def measure(bundles: Sequence[Bundle], rows: GateRows) -> list[Figures]:
 
     Purity and JS (training.evaluation.measures) are of held-out buyers, by the funnel strata that the other
     buyers of their code reached; JS is the mean over stores. Incoherence is that of the worse of both axes,
-    in codes of 10 buyers or more; of 5 for all encoders where one has no code of 10.
+    in codes of 10 buyers or more; of 5 for all encoders where one has no code of 10. What they foresee:
+    gate_foresight.
     """
     codes = [run_graph(open_graph(bundle.model, threads=1), rows.vectors).code for bundle in bundles]
     fullest = min(int(np.bincount(each).max()) for each in codes)
     least = next((count for count in _LEAST if fullest >= count), _LEAST[-1])
     latencies = latencies_ms(bundles, rows.vectors)
-    return [_figures(*one, rows, least) for one in zip(bundles, codes, latencies, strict=True)]
+    plain = [_figures(*one, rows, least) for one in zip(bundles, codes, latencies, strict=True)]
+    foreseen = foresight(bundles, rows.early)
+    return [one._replace(**extra) for one, extra in zip(plain, foreseen, strict=True)]
 
 
 def _figures(

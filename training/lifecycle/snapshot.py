@@ -19,7 +19,9 @@ from feature_store.contract.events import Event, record_key
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, base_batches, partition_folder, read_archive_file
-from feature_store.sources.reader import open_events
+from feature_store.sources.choice import NOTHING_SAID, SourceChoice
+from feature_store.sources.files.folders import files_of
+from feature_store.sources.reader import open_chosen
 from training.errors import RetrainError
 
 VoidBefore = Callable[[bytes], int | None]
@@ -39,10 +41,11 @@ class ArchivePart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of events that was named on the command line."""
+    """Files of events that were named on the command line, by one path, and what was said of them."""
 
     path: str
     sha256: str
+    source: SourceChoice = NOTHING_SAID
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +93,12 @@ def take_archive(archive: Path, taken_at: str) -> Snapshot:
     return Snapshot(taken_at=taken_at, archive=str(archive.resolve()), parts=tuple(parts))
 
 
-def take_files(paths: Sequence[Path], taken_at: str) -> Snapshot:
-    """List files of events."""
-    files = (EventFile(path=str(path.resolve()), sha256=_digest([path])) for path in paths)
+def take_files(paths: Sequence[Path], taken_at: str, source: SourceChoice = NOTHING_SAID) -> Snapshot:
+    """List files of events, or folders or patterns of them; `source` says what they do not say themselves."""
+    files = (
+        EventFile(path=str(path.resolve()), sha256=_digest(_read_for(path, source)), source=source)
+        for path in paths
+    )
     return Snapshot(taken_at=taken_at, files=tuple(files))
 
 
@@ -107,10 +113,26 @@ def snapshot_batches(snapshot: Snapshot, void_before: VoidBefore) -> Iterator[li
         yield from _part_batches(Path(str(snapshot.archive)), part, void_before)
     for file in snapshot.files:
         path = Path(file.path)
-        if not path.is_file() or _digest([path]) != file.sha256:
-            raise RetrainError(f"{path} is not what it was when the retrain began; begin anew with --restart")
-        for batch in open_events(path, identity=PlainIds()).batches():
+        if not _is_as_listed(path, file):
+            raise RetrainError(
+                f"{path} or its mapping file is not what it was when the retrain began; begin anew with "
+                "--restart"
+            )
+        for batch in open_chosen(path, PlainIds(), file.source).batches():
             yield [event for event in batch if _stays(event, _BEFORE_ALL, void_before)]
+
+
+def _read_for(path: Path, source: SourceChoice) -> list[Path]:
+    """All files that decide which events `path` holds."""
+    mapping = [] if source.mapping is None else [Path(source.mapping)]
+    return files_of(path).paths + mapping
+
+
+def _is_as_listed(path: Path, file: EventFile) -> bool:
+    try:
+        return _digest(_read_for(path, file.source)) == file.sha256
+    except (EventSourceError, OSError):
+        return False
 
 
 def _part_batches(archive: Path, part: ArchivePart, void_before: VoidBefore) -> Iterator[list[Event]]:

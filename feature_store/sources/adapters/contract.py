@@ -124,6 +124,7 @@ register(
         columns=frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"}),
         signs=(frozenset({"buyer", "event_id", "timestamp", "type"}),),
         read=Event.__struct_fields__,
+        numbers=frozenset({"schema_version", "timestamp", "price", "quantity", "value"}),
         names_store=True,
         time_unit="ms",
         decode_line=_decode_line,

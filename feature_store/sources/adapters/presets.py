@@ -22,7 +22,12 @@ def mapped(name: str, pixel: PixelMapping) -> Format:
         store=file.store,
         time_unit=file.time_unit,
     )
-    return replace(found, dialect=file.dialect)
+    return replace(
+        found,
+        timezone=file.timezone,
+        json_text=False,  # paths go into such texts by themselves
+        dialect=file.dialect,
+    )
 
 
 def preset_files() -> list[Path]:

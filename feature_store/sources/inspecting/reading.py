@@ -10,32 +10,33 @@ from typing import Any, Final
 import msgspec
 
 from feature_store.errors import EventSourceError
-from feature_store.sources.records import LINE_SUFFIXES, is_lines, read_lines, read_rows
+from feature_store.sources.files.parquet import rows_of
+from feature_store.sources.files.records import EventFile
 
 _MOST_BYTES: Final = 1 << 20
 
 
 def records_of(path: Path) -> tuple[str, Iterator[Any]]:
-    """What the file is, in words, and its records; lines that are no JSON are passed over.
+    """What the file is, in words, and its records; what is no record is passed over.
 
     Raises:
         EventSourceError: there is no such file, or it is none that events are read from.
     """
     if not path.is_file():
         raise EventSourceError(f"there is no file {path}")
-    if is_lines(path):
-        return "JSON lines", _json_lines(path)
-    if path.suffix.lower() == ".parquet":
-        return "parquet", (row for rows in read_rows(path, None) for row in rows)
-    raise EventSourceError(
-        f"{path} is of no supported kind: events are read from {', '.join(LINE_SUFFIXES)} and .parquet"
-    )
+    file = EventFile(path)
+    layout = file.read_as()[0]
+    if file.kind.layout == "json":
+        return layout, _json_values(file)
+    if file.kind.layout == "text":
+        return layout, (record.row for record in file.text_rows(_MOST_BYTES) if record.refused is None)
+    return layout, (row for batch in file.batches(None, None, ()) for row in rows_of(batch))
 
 
-def _json_lines(path: Path) -> Iterator[Any]:
-    for line in read_lines(path, _MOST_BYTES):
+def _json_values(file: EventFile) -> Iterator[Any]:
+    for _, value in file.raw_values(_MOST_BYTES):
         try:
-            value = msgspec.json.decode(line.raw)
+            decoded = msgspec.json.decode(value.raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
-        yield from islice(value, None) if isinstance(value, list) else (value,)
+        yield from islice(decoded, None) if isinstance(decoded, list) else (decoded,)

@@ -12,7 +12,11 @@ from typing import Any
 import click
 
 from feature_store.settings import HomeSettings
+from feature_store.sources.choice import SourceChoice
+from feature_store.sources.files.folders import is_pattern
 from ops.cli.extras import require_extras
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option, no_announce_option
 from ops.errors import ModelsError
 from ops.history.files import history_batches
@@ -71,9 +75,10 @@ def shadow(version: str | None, off: bool, as_json: bool) -> None:
 @click.option(
     "--data",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True),
-    help="History to compare on, a file or an archive; else the archive in SIMPERSONA_HOME.",
+    type=EVENTS_PATH,
+    help="History to compare on: files of events or an archive; else the archive in SIMPERSONA_HOME.",
 )
+@source_options
 @click.option(
     "--force",
     is_flag=True,
@@ -83,7 +88,13 @@ def shadow(version: str | None, off: bool, as_json: bool) -> None:
 @no_announce_option
 @json_option
 def promote(
-    version: str, data: tuple[Path, ...], force: bool, reason: str, no_announce: bool, as_json: bool
+    version: str,
+    data: tuple[Path, ...],
+    source: SourceChoice,
+    force: bool,
+    reason: str,
+    no_announce: bool,
+    as_json: bool,
 ) -> None:
     """Put VERSION live: compare it with the champion, then move the alias and tell every worker.
 
@@ -100,7 +111,7 @@ def promote(
         elif force and not data and not archive.exists():
             refused = "not compared, there is no history"
         else:
-            verdicts = _compare(installed, found, champion, data or [archive])
+            verdicts = _compare(installed, found, champion, data or [archive], source)
             refused = refusal(verdicts) or ""
             installed.registry.measured(found, {verdict.gate: verdict.candidate for verdict in verdicts})
             click.echo(verdict_table(verdicts), err=True)
@@ -126,20 +137,23 @@ def rollback(no_announce: bool, as_json: bool) -> None:
     _say(as_json, {"champion": _described(now), "before": before.number})
 
 
-def _compare(models: Models, candidate: Version, champion: Version, paths: Sequence[Path]) -> list[Verdict]:
+def _compare(
+    models: Models, candidate: Version, champion: Version, paths: Sequence[Path], source: SourceChoice
+) -> list[Verdict]:
     """Measure both versions on the histories in `paths` and judge the candidate.
 
     Raises:
         ModelsError: there is no history to compare on.
         GateError: it has too few buyers.
     """
-    if not all(path.exists() for path in paths):
+    if not all(path.exists() or is_pattern(path) for path in paths):
         raise ModelsError(
             f"gates compare both versions on history, and {', '.join(map(str, paths))} is not there: "
             "run `simpersona archive`, or name files with --data"
         )
     config = TrainConfig()
-    data = training_rows(itertools.chain.from_iterable(map(history_batches, paths)), positions=())
+    events = itertools.chain.from_iterable(history_batches(path, source) for path in paths)
+    data = training_rows(events)
     rows = GateRows.of(data, config.validation_share, config.seed)
     with tempfile.TemporaryDirectory() as folder:
         bundles = [models.registry.lay_down(version, Path(folder)) for version in (champion, candidate)]

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
+from feature_store.sources.choice import SourceChoice
 from ops.cli.extras import require_extras
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option, no_announce_option
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=EVENTS_PATH)
+@source_options
 @click.option("--if-requested", is_flag=True, help="Do nothing unless `simpersona drift` asked for it.")
 @click.option("--restart", is_flag=True, help="Give up a run that was interrupted and begin anew.")
 @click.option("--no-promote", is_flag=True, help="Leave the version as the candidate.")
@@ -24,6 +26,7 @@ from ops.cli.options import json_option, no_announce_option
 @json_option
 def retrain(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     if_requested: bool,
     restart: bool,
     no_promote: bool,
@@ -55,6 +58,7 @@ def retrain(
     order = Order(
         reason=request.why if request else "by hand",
         paths=tuple(str(path.resolve()) for path in paths),
+        source=source.resolved(),
         config={name: value for name, value in asked.items() if value is not None},
         promote=not no_promote,
     )

@@ -13,8 +13,10 @@ from pathlib import Path
 import click
 
 from feature_store.contract.events import Event
+from feature_store.sources.choice import SourceChoice
 from feature_store.workspace import workspace
 from ops.cli.extras import require_extras
+from ops.cli.files.source_options import source_options
 from ops.cli.options import histories_argument, json_option
 from ops.history.progress_bars import progress_bars, read_with_bar
 from training.encoder.config import TrainConfig
@@ -23,6 +25,7 @@ from training.encoder.dataset import describe_source, training_rows
 
 @click.command()
 @histories_argument
+@source_options
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same codes."
@@ -33,6 +36,7 @@ from training.encoder.dataset import describe_source, training_rows
 @json_option
 def train(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     out: Path,
     seed: int,
     epochs: int | None,
@@ -59,7 +63,7 @@ def train(
         with progress_bars() as bars:
 
             def counted(path: Path) -> Iterator[list[Event]]:
-                for batch in read_with_bar(path, bars):
+                for batch in read_with_bar(path, bars, source):
                     counts[path] += len(batch)
                     yield batch
 
@@ -68,7 +72,7 @@ def train(
         with progress_bars() as bars:
 
             def again() -> Iterator[list[Event]]:
-                return itertools.chain.from_iterable(read_with_bar(path, bars) for path in paths)
+                return itertools.chain.from_iterable(read_with_bar(path, bars, source) for path in paths)
 
             described = [describe_source(path, count) for path, count in counts.items()]
             bundle, evaluated = publish(

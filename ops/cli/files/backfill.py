@@ -8,21 +8,33 @@ from pathlib import Path
 import click
 
 from feature_store.log.topics import partition_count
+from feature_store.sources.choice import SourceChoice
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option
 from ops.connection import connect
 from ops.history.backfill import backfill as load
-from ops.history.files import history_batches
+from ops.history.progress_bars import progress_bars, read_with_bar
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=EVENTS_PATH)
+@source_options
 @json_option
-def backfill(path: Path, as_json: bool) -> None:
-    """Load the history of PATH (a file or an archive folder) into the store, before a first start."""
-    with connect() as live:
+def backfill(path: Path, source: SourceChoice, as_json: bool) -> None:
+    """Load the history of PATH into the store, before a first start.
+
+    PATH: files that `simpersona events check` accepts, or an archive folder. Vendors' buyer ids stay as they
+    are in the files.
+    """
+    with connect() as live, progress_bars() as bars:
         count = partition_count(live.kafka, live.settings.topic)
         written = load(
-            history_batches(path), live.rows, live.home / "archive", count, live.settings.allowed_lateness_ms
+            read_with_bar(path, bars, source),
+            live.rows,
+            live.home / "archive",
+            count,
+            live.settings.allowed_lateness_ms,
         )
     if as_json:
         click.echo(json.dumps({"buyers": sum(written.values()), "partitions": count}))

@@ -14,15 +14,18 @@ from feature_store.contract.events import json_schema
 from feature_store.contract.identity import LazyBuyerHasher, PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.settings import HomeSettings
-from feature_store.sources.reader import SourceReport
+from feature_store.sources.choice import SourceChoice
+from feature_store.sources.reader import open_chosen
 from feature_store.sources.repeats import RepeatCounter
+from feature_store.sources.report import SourceReport
 from feature_store.sources.writer import write_events
 from ops.cli.files.dead_letters import dead_letters
 from ops.cli.files.inspect import inspect
-from ops.cli.files.source_options import SourceOptions, source_options
+from ops.cli.files.source_options import source_options
 from ops.cli.files.traffic import generate, replay
 from ops.cli.options import json_option
 
+_SHOWN = 5
 _FILE = click.Path(path_type=Path)
 _FILE_ARGUMENT = click.argument("path", type=_FILE)
 
@@ -42,13 +45,13 @@ events.add_command(replay)
 @_FILE_ARGUMENT
 @source_options
 @json_option
-def check(path: Path, source: SourceOptions, as_json: bool) -> None:
+def check(path: Path, source: SourceChoice, as_json: bool) -> None:
     """Read a file of events and say what is in it; exit 1 if a record is invalid.
 
     Repeated: events that carry the buyer and event_id of one among the 100,000 before them, and would change
     nothing.
     """
-    opened = source.open(path, PlainIds())
+    opened = open_chosen(path, PlainIds(), source)
     repeats = RepeatCounter()
     for batch in opened.batches():
         repeats.add(batch)
@@ -63,12 +66,12 @@ def check(path: Path, source: SourceOptions, as_json: bool) -> None:
 @source_options
 @click.option("--out", required=True, type=_FILE, help="File: .ndjson, .jsonl or .parquet.")
 @json_option
-def convert(path: Path, source: SourceOptions, out: Path, as_json: bool) -> None:
+def convert(path: Path, source: SourceChoice, out: Path, as_json: bool) -> None:
     """Write a file's events as contract events; invalid records are left out and reported.
 
     Buyer ids of vendor payloads and mapped pixels become pseudonyms under the key of buyer ids.
     """
-    opened = source.open(path, LazyBuyerHasher(HomeSettings().home))
+    opened = open_chosen(path, LazyBuyerHasher(HomeSettings().home), source)
     write_events(out, opened.batches())
     _echo(opened.report, as_json, out=str(out))
     _require_events(opened.report)
@@ -94,6 +97,12 @@ def _echo(report: SourceReport, as_json: bool, **more: Any) -> None:
         click.echo(json.dumps(msgspec.to_builtins(report) | more))
         return
     click.echo(f"{report.path} ({report.format}): {report.records:,} records, {report.events:,} events")
+    for sentence in report.read_as:
+        click.echo(f"  read as     {sentence}")
+    if report.files > 1 or report.ignored:
+        ignored = f"; left out: {', '.join(report.ignored[:_SHOWN])}" if report.ignored else ""
+        more_ignored = f" and {len(report.ignored) - _SHOWN} more" if len(report.ignored) > _SHOWN else ""
+        click.echo(f"  files       {report.files:,}{ignored}{more_ignored}")
     if report.first_timestamp is not None and report.last_timestamp is not None:
         click.echo(f"  event time  {_iso(report.first_timestamp)} to {_iso(report.last_timestamp)}")
     for title, counts in (("type", report.types), ("skipped", report.skipped), ("invalid", report.invalid)):

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from feature_store.fold.behavior import COUNTER
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, SCALARS
 from feature_store.history.shards import Folded, fold_shards, shard_events
+from feature_store.sources.choice import SourceChoice
 from feature_store.workspace import publish, workspace
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option
 from ops.history.parquet_tables import write_tables
 from ops.history.progress_bars import progress_bars, read_with_bar
@@ -23,20 +26,23 @@ _ROWS_PER_GROUP = 20_000  # 30 MB in memory
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=EVENTS_PATH)
+@source_options
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet file to write."
 )
 @click.option("--prefix", type=click.IntRange(min=1), help="Fold at most so many events per buyer.")
 @json_option
-def fold(path: Path, out: Path, prefix: int | None, as_json: bool) -> None:
-    """Fold the events of PATH (a file or an archive folder) into one row of features per buyer.
+def fold(path: Path, source: SourceChoice, out: Path, prefix: int | None, as_json: bool) -> None:
+    """Fold the events of PATH into one row of features per buyer.
+
+    PATH: files that `simpersona events check` accepts, or an archive folder.
 
     A history larger than memory is split on disk, in a folder beside the output file; its rows then come in
     no particular order.
     """
     with workspace(out) as work, progress_bars() as bars:
-        shards = shard_events(read_with_bar(path, bars), work / "shards")
+        shards = shard_events(read_with_bar(path, bars, source), work / "shards")
         each = bars.track(shards, description="folding buyers")
         buyers = write_features(work / "features.parquet", fold_shards(each, prefix=prefix))
         publish(work / "features.parquet", out)

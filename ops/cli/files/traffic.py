@@ -21,10 +21,13 @@ from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.settings import HomeSettings
-from feature_store.sources.reader import SourceReport
+from feature_store.sources.choice import SourceChoice
+from feature_store.sources.reader import open_chosen
+from feature_store.sources.report import SourceReport
 from feature_store.sources.writer import write_events
 from ops import traffic
-from ops.cli.files.source_options import SourceOptions, source_options
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.options import json_option
 from ops.replay.dead_letters import replay_dead_letters
 from ops.replay.events import (
@@ -56,6 +59,11 @@ log = structlog.get_logger()
 @click.option("--buyers", default=2_000, show_default=True, help="Buyers of a file.")
 @click.option("--hours", default=24.0, show_default=True, help="Event time that a file covers.")
 @click.option("--stores", default=4, show_default=True, help="Shops, cycling through the fitted kinds.")
+@click.option(
+    "--wide",
+    is_flag=True,
+    help="Draw the shops by the seed, far wider than the fitted kinds.",
+)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0))
 @click.option("--duplicates", default=0.01, show_default=True, help="Share of events delivered twice.")
 @click.option("--late", default=0.01, show_default=True, help="Share of events delivered minutes late.")
@@ -120,7 +128,7 @@ def _generate_live(
 
 
 @click.command()
-@click.argument("path", required=False, type=click.Path(path_type=Path, exists=True))
+@click.argument("path", required=False, type=EVENTS_PATH)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events per second.")
 @click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Times event time: 60 = 1 min/s.")
 @source_options
@@ -132,7 +140,7 @@ def replay(
     path: Path | None,
     rate: float | None,
     speed: float | None,
-    source: SourceOptions,
+    source: SourceChoice,
     dead_letters: bool,
     reason: str | None,
     dry_run: bool,
@@ -147,7 +155,9 @@ def replay(
         raise click.UsageError("give either PATH or --dead-letters")
     if dead_letters:
         if source.given or rate is not None or speed is not None:
-            raise click.UsageError("--rate, --speed, --format, --mapping and --store go with PATH")
+            raise click.UsageError(
+                "--rate, --speed and the options of sources (--format and so on) go with PATH"
+            )
         _replay_dead_letters(reason, dry_run, as_json)
         return
     if reason is not None or dry_run:
@@ -161,7 +171,7 @@ def replay(
     elif speed is not None:
         pace = EventTime(speed)
     assert path is not None
-    opened = source.open(path, LazyBuyerHasher(HomeSettings().home))
+    opened = open_chosen(path, LazyBuyerHasher(HomeSettings().home), source)
     _echo_replay(_send(opened.batches(), pace), as_json, opened.report)
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from feature_store.sources.choice import SourceChoice
+from ops.cli.files.events_path import EVENTS_PATH
+from ops.cli.files.source_options import source_options
 from ops.cli.telling import tell
 from ops.interrupts import Interrupted
 
@@ -17,10 +20,11 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.command()
 @click.option(
     "--events",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File of events to send, in any format that `simpersona events check` reads. "
+    type=EVENTS_PATH,
+    help="Events to send: a file, folder or pattern that `simpersona events check` reads. "
     "Default: generated shoppers.",
 )
+@source_options
 @click.option("--seconds", type=_POSITIVE, help="Send for so long. Default: 20; a file: all of it.")
 @click.option("--rate", type=_POSITIVE, help="Events per second. Default: 500; a file takes about 30 s.")
 @click.option("--triton", is_flag=True, help="Encode on a Triton server of its own (380 MB, once).")
@@ -30,6 +34,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 def demo(
     events: Path | None,
+    source: SourceChoice,
     seconds: float | None,
     rate: float | None,
     triton: bool,
@@ -41,6 +46,8 @@ def demo(
     Everything runs in the data folder's `demo`, which is emptied first, and ends with this command.
     Kill the worker meanwhile (its pid is on the screen) and watch it come back.
     """
+    if events is None and source.given:
+        raise click.UsageError("--format, --mapping, --store, --timezone and --decimal go with --events")
     started = time.monotonic()
 
     def say(line: str) -> None:
@@ -54,7 +61,7 @@ def demo(
         from ops.demo.display.screen import screen
         from ops.demo.run import DemoOptions, run_demo
 
-        options = DemoOptions(events, seconds, rate, triton, stay, summary)
+        options = DemoOptions(events, source, seconds, rate, triton, stay, summary)
         console = Console(highlight=False)
         run_demo(options, screen(console, say), console, say)
     except Interrupted as interrupted:

@@ -13,8 +13,11 @@ from pathlib import Path
 import click
 
 from feature_store.contract.events import Event
+from feature_store.history.archive import is_archive
+from feature_store.sources.choice import SourceChoice
 from inference.bundles.active import active_bundle
 from inference.bundles.bundle import load_bundle
+from ops.cli.files.source_options import source_options
 from ops.cli.options import histories_argument, json_option
 from ops.history.erased_buyers import void_before
 from ops.history.progress_bars import progress_bars
@@ -23,6 +26,7 @@ from training.lifecycle.snapshot import snapshot_batches, take_archive, take_fil
 
 @click.command()
 @histories_argument
+@source_options
 @click.option(
     "--model",
     "bundle",
@@ -54,6 +58,7 @@ from training.lifecycle.snapshot import snapshot_batches, take_archive, take_fil
 @json_option
 def prepare(
     paths: tuple[Path, ...],
+    source: SourceChoice,
     bundle: Path | None,
     out: Path,
     min_events: int,
@@ -74,8 +79,10 @@ def prepare(
 
     encoder = load_bundle(bundle or active_bundle())
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    snapshots = [take_archive(path, now) if path.is_dir() else take_files([path], now) for path in paths]
-    archived = any(path.is_dir() for path in paths)
+    snapshots = [
+        take_archive(path, now) if is_archive(path) else take_files([path], now, source) for path in paths
+    ]
+    archived = any(is_archive(path) for path in paths)
     with ExitStack() as stack:
         chat = stack.enter_context(Chat(rewrite_url, ChatSettings())) if rewrite_url else None
         void = stack.enter_context(void_before(connected=archived and not no_erasures))

@@ -19,8 +19,8 @@ from feature_store.contract.events import MAX_EVENT_BYTES, Event, encode_event
 from feature_store.contract.identity import PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import ArchivedEvent, write_archive_file
+from feature_store.sources.files.lines import lines_of
 from feature_store.sources.reader import MAX_PAYLOAD_BYTES, EventSource, open_events
-from feature_store.sources.records import read_lines
 from feature_store.sources.repeats import REMEMBERED, RepeatCounter
 from feature_store.sources.writer import write_events
 from tests.feature_store.sources.adapters import payloads
@@ -118,9 +118,8 @@ def test_lines_are_cut_at_line_ends_alone(
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "events.ndjson"
     path.write_bytes(b"\n".join(lines))
-    numbered = {line.number: line.raw.removesuffix(b"\n") for line in read_lines(path, 1_000)}
-    if lines:  # a byte order mark begins a file, and is no part of its first line
-        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+    with path.open("rb") as file:
+        numbered = {line.number: line.raw.removesuffix(b"\n") for line in lines_of(file, 1_000)}
     assert numbered == {number: line for number, line in enumerate(lines, 1) if line.strip()}
 
 
@@ -142,8 +141,8 @@ def test_batches_hold_about_as_many_as_asked(tmp_path: Path) -> None:
     [
         ("events.ndjson", b"", "holds no records"),
         ("events.ndjson", b"\n \n", "holds no records"),
-        ("events.csv", b"a,b", "no supported kind"),
-        ("events", b"a,b", "no supported kind"),
+        ("events.csv", b"a,b", "no format is known"),
+        ("events", b"a,b", "no format is known"),
         ("events.parquet", b"", "no readable parquet"),
         ("events.parquet", b"PAR1 but not really PAR1", "no readable parquet"),
         ("events.ndjson.gz", b"not compressed", "cannot be read"),
@@ -236,7 +235,7 @@ def test_an_exported_parquet_table_is_recognised(tmp_path: Path) -> None:
         ("events.ndjson", {"kind": "shopify"}, "add --store"),
         ("events.ndjson", {"kind": "shopify", "store": "no spaces"}, "no store name"),
         ("events.ndjson", {"store": "acme"}, "leave --store out"),
-        ("events.ndjson", {"kind": "normalised"}, "parquet only"),
+        ("events.ndjson", {"kind": "normalised"}, "not JSON"),
         ("events.ndjson", {"kind": "mapping"}, "add --mapping"),
     ],
 )

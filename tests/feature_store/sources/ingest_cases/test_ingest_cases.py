@@ -34,7 +34,6 @@ def test_a_payload_comes_out_as_its_sender_expects(
     assert not differences(case, take(case, tmp_path))
 
 
-@pytest.mark.xfail(strict=True, reason="part 2")
 @pytest.mark.parametrize(
     ("path", "options"),
     [
