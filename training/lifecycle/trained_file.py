@@ -29,7 +29,7 @@ from training.types.types import TypeGroups
 
 class _Forecasting(msgspec.Struct, frozen=True):
     types: tuple[PersonaType, ...]
-    temperature: float
+    temperature: float | None
     validation: dict[int, dict[str, float]]
 
 
@@ -78,7 +78,7 @@ def load_trained(path: Path) -> Trained:
         about = msgspec.msgpack.decode(kept["about"], type=_About)
         config = TrainConfig.model_validate(about.config)
         model = VQVAE(Scaling(), len(kept["model"][STORE_RATES]), config)
-        if about.forecasting is not None:
+        if about.forecasting is not None and about.forecasting.temperature is not None:
             model.forecast = Forecast(np.ones((FACT_CELLS, len(about.forecasting.types)), np.bool_))
         model.load_state_dict(kept["model"])
         forecasting = None if about.forecasting is None else _forecasting(about.forecasting, kept)

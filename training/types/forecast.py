@@ -36,11 +36,12 @@ class Forecasting(NamedTuple):
     """The types of the codes, and how well the type at the end of a session is forecast.
 
     validation holds, for each position, of validation buyers: rows, kappa of the forecast and of the type of
-    now (kappa_now) with the type at the end, and the calibration errors of both stated probabilities.
+    now (kappa_now) with the type at the end, and the calibration errors of both stated probabilities. Where
+    no row knows how its session ended, there is no forecast: temperature is None.
     """
 
     groups: TypeGroups
-    temperature: float
+    temperature: float | None
     validation: dict[int, dict[str, float]]
 
 
@@ -57,12 +58,15 @@ class ForecastRows(NamedTuple):
 def add_forecast(
     model: VQVAE, data: BuyerVectors, training: Ints, validation: Ints, config: TrainConfig
 ) -> Forecasting:
-    """Make types of the model's codes and give it a forecast head, trained and calibrated."""
+    """Make types of the model's codes and give it a forecast head, trained and calibrated, where there are
+    rows to learn it from."""
     codes = model.codes(data.vectors)
     cell_of_code = model.quantizer.cell_of_code.cpu().numpy()
     groups = group_codes(data, training, codes[training], cell_of_code)
     known = np.flatnonzero((data.position > 0) & is_over(data))
     learn, judge = np.intersect1d(known, training), np.intersect1d(known, validation)
+    if len(learn) == 0 or len(judge) == 0:
+        return Forecasting(groups, None, {})
     device = model.quantizer.codebook.device
 
     def rows(chosen: Ints) -> ForecastRows:
@@ -102,7 +106,7 @@ def fit_forecast(
     torch.manual_seed(seed)
     forecast = Forecast(reachable).to(training.latents.device)
     optimiser = torch.optim.AdamW(forecast.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    steps = max(epochs * (-(-len(training.end) // _BATCH)), 1)
+    steps = epochs * (-(-len(training.end) // _BATCH))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best, kept = float("inf"), forecast.state_dict()
     for epoch in range(epochs):
@@ -119,10 +123,9 @@ def fit_forecast(
             best = float(loss)
             kept = {name: value.clone() for name, value in forecast.state_dict().items()}
     forecast.load_state_dict(kept)
-    if len(validation.end):
-        with torch.no_grad():
-            odds = forecast(validation.latents, validation.cells)
-            forecast.temperature.copy_(_temperature(odds, validation.end))
+    with torch.no_grad():
+        odds = forecast(validation.latents, validation.cells)
+        forecast.temperature.copy_(_temperature(odds, validation.end))
     return forecast.eval()
 
 

@@ -6,7 +6,7 @@ their codes foresee. Nothing is named by hand or by what came out of a training.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from feature_store.fold.funnel import Depth, Visits
 
@@ -54,7 +54,7 @@ def type_name(depth: Depth, visits: Visits, tier: Tier | None) -> str:
 
 def describe_type(
     depth: Depth, visits: Visits, tier: Tier | None, *, share: float, goes_deeper: float | None
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """title, description and rule of a type, for people. share: of all training buyers; goes_deeper: how many
     of its sessions went deeper into the funnel, None where nobody knows or nothing is deeper."""
     rule = [f"{_WHEN[visits]} {_DID[depth]}"]

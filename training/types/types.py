@@ -2,8 +2,8 @@
 
 A code belongs to one fact cell, so its type is a fact for six of the eight cells. Most shoppers only look;
 they are cut into tiers by how likely their codes make it that the session goes deeper into the funnel,
-against the average looker of the same store. The borders are fixed numbers (names.py), not quantiles, and a code's
-chance is drawn to the average where few rows know it, so a retrain moves a type only if behaviour moved.
+against the average looker of the same store. The borders are fixed numbers (names.py), not quantiles, and a
+code's chance is drawn to the average where few rows know it, so a retrain moves a type only if behaviour did.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def group_codes(data: BuyerVectors, rows: Ints, codes: Ints, cell_of_code: Ints)
     looks = inside & (_depth(data, rows) == 0)
     lift = _lift(codes[looks], deeper[looks], store[looks])
     whole = data.whole[rows]
-    types, type_of_code = [], np.empty(CODES, dtype=np.int64)
+    types: list[PersonaType] = []
+    type_of_code = np.empty(CODES, dtype=np.int64)
     for depth, visits, tier, mine in _kinds(cell_of_code, lift):
         type_of_code[mine] = len(types)
         buyers = int(np.isin(codes[whole], mine).sum())

@@ -208,4 +208,5 @@ def test_a_history_without_anything_to_foresee(buyers: BuyerVectors) -> None:
     result = train(brief, SMALL)
     assert np.isfinite(result.validation_losses["rebuilding"])
     assert result.forecasting is not None
-    assert result.forecasting.validation == {}
+    assert result.forecasting.temperature is None
+    assert result.model.forecast is None

@@ -29,7 +29,7 @@ def codes_per_cell(rows: NDArray[np.int64], codes: int) -> NDArray[np.int64]:
     for cell in np.argsort(given - wanted, kind="stable")[:left]:
         given[cell] += 1
     given[int(rows.argmax())] += spare - int(given.sum())
-    return given + LEAST_CODES
+    return np.asarray(given + LEAST_CODES)
 
 
 def place_codes(
