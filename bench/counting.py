@@ -19,7 +19,6 @@ from feature_store.contract.events import record_key
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS, columns
 from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import fold_each
-from feature_store.online.assignment import confidence_bands
 from feature_store.online.encoding import Tagged
 from feature_store.online.rows import OnlineRows, Owned
 from inference.bundles.bundle import load_bundle, starter_bundle_path
@@ -77,8 +76,9 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
         clock.append(time.thread_time())
         encoding = encoder.encode(steps.vectors)
         clock.append(time.thread_time())
-        bands = confidence_bands(encoding.confidence)
-        counts.count(begun, steps, encoding, bands)
+        changed = slots[steps.places]
+        found = cache.assign(changed, encoding, steps.session_events, _VERSION)
+        counts.count(begun, steps, encoding, found.sent)
         _advance(owned, partition, table.time)
         if number % _CHECKPOINT_EVERY == 0:
             for part in owned.values():
@@ -88,8 +88,6 @@ def run(events: int, batch: int, stores: int, encoder: Encoder) -> Cost:
         before, fold, encode, after = np.diff(clock)
         spent += (fold, encode, before + after)
         done += len(chunk)
-        changed = slots[steps.places]
-        cache.mark_assigned(changed, encoding, bands, _VERSION, counted=True)
     return Cost(*(spent / done * 1e6).tolist())
 
 

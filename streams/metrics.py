@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 STAGES: Final = ("event_to_produced", "produced_to_decoded", "decoded_to_folded", "folded_to_encoded")
 STAGES_AFTER: Final = ("encoded_to_tagged", "event_to_tag")
 COMMAND_KINDS: Final = ("swap", "shadow", "unreadable")
-_REASONS: Final = ("code", "type", "confidence", "session_end", "swap")
+_REASONS: Final = ("code", "type", "forecast", "confidence", "session_end", "swap")
 
 
 class WorkerMetrics:

@@ -105,6 +105,11 @@ class Steps(NamedTuple):
     outcomes: NDArray[np.int8]
     """[m]: what became of each event of the batch, as fold_event says."""
 
+    @property
+    def session_events(self) -> NDArray[np.int64]:
+        """[k]: the buyer's events in the present session."""
+        return self.events
+
 
 def fold_each(
     states: StateArrays,

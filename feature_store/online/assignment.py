@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Reason = Literal["code", "type", "confidence", "session_end", "swap"]
+Reason = Literal["code", "type", "forecast", "confidence", "session_end", "swap"]
 
 OFFSET_DIGITS: Final = 20
 """A persona row begins with its offset in so many digits, so that the fence's script compares strings."""
@@ -50,6 +50,28 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     assigned_at: int
     partition: int
     offset: int
+
+
+def is_of_an_earlier_release(body: bytes) -> bool:
+    """Whether an assignment as JSON is of a release that knew no forecast apart: its type was the
+    forecast."""
+    return b'"forecast":' not in body
+
+
+def read_assignment(body: bytes) -> Assignment:
+    """An assignment as JSON, to be shown: of an earlier release, its type is told as the forecast that it
+    was.
+
+    Raises:
+        msgspec.MsgspecError: it is not an assignment.
+    """
+    found = decode_assignment(body)
+    if not is_of_an_earlier_release(body):
+        return found
+    forecast, probability = found.type, found.confidence
+    return msgspec.structs.replace(
+        found, type=None, confidence=None, forecast=forecast, forecast_probability=probability
+    )
 
 
 encode_assignment = msgspec.json.Encoder().encode
@@ -91,7 +113,7 @@ def token(code: int) -> str:
 
 
 def confidence_band(confidence: float) -> int:
-    """0 where there is no confidence (NaN), else 1 to 5: an assignment is sent when the band changes."""
+    """Of a probability: 0 where there is none (NaN), else 1 to 5. An assignment is sent when it changes."""
     return 0 if math.isnan(confidence) else 1 + min(int(confidence * BANDS), BANDS - 1)
 
 

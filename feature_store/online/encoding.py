@@ -12,7 +12,7 @@ from feature_store.errors import RowVersionError
 from feature_store.fold.state import FOLD_VERSION
 from feature_store.online.migrations import ROW_VERSION, check_version, to_present
 
-_HEADER: Final = struct.Struct("<BBqqhbBI")
+_HEADER: Final = struct.Struct("<BBqqhbBIbB")
 _NOT_COUNTED: Final = 0x80  # in the byte of the band
 
 
@@ -75,11 +75,11 @@ class Tagged(NamedTuple):
 class RowHeader(NamedTuple):
     """What a state row says beside the state.
 
-    since_offset and last_offset are those of the first and last event folded in; code, type and band
-    are what was last assigned to the buyer (-1 and 0 for nothing yet), version the hash of the codebook
-    version it was assigned under; counted is False where that was without an event (after a swap), so that
-    no window has counted it. fold is the version of the fold that began the state: what a later one adds, it
-    adds from a later event on.
+    since_offset and last_offset are those of the first and last event folded in; code, type, band, forecast
+    and forecast_band are what was last sent of the buyer (-1 and 0 for nothing yet), version the hash of the
+    codebook version it was assigned under; counted is False where that was without an event (after a swap),
+    so that no window has counted it. fold is the version of the fold that began the state: what a later one
+    adds, it adds from a later event on.
     """
 
     since_offset: int
@@ -90,13 +90,16 @@ class RowHeader(NamedTuple):
     version: int
     counted: bool = True
     fold: int = FOLD_VERSION
+    forecast: int = -1
+    forecast_band: int = 0
 
 
 def pack_row(header: RowHeader, state: bytes) -> bytes:
     """A state row of the present version."""
-    since, last, code, kind, band, version, counted, fold = header
+    since, last, code, kind, band, version, counted, fold, forecast, forecast_band = header
     flagged = band if counted else band | _NOT_COUNTED
-    return _HEADER.pack(ROW_VERSION, fold, since, last, code, kind, flagged, version) + state
+    start = ROW_VERSION, fold, since, last, code, kind, flagged, version, forecast, forecast_band
+    return _HEADER.pack(*start) + state
 
 
 def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
@@ -108,13 +111,14 @@ def unpack_row(row: bytes) -> tuple[RowHeader, bytes]:
     if len(row) < _HEADER.size:
         raise RowVersionError(f"a state row has {len(row)} bytes, its header alone has {_HEADER.size}")
     row = to_present(row)
-    _, fold, since, last, code, kind, band, version = _HEADER.unpack_from(row)
+    _, fold, since, last, code, kind, band, version, forecast, forecast_band = _HEADER.unpack_from(row)
     if not 1 <= fold <= FOLD_VERSION:
         raise RowVersionError(
             f"a state row was begun by version {fold} of the fold, this release knows 1 to {FOLD_VERSION}: "
             "run the release that wrote it"
         )
-    header = RowHeader(since, last, code, kind, band & ~_NOT_COUNTED, version, not band & _NOT_COUNTED, fold)
+    counted, band = not band & _NOT_COUNTED, band & ~_NOT_COUNTED
+    header = RowHeader(since, last, code, kind, band, version, counted, fold, forecast, forecast_band)
     return header, row[_HEADER.size :]
 
 

@@ -19,17 +19,21 @@ def _name_the_fold(row: bytes) -> bytes:
     return bytes((2, 1)) + row[2:]
 
 
-_COUNTERS_TO: Final = 26 + 8 * 26
+_HEADER_TO: Final = 26
+_COUNTERS_TO: Final = _HEADER_TO + 8 * 26
+_NO_FORECAST: Final = b"\xff\x00"
 _BITMAPS_TO: Final = _COUNTERS_TO + 8 * 5
 
 
 def _make_room_for_the_memory(row: bytes) -> bytes:
-    """2 -> 3: 17 more counters after the 26, and after the bitmaps the word that says what is remembered.
+    """2 -> 3: no forecast was sent, 17 more counters after the 26, and after the bitmaps the word that
+    says what is remembered.
 
     The ring of the last 64 ids stays, so a repeat of one of them is found as before.
     """
-    counters, bitmaps, rest = row[2:_COUNTERS_TO], row[_COUNTERS_TO:_BITMAPS_TO], row[_BITMAPS_TO:]
-    return bytes((3, row[1])) + counters + bytes(8 * 17) + bitmaps + bytes(8) + rest
+    header, counters = row[2:_HEADER_TO] + _NO_FORECAST, row[_HEADER_TO:_COUNTERS_TO]
+    bitmaps, rest = row[_COUNTERS_TO:_BITMAPS_TO], row[_BITMAPS_TO:]
+    return bytes((3, row[1])) + header + counters + bytes(8 * 17) + bitmaps + bytes(8) + rest
 
 
 STEPS: Final[Mapping[int, Step]] = {1: _name_the_fold, 2: _make_room_for_the_memory}

@@ -16,7 +16,7 @@ from feature_store.contract.partitions import partition_of
 from feature_store.errors import RowVersionError
 from feature_store.fold.behavior import COUNTER, N_COUNTERS
 from feature_store.fold.funnel import Stratum
-from feature_store.online.assignment import Assignment, decode_assignment, persona_body
+from feature_store.online.assignment import Assignment, persona_body, read_assignment
 from feature_store.online.client import store_answers
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.keys import PERSONA, PROGRESS, STATE, Keys
@@ -34,11 +34,16 @@ _REACHED: Final[tuple[tuple[Stratum, tuple[int, ...]], ...]] = (
 
 
 class Progressed(NamedTuple):
-    """From a state row: its first folded offset, the buyer's last event (ms) and furthest stratum."""
+    """From a state row: its first folded offset, and the facts of the buyer now: events, visits, the last
+    event (ms), furthest stratum, whether they ever carted or bought."""
 
     since_offset: int
+    events: int
+    visits: int
     last_time: int
     stratum: Stratum
+    has_carted: bool
+    has_bought: bool
 
 
 class BuyerRead(NamedTuple):
@@ -143,7 +148,7 @@ def _persona(row: bytes | None) -> Assignment | None:
     if row is None:
         return None
     try:
-        return decode_assignment(persona_body(row))
+        return read_assignment(persona_body(row))
     except msgspec.MsgspecError as error:
         raise RowVersionError(f"a persona row is not one of this release: {error}") from None
 
@@ -155,4 +160,12 @@ def _progressed(row: bytes) -> Progressed | None:
     counters = _COUNTERS.unpack_from(state)
     reached = (name for name, columns in _REACHED if any(counters[c] > 0 for c in columns))
     stratum: Stratum = next(reached, "D")
-    return Progressed(header.since_offset, counters[_LAST_TIME], stratum)
+    return Progressed(
+        since_offset=header.since_offset,
+        events=counters[COUNTER["events"]],
+        visits=counters[COUNTER["sessions"]],
+        last_time=counters[_LAST_TIME],
+        stratum=stratum,
+        has_carted=counters[COUNTER["add_to_cart"]] > 0,
+        has_bought=counters[COUNTER["purchase"]] > 0,
+    )

@@ -22,11 +22,12 @@ _MOST_GUESSES: Final = 1_000
 
 
 class Guess(NamedTuple):
-    """The store's prior: its most common code, the type of most buyers, and that type's share."""
+    """The store's prior: its most common code, and the type of most buyers with their share, if the bundle's
+    forecasts were learned on the store."""
 
     code: int
-    type: str | None
-    confidence: float | None
+    forecast: str | None
+    probability: float | None
 
 
 class ServedModel(NamedTuple):
@@ -35,6 +36,7 @@ class ServedModel(NamedTuple):
     version: str
     catalogue: Catalogue
     reference: Reference | None
+    stores: frozenset[str] = frozenset()
 
     def mix(self, store: str) -> Mix:
         """p_s(k) of the training buyers, smoothed towards all stores.
@@ -57,7 +59,7 @@ class ServedModel(NamedTuple):
                 shares[card.code] = card.share
         code = int(shares.argmax())
         by_type = {kind.name: float(shares[list(kind.codes)].sum()) for kind in self.catalogue.types}
-        if not by_type:
+        if not by_type or store not in self.stores:
             return Guess(code, None, None)
         likeliest = max(by_type, key=lambda name: by_type[name])
         return Guess(code, likeliest, by_type[likeliest])
@@ -75,7 +77,7 @@ def read_model(folder: Path) -> ServedModel:
     except ProfileError as error:
         log.warning("no_reference", bundle=str(folder), error=str(error))
         reference = None
-    return ServedModel(bundle.codebook_version, bundle.catalogue, reference)
+    return ServedModel(bundle.codebook_version, bundle.catalogue, reference, bundle.stores)
 
 
 class ModelKeeper:

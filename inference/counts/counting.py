@@ -22,6 +22,7 @@ from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS, StateArrays
 from feature_store.fold.kernel import kernel
 from feature_store.fold.vector import N_SCALARS
 from feature_store.fold.vectors import Steps, scalars
+from feature_store.online.changes import Sent
 from inference.counts.profile import (
     AGE_EDGES_MS,
     BINS,
@@ -181,9 +182,11 @@ def count(
     watermark: NDArray[np.int64],
     steps: Steps,
     encoding: Encoding,
-    bands: NDArray[np.uint8],
+    sent: Sent,
 ) -> None:
-    """Count a batch. `rows` maps keys to (matrix of counts int32 [?, CELLS], the keys' rows in it)."""
+    """Count a batch. Buyers vote for what is sent of them, int16 [k, 5] (feature_store.online.changes), and
+    for the distance and margin of the encoding. `rows` maps keys to (matrix of counts int32 [?, CELLS], the
+    keys' rows in it)."""
     n, length = len(arrivals.time), rule.length_ms
     first_open = (watermark - rule.lateness_ms) // length
     window = arrivals.time // length
@@ -215,7 +218,7 @@ def count(
         np.where(was.voted, was.last_time // length, _NO_VOTE),
         steps,
         encoding,
-        bands,
+        sent,
         np.empty((len(steps.places), _VOTE), dtype=np.int64),
         np.full(len(was.code), -1, dtype=np.int64),
     )
@@ -269,7 +272,7 @@ def _vote(
     was_window: NDArray[np.int64],
     steps: Steps,
     encoding: Encoding,
-    bands: NDArray[np.uint8],
+    sent: Sent,
     votes: NDArray[np.int64],
     latest: NDArray[np.int64],
 ) -> None:
@@ -278,7 +281,7 @@ def _vote(
         b = buyer[i]
         j = latest[b]
         latest[b] = i
-        _cells(votes[i], encoding.code[i], encoding.type[i], bands[i], steps.vectors[i])
+        _cells(votes[i], sent[i, 0], sent[i, 1], sent[i, 2], steps.vectors[i])
         last_time, window = was.last_time[b], was_window[b]
         if j >= 0:
             last_time, window = steps.last_time[j], windows[j]

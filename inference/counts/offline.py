@@ -17,7 +17,7 @@ from feature_store.fold.products import ProductTable
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import fold_each
 from feature_store.history.offline_fold import warm_up as fold_warm_up
-from feature_store.online.assignment import confidence_bands
+from feature_store.online.changes import NOTHING_SENT, Sent, as_sent, changes
 from inference.counts.counting import (
     Arrivals,
     Key,
@@ -40,7 +40,8 @@ class OfflineCounts:
         self._rule, self._encode = rule, encode
         self._states: StateTable[tuple[str, str]] = StateTable()
         self._products = ProductTable()
-        self._assigned = np.full((0, 3), -1, dtype=np.int64)  # code, type and band by slot
+        self._sent: Sent = np.empty((0, len(NOTHING_SENT)), dtype=np.int16)  # by slot
+        self._versions = np.empty(0, dtype=np.uint32)
         self._watermarks: dict[int, int] = defaultdict(int)
         self._numbers: dict[str, int] = {}
         self._table = ProfileTable()
@@ -55,19 +56,19 @@ class OfflineCounts:
         stores = np.fromiter((self._number(e.store) for e in events), np.int64, len(events))
         partitions = np.full(len(events), partition, dtype=np.int64)
         made = np.array(created, dtype=np.int64) if created else table.time
-        assigned = self._assigned
-        was = buyers_before(self._states.states, slots, lambda at: (assigned[at, 0] >= 0, *assigned[at].T))
+        sent = self._sent
+        was = buyers_before(self._states.states, slots, lambda at: (sent[at, 0] >= 0, *sent[at, :3].T))
         marks = watermarks(partitions, table.time, self._watermarks.__getitem__)
         self._watermarks[partition] = int(marks[-1])
         steps = fold_each(
             self._states.states, slots, table, self._products, allowed_lateness_ms=ALLOWED_LATENESS_MS
         )
         encoding = self._encode(steps.vectors)
-        bands = confidence_bands(encoding.confidence)
+        code, _, _, kind, confidence, forecast, chance = encoding
+        now = as_sent(code, kind, confidence, forecast, chance)
+        said = changes(slots[steps.places], now, steps.session_events, sent, self._versions, np.uint32(0))
         arrivals = Arrivals(slots, table.time, made, table.type, stores, partitions)
-        count(self._table.rows, self._rule, was, arrivals, marks, steps, encoding, bands)
-        now = np.column_stack([encoding.code, encoding.type, bands])
-        assigned[slots[steps.places]] = now  # for a slot that occurs twice, the last entry stays
+        count(self._table.rows, self._rule, was, arrivals, marks, steps, encoding, said.sent)
 
     def __len__(self) -> int:
         """The number of profiles in memory."""
@@ -91,10 +92,11 @@ class OfflineCounts:
         slot = self._states.slots.get(key)
         if slot is None:
             slot = self._states.add(key)
-            missing = len(self._states.states.counters) - len(self._assigned)
+            missing = len(self._states.states.counters) - len(self._sent)
             if missing:
-                added = np.full((missing, 3), -1, dtype=np.int64)
-                self._assigned = np.concatenate([self._assigned, added])
+                added = np.tile(np.array(NOTHING_SENT, np.int16), (missing, 1))
+                self._sent = np.concatenate([self._sent, added])
+                self._versions = np.concatenate([self._versions, np.zeros(missing, np.uint32)])
         return slot
 
     def _number(self, store: str) -> int:

@@ -53,8 +53,10 @@ _ASSIGNMENT: Final = Assignment(
     buyer=_BUYER,
     code=17,
     token=token(17),
-    type="comparer",
-    confidence=0.81,
+    type="cart-builder",
+    confidence=0.71,
+    forecast="one-visit-buyer",
+    forecast_probability=0.23,
     distance=0.42,
     margin=0.1,
     codebook_version="2026-11-23.1",
@@ -92,8 +94,11 @@ def _channels() -> tuple[_Channel, ...]:
         ),
         _Channel(
             live.assignments_topic,
-            "Personas, on change of code, type or confidence band and at the end of a session. At least "
-            "once: one that comes again after a crash has the same partition, offset and reason.",
+            "Personas: the first of a buyer, on change of type, forecast, or the band (0.2 wide) of one of the "
+            "two probabilities, and at the end of a session; a code that changed alone at events 1, 2, 3, 5, "
+            "8, 13, ... of a session. type is what holds now, forecast what may hold at the session's end; "
+            "null where nothing can be stated. At least once: one that comes again after a crash has the "
+            "same partition, offset and reason.",
             (_ASSIGNMENT,),
             "Workers say personas.",
             "The API's streams and the sinks pass them on.",

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from feature_store.fold.behavior import COUNTER, StateArrays
 from feature_store.fold.state import FOLD_VERSION, pack_states, unpack_states
 from feature_store.fold.table import BYTES_PER_STATE, StateTable
+from feature_store.online.changes import NOTHING_SENT, SENT, Changes, Sent, as_sent, changes
 from feature_store.online.encoding import RowHeader, pack_row, unpack_row
 from inference.encoders.encoder import Encoding
 
 _EVICT_SHARE: Final = 0.25  # evicting a quarter at once keeps the search for victims rare
 _KEY_BYTES: Final = 300  # a dict entry, the key and its list slot, generously
-_NOTHING_ASSIGNED: Final = (-1, -1, 0, 0)
 _EVENTS: Final = COUNTER["events"]
 _LAST_TIME: Final = COUNTER["last_time"]
 _LATE: Final = COUNTER["late"]
@@ -25,22 +25,22 @@ _LATE: Final = COUNTER["late"]
 class _Meta(NamedTuple):
     """What is known of a slot beside its state; arrays of one length, named as in RowHeader.
 
-    counted: the windows have counted the last assignment. distance, margin, confidence, forecast and
-    forecast_probability are what was found last (distance NaN: not encoded since the row was read). used is
-    the number of the last batch that touched the slot; dirty says that the store lags behind.
+    sent: int16 [n, 5], what was sent last (feature_store.online.changes). counted: the windows have counted
+    it. code to forecast_probability are what was found last (distance NaN: nothing since the row was read).
+    used is the number of the last batch that touched the slot; dirty says that the store lags behind.
     """
 
     partition: NDArray[np.int32]
     since_offset: NDArray[np.int64]
     last_offset: NDArray[np.int64]
-    code: NDArray[np.int16]
-    type: NDArray[np.int8]
-    band: NDArray[np.uint8]
+    sent: Sent
     version: NDArray[np.uint32]
     counted: NDArray[np.bool_]
     fold: NDArray[np.uint8]
+    code: NDArray[np.int16]
     distance: NDArray[np.float32]
     margin: NDArray[np.float32]
+    type: NDArray[np.int8]
     confidence: NDArray[np.float32]
     forecast: NDArray[np.int8]
     forecast_probability: NDArray[np.float32]
@@ -53,14 +53,14 @@ def _meta(n: int) -> _Meta:
         partition=np.full(n, -1, dtype=np.int32),
         since_offset=np.full(n, -1, dtype=np.int64),
         last_offset=np.full(n, -1, dtype=np.int64),
-        code=np.full(n, -1, dtype=np.int16),
-        type=np.full(n, -1, dtype=np.int8),
-        band=np.zeros(n, dtype=np.uint8),
+        sent=np.tile(np.array(NOTHING_SENT, np.int16), (n, 1)),
         version=np.zeros(n, dtype=np.uint32),
         counted=np.ones(n, dtype=np.bool_),
         fold=np.full(n, FOLD_VERSION, dtype=np.uint8),
+        code=np.full(n, -1, dtype=np.int16),
         distance=np.full(n, np.nan, dtype=np.float32),
         margin=np.full(n, np.nan, dtype=np.float32),
+        type=np.full(n, -1, dtype=np.int8),
         confidence=np.full(n, np.nan, dtype=np.float32),
         forecast=np.full(n, -1, dtype=np.int8),
         forecast_probability=np.full(n, np.nan, dtype=np.float32),
@@ -105,7 +105,7 @@ class BuyerCache:
     def _nothing_known(self, slot: int) -> None:
         m = self._meta
         m.since_offset[slot], m.last_offset[slot] = -1, -1
-        m.code[slot], m.type[slot], m.band[slot], m.version[slot] = _NOTHING_ASSIGNED
+        m.sent[slot], m.version[slot] = NOTHING_SENT, 0
         m.distance[slot], m.counted[slot] = np.nan, True
         m.dirty[slot], m.fold[slot] = False, FOLD_VERSION
 
@@ -120,30 +120,31 @@ class BuyerCache:
         for slot, row in zip(slots, rows, strict=True):
             header, state = unpack_row(row)
             m.since_offset[slot], m.last_offset[slot] = header.since_offset, header.last_offset
-            m.code[slot], m.type[slot] = header.code, header.type
-            m.band[slot], m.version[slot], m.counted[slot] = header.band, header.version, header.counted
-            m.fold[slot] = header.fold
+            m.sent[slot] = [getattr(header, name) for name in SENT]
+            m.version[slot], m.counted[slot], m.fold[slot] = header.version, header.counted, header.fold
             states.append(state)
         unpack_states(self._table.states, np.asarray(slots, dtype=np.int64), states)
 
     def rows(self, slots: NDArray[np.int64]) -> dict[bytes, bytes]:
         """The slots' rows as the store keeps them, by key."""
         m = self._meta
-        headers = zip(
+        code, kind, band, forecast, forecast_band = m.sent[slots].T.tolist()
+        columns = (
             m.since_offset[slots].tolist(),
             m.last_offset[slots].tolist(),
-            m.code[slots].tolist(),
-            m.type[slots].tolist(),
-            m.band[slots].tolist(),
+            code,
+            kind,
+            band,
             m.version[slots].tolist(),
             m.counted[slots].tolist(),
             m.fold[slots].tolist(),
-            strict=True,
+            forecast,
+            forecast_band,
         )
         packed = pack_states(self._table.states, slots)
         return {
             self.keys[slot]: pack_row(RowHeader(*header), state)
-            for slot, header, state in zip(slots.tolist(), headers, packed, strict=True)
+            for slot, header, state in zip(slots.tolist(), zip(*columns, strict=True), packed, strict=True)
         }
 
     # ---- questions about slots, int64 [n]
@@ -200,13 +201,12 @@ class BuyerCache:
         """Offset of the first event folded; -1 for none."""
         return int(self._meta.since_offset[slot])
 
-    def last_assigned(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Code, type and confidence band of the last assignments, int64 [n, 3]; -1, -1, 0 for none."""
-        m = self._meta
-        return np.column_stack([m.code[slots], m.type[slots], m.band[slots]]).astype(np.int64)
+    def sent(self, slots: NDArray[np.int64]) -> Sent:
+        """What was sent last, int16 [n, 5]; NOTHING_SENT for nothing."""
+        return self._meta.sent[slots]
 
     def last_encoding(self, slots: NDArray[np.int64]) -> Encoding:
-        """What the encoder gave last, as copies; distance NaN where it was not asked since a row was read."""
+        """What was found last, as copies; distance NaN where it was not asked since a row was read."""
         m = self._meta
         return Encoding(
             code=m.code[slots].astype(np.int64),
@@ -220,7 +220,8 @@ class BuyerCache:
 
     def is_assigned(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether any assignment was made, bool [n]."""
-        return self._meta.code[slots] >= 0
+        is_assigned: NDArray[np.bool_] = self._meta.sent[slots, 0] >= 0
+        return is_assigned
 
     def is_of(self, version: np.uint32, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether the last assignment is of this codebook version (Champion.version), bool [n]."""
@@ -245,25 +246,32 @@ class BuyerCache:
         m.since_offset[slots[fresh][::-1]] = offsets[fresh][::-1]
         m.dirty[slots] = True
 
-    def mark_assigned(
+    def assign(
         self,
         slots: NDArray[np.int64],
         encoding: Encoding,
-        bands: NDArray[np.uint8],
+        session_events: NDArray[np.int64],
         version: np.uint32,
-        *,
-        counted: bool,
-    ) -> None:
-        """These are the last assignments now; of a slot that comes several times, the last.
+    ) -> Changes:
+        """What events in order lead to, one entry each (see changes); it is what was sent last now, and
+        counted.
 
-        bands: of confidence, uint8 [n]; counted: whether windows have counted them.
+        version: of the codebook (Champion.version).
         """
         m = self._meta
-        m.code[slots], m.type[slots], m.band[slots] = encoding.code, encoding.type, bands
-        m.distance[slots], m.margin[slots] = encoding.distance, encoding.margin
-        m.confidence[slots], m.version[slots] = encoding.confidence, version
-        m.forecast[slots] = encoding.forecast
-        m.forecast_probability[slots] = encoding.forecast_probability
+        found = changes(slots, _as_sent(encoding), session_events, m.sent, m.version, version)
+        self._found(slots, encoding, counted=True)
+        return found
+
+    def assign_anew(self, slots: NDArray[np.int64], encoding: Encoding, version: np.uint32) -> None:
+        """All of this is sent, without an event: no window has counted it."""
+        self._meta.sent[slots], self._meta.version[slots] = _as_sent(encoding), version
+        self._found(slots, encoding, counted=False)
+
+    def _found(self, slots: NDArray[np.int64], encoding: Encoding, *, counted: bool) -> None:
+        m = self._meta  # of a slot that comes several times, the last entry stays
+        for name, column in encoding._asdict().items():
+            getattr(m, name)[slots] = column
         m.counted[slots], m.dirty[slots] = counted, True
 
     def mark_written(self, slots: NDArray[np.int64]) -> None:
@@ -303,3 +311,8 @@ class BuyerCache:
         self._table.remove([self.keys[slot] for slot in slots.tolist()])
         self._meta.partition[slots] = -1
         self._meta.dirty[slots] = False
+
+
+def _as_sent(encoding: Encoding) -> Sent:
+    code, _, _, kind, confidence, forecast, forecast_probability = encoding
+    return as_sent(code, kind, confidence, forecast, forecast_probability)

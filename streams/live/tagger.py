@@ -8,7 +8,7 @@ the producer leaves the batch half done in memory; the loop then drops the cache
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from confluent_kafka import Message
@@ -21,7 +21,8 @@ from feature_store.fold.products import ProductTable
 from feature_store.fold.vectors import Steps, fold_each
 from feature_store.log.producer import Output
 from feature_store.log.records import accept
-from feature_store.online.assignment import confidence_bands
+from feature_store.online.assignment import Reason
+from feature_store.online.changes import REASONS, Changes
 from feature_store.online.rows import OnlineRows
 from inference.counts.counting import Arrivals
 from inference.counts.windows import WindowSettings
@@ -50,24 +51,6 @@ class Batch(NamedTuple):
     offsets: NDArray[np.int64]
     created: NDArray[np.int64]
     refused: list[tuple[int, int]]
-
-
-def _first_of_each(slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool [n]: whether a slot appears there for the first time."""
-    first = np.zeros(len(slots), dtype=np.bool_)
-    first[np.unique(slots, return_index=True)[1]] = True
-    return first
-
-
-def _previous(slots: NDArray[np.int64], after: NDArray[np.int64], cache: BuyerCache) -> NDArray[np.int64]:
-    """What held before each event, int64 [n, 3] of code, type, band: from the slot's event before, in
-    the batch (`after` holds what each event led to) or from the cache."""
-    order = np.argsort(slots, kind="stable")
-    before = np.empty_like(after)
-    before[order[1:]] = after[order[:-1]]
-    first = _first_of_each(slots)
-    before[first] = cache.last_assigned(slots[first])
-    return before
 
 
 class Tagger:
@@ -128,9 +111,10 @@ class Tagger:
         stores = (batch.events[place].store for place in steps.places.tolist())
         encoding = self.champion.encode(steps.vectors, stores)
         encoded = self._clock.now_s()
-        bands = confidence_bands(encoding.confidence)
-        self.windows.count(counting, steps, encoding, bands)
-        self._emit_changes(partitions, batch, steps, encoding, bands)
+        slots = batch.slots[steps.places]
+        found = self.cache.assign(slots, encoding, steps.session_events, self.champion.version)
+        self.windows.count(counting, steps, encoding, found.sent)
+        self._emit_changes(partitions, batch, steps, encoding, found)
         self._observe(batch, decoded, folded, encoded)
         self.shadow.offer(steps.vectors, encoding, self.champion.encoder.types)
 
@@ -222,45 +206,23 @@ class Tagger:
         batch: Batch,
         steps: Steps,
         encoding: Encoding,
-        bands: NDArray[np.uint8],
+        found: Changes,
     ) -> None:
-        """Assign at every change of code, type or confidence band, event by event.
+        """Assign where an event changed what a reader can use (feature_store.online.changes).
 
         So assignments are a function of the log: another owner that reads the same records, with other
         batches, after a crash or as a zombie, makes the same ones again and no others.
         """
-        slots = batch.slots[steps.places]
-        before = _previous(slots, np.column_stack([encoding.code, encoding.type, bands]), self.cache)
-        # Under another codebook version a first event assigns the code anew, whatever it was.
-        swapped = (
-            ~self.cache.is_of(self.champion.version, slots) & (before[:, 0] >= 0) & _first_of_each(slots)
-        )
-        code_changed = before[:, 0] != encoding.code
-        type_changed = before[:, 1] != encoding.type
-        changed = np.flatnonzero(swapped | code_changed | type_changed | (before[:, 2] != bands))
+        sent = np.flatnonzero(found.reasons)
         to_assign = ToAssign(
-            slots[changed],
-            batch.offsets[steps.places[changed]],
-            steps.events[changed],
-            steps.last_time[changed],
-            Encoding._make(column[changed] for column in encoding),
+            batch.slots[steps.places[sent]],
+            batch.offsets[steps.places[sent]],
+            steps.events[sent],
+            steps.last_time[sent],
+            Encoding._make(column[sent] for column in encoding),
         )
-        self._announcer.assign(
-            self.champion.encoder,
-            partitions,
-            to_assign,
-            [
-                "swap"
-                if swapped[i]
-                else "code"
-                if code_changed[i]
-                else "type"
-                if type_changed[i]
-                else "confidence"
-                for i in changed.tolist()
-            ],
-        )
-        self.cache.mark_assigned(slots, encoding, bands, self.champion.version, counted=True)
+        reasons = [cast(Reason, REASONS[reason]) for reason in found.reasons[sent].tolist()]
+        self._announcer.assign(self.champion.encoder, partitions, to_assign, reasons)
 
     def check(self, number: int, key: bytes) -> None:
         """Look at a buyer's stored row. Raises UnreadableRowError, OnlineStoreError."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.fold.vectors import Steps
+from feature_store.online.changes import Sent
 from feature_store.online.fence import Windows as WindowRows
 from feature_store.online.rows import OnlineRows
 from inference.counts.counting import (
@@ -84,12 +85,12 @@ class WindowCounts:
         was = buyers_before(
             cache.states,
             arrivals.slots,
-            lambda at: (cache.is_counted(version, at), *cache.last_assigned(at).T),
+            lambda at: (cache.is_counted(version, at), *cache.sent(at)[:, :3].T),
         )
         return Counting(was, arrivals, self._watermarks(owned, arrivals.partition, arrivals.time))
 
-    def count(self, begun: Counting, steps: Steps, encoding: Encoding, bands: NDArray[np.uint8]) -> None:
-        """Count the batch, now folded and encoded.
+    def count(self, begun: Counting, steps: Steps, encoding: Encoding, sent: Sent) -> None:
+        """Count the batch, now folded and encoded. sent: what was sent last after each step, int16 [k, 5].
 
         Raises:
             UnreadableRowError: windows that another owner began cannot be read.
@@ -103,7 +104,7 @@ class WindowCounts:
             begun.watermark,
             steps,
             encoding,
-            bands,
+            sent,
         )
 
     def refuse(

@@ -25,14 +25,14 @@ def _as_of_0_1_0(world: World) -> None:
 
 
 def _without_what_came_later(row: bytes) -> bytes:
-    """A row of version 3, without blocks, without its three counters more and its orders."""
-    counters = 24 + 8 * 26
+    """A row of version 3, without a forecast, blocks, its three counters more and its orders."""
+    counters = 26 + 8 * 26
     bitmaps = counters + 8 * 3
     held = bitmaps + 8 * 5
-    (events,) = struct.unpack_from("<q", row, 24 + 8 * COUNTER["events"])
+    (events,) = struct.unpack_from("<q", row, 26 + 8 * COUNTER["events"])
     ring = held + 8 + 8 * min(events, REMEMBERED_IDS)
     entries = int.from_bytes(row[held : held + 8], "little") >> 16
-    return row[:counters] + row[bitmaps:held] + row[held + 8 : ring] + row[ring + 16 * entries :]
+    return row[:24] + row[26:counters] + row[bitmaps:held] + row[held + 8 : ring] + row[ring + 16 * entries :]
 
 
 @pytest.mark.parametrize("share", [0, 100], ids=["nothing sent", "all sent"])

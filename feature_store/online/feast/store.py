@@ -29,7 +29,7 @@ from feature_store.fold.behavior import COUNTER, empty_states
 from feature_store.fold.state import unpack_states
 from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, PRODUCT_SETS, SCALARS
 from feature_store.fold.vectors import vectors
-from feature_store.online.assignment import decode_assignment
+from feature_store.online.assignment import read_assignment
 from feature_store.online.encoding import unpack_row
 from feature_store.online.feast.views import FEATURES_VIEW, PERSONA_FIELDS, PERSONA_VIEW, STATE_VIEW
 from feature_store.online.rows import OnlineRows
@@ -159,7 +159,7 @@ _VALUES: Final = {Int64: "int64_val", Float32: "float_val", String: "string_val"
 
 
 def _persona_row(body: bytes, wanted: set[str]) -> Row:
-    assignment = decode_assignment(body)
+    assignment = read_assignment(body)
     values = {}
     for field in PERSONA_FIELDS:
         value = getattr(assignment, field.name)

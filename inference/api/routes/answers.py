@@ -9,7 +9,7 @@ from feature_store.contract.events import record_key
 from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
 from feature_store.online.client import store_answers
-from feature_store.online.reads import BuyerRead, Reading
+from feature_store.online.reads import BuyerRead, Progressed, Reading
 from feature_store.online.shared import Replies
 from inference.api.requests.notes import both, decode_requested
 from inference.api.state import State, now_ms
@@ -87,7 +87,7 @@ def _answer(
     (persona, progressed), is_erased = _since_erasure(state, key, read, requested)
     if persona is None:
         if progressed is not None or heard_of is not None:
-            return _early(state, store, buyer)
+            return _early(state, store, buyer, progressed)
         return "erased" if is_erased else "unknown"
     last_time = persona.event_time if progressed is None else max(persona.event_time, progressed.last_time)
     age = max(0, now_ms() - last_time)
@@ -102,6 +102,8 @@ def _answer(
         "token": persona.token,
         "type": persona.type,
         "confidence": persona.confidence,
+        "forecast": persona.forecast,
+        "forecast_probability": persona.forecast_probability,
         "distance": persona.distance,
         "margin": persona.margin,
         "codebook_version": persona.codebook_version,
@@ -109,8 +111,20 @@ def _answer(
         "event_time": last_time,
         "assigned_at": persona.assigned_at,
         "feature_age_ms": age,
-        "funnel_stage": None if progressed is None else _STAGES[progressed.stratum],
+        **_facts(progressed),
     }
+
+
+def _facts(progressed: Progressed | None) -> dict[str, Any]:
+    """What is known of a buyer now, from the state row; it is newer than the last assignment, or as new."""
+    if progressed is None:
+        return {"funnel_stage": None, "facts": None}
+    facts = {
+        "has_carted": progressed.has_carted,
+        "has_bought": progressed.has_bought,
+        "visits": progressed.visits,
+    }
+    return {"events": progressed.events, "funnel_stage": _STAGES[progressed.stratum], "facts": facts}
 
 
 def _since_erasure(
@@ -131,7 +145,7 @@ def _since_erasure(
     return BuyerRead(persona, progressed), True
 
 
-def _early(state: State, store: str, buyer: str) -> Answer:
+def _early(state: State, store: str, buyer: str, progressed: Progressed | None) -> Answer:
     guess = state.models.guess(store)
     return {
         "store": store,
@@ -139,14 +153,16 @@ def _early(state: State, store: str, buyer: str) -> Answer:
         "early": True,
         "code": guess.code,
         "token": token(guess.code),
-        "type": guess.type,
-        "confidence": guess.confidence,
+        "type": None,
+        "confidence": None,
+        "forecast": guess.forecast,
+        "forecast_probability": guess.probability,
         "distance": None,
         "margin": None,
         "codebook_version": state.models.model.version,
         "events": 0,
-        "event_time": None,
+        "event_time": None if progressed is None else progressed.last_time,
         "assigned_at": None,
         "feature_age_ms": None,
-        "funnel_stage": None,
+        **_facts(progressed),
     }

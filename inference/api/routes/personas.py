@@ -22,11 +22,21 @@ _AT_ONCE: Final = 100
 router = APIRouter(tags=["personas"])
 
 
-class PersonaAnswer(BaseModel):
-    """Who a shopper is now.
+class Facts(BaseModel):
+    """What has happened, over the buyer's whole history."""
 
-    early: true while nothing was said of them yet; the answer is then the store's prior: its most common
-    code, the type of most of its buyers, and their share as confidence. Times are ms since the epoch, UTC.
+    has_carted: bool
+    has_bought: bool
+    visits: int = Field(description="Sessions so far, this one included.")
+
+
+class PersonaAnswer(BaseModel):
+    """Who a shopper is now: facts (what has happened), and forecasts (what may come) in fields of their own.
+
+    early: true while nothing was assigned to them yet; the answer is then the store's prior: its most common
+    code, and as forecast the type of most of its buyers with their share. events, event_time, funnel_stage
+    and facts are those of the last event that workers have folded; code, type and probabilities are as
+    assigned. Times are ms since the epoch, UTC.
     """
 
     model_config = ConfigDict(
@@ -38,8 +48,10 @@ class PersonaAnswer(BaseModel):
                     "early": False,
                     "code": 17,
                     "token": "<|persona_17|>",
-                    "type": "comparer",
-                    "confidence": 0.81,
+                    "type": "cart-builder",
+                    "confidence": 0.71,
+                    "forecast": "one-visit-buyer",
+                    "forecast_probability": 0.23,
                     "distance": 0.42,
                     "margin": 0.1,
                     "codebook_version": "2026-11-23.1",
@@ -48,6 +60,7 @@ class PersonaAnswer(BaseModel):
                     "assigned_at": 1763900000180,
                     "feature_age_ms": 1250,
                     "funnel_stage": "cart",
+                    "facts": {"has_carted": True, "has_bought": False, "visits": 1},
                 }
             ]
         }
@@ -58,10 +71,17 @@ class PersonaAnswer(BaseModel):
     early: bool
     code: int = Field(ge=0, le=255)
     token: str
-    type: str | None = Field(description="Null where the bundle has no types.")
-    confidence: float | None = Field(
-        description="Probability that the type now shown is the type at the end of the session."
+    type: str | None = Field(
+        description="What holds now; no fact denies it. Null where the bundle has no types, and while early."
     )
+    confidence: float | None = Field(
+        description="Probability that type is still the buyer's type at the end of the session. Null where "
+        "nothing can be stated: the bundle has not seen this shop."
+    )
+    forecast: str | None = Field(
+        description="The type that is most likely at the end of the session. Null where none can be stated."
+    )
+    forecast_probability: float | None = Field(description="Probability of forecast.")
     distance: float | None = Field(description="To the code's centre.")
     margin: float | None = Field(description="How much farther the next code is.")
     codebook_version: str
@@ -70,6 +90,7 @@ class PersonaAnswer(BaseModel):
     assigned_at: int | None
     feature_age_ms: int | None = Field(description="How long ago the buyer's last event was.")
     funnel_stage: Stage | None = Field(description="How far the buyer ever came.")
+    facts: Facts | None = Field(description="Null where nothing is folded yet.")
 
 
 class Asked(BaseModel):

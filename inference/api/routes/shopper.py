@@ -36,6 +36,8 @@ class ShopperPersona(BaseModel):
     token: str
     type: str | None
     confidence: float | None
+    forecast: str | None
+    forecast_probability: float | None
     codebook_version: str
 
 

@@ -39,10 +39,10 @@ def encode(
     """Encode the buyers of files that `simpersona events check` accepts, or of an archive folder.
 
     One row per buyer, with the columns store, buyer, code, token, codebook_version, type, confidence,
-    forecast, forecast_probability,
-    distance, margin. type is what holds at the end of the file; the forecast is for the end of that session,
-    and is empty for stores that the bundle's forecasts were not learned on. A history larger than memory is
-    split on disk, in a folder beside the output file; its rows then come in no particular order.
+    forecast, forecast_probability, distance and margin. type is what holds at the end of the file; the
+    forecast is for the end of that session, and is empty for stores that the bundle's forecasts were not
+    learned on. A history larger than memory is split on disk, in a folder beside the output file; its rows
+    then come in no particular order.
     """
     encoder = OnnxEncoder(load_bundle(model or active_bundle()))
     with workspace(out) as work, progress_bars() as bars:

@@ -3,49 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.online.assignment import confidence_bands
+from feature_store.online.assignment import Assignment
+from feature_store.online.changes import SENT, Sent, as_sent
 from inference.calibration.stated import stated
 from inference.encoders.encoder import Encoder, Encoding, put
-from ops.verify.expected.counts import Votes
-from ops.verify.expected.ties import Answer, near_band, near_code, near_type
-
-T = TypeVar("T", bound=np.generic)
+from ops.verify.expected.assigned import Word, said
+from ops.verify.expected.ties import Answer
 
 NOTHING: Final = -2
-"""Stands for the code, type and band of a buyer that a version has not looked at."""
+"""Stands for the code of a buyer that a version has not looked at, or never spoke of."""
 
 
 class Answers:
-    """What one encoder says of each buyer's present state, one row a slot; and what was assigned last."""
+    """What one encoder says of each buyer's present state, one row a slot; and what was sent last.
+
+    Columns are those of feature_store.online.changes.SENT.
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.now = np.full((0, 3), NOTHING, dtype=np.int16)
-        """Code, type and band of the present state."""
-        self.assigned = np.full((0, 3), NOTHING, dtype=np.int16)
-        """Code, type and band that were assigned last, or would have been."""
+        self.now = np.full((0, len(SENT)), NOTHING, dtype=np.int16)
+        """Of the present state."""
+        self.sent = np.full((0, len(SENT)), NOTHING, dtype=np.int16)
+        """What was sent last, or should have been."""
         self.is_near = np.zeros(0, dtype=np.bool_)
-        self.figures = np.zeros((0, 3), dtype=np.float32)
-        """Confidence, distance and margin of the present state."""
-
-    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
-        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
-        stores = (key.decode().partition("|")[0] for key in keys)
-        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
+        """Whether another runtime may say otherwise of the present state."""
+        self.is_loose = np.zeros(0, dtype=np.bool_)
+        """Whether the owner may have gone on from something else that was as right as what was sent last."""
+        self.figures = np.zeros((0, 4), dtype=np.float32)
+        """Confidence, the forecast's probability, distance and margin of the present state."""
 
     def grow(self, rows: int) -> None:
         """Have room for so many slots."""
         more = rows - len(self.now)
         if more > 0:
-            self.now = np.concatenate([self.now, np.full((more, 3), NOTHING, np.int16)])
-            self.assigned = np.concatenate([self.assigned, np.full((more, 3), NOTHING, np.int16)])
-            self.is_near = np.concatenate([self.is_near, np.zeros(more, np.bool_)])
-            self.figures = np.concatenate([self.figures, np.zeros((more, 3), np.float32)])
+            nothing, no = np.full((more, len(SENT)), NOTHING, np.int16), np.zeros(more, np.bool_)
+            self.now, self.sent = np.concatenate([self.now, nothing]), np.concatenate([self.sent, nothing])
+            self.is_near = np.concatenate([self.is_near, no])
+            self.is_loose = np.concatenate([self.is_loose, no])
+            self.figures = np.concatenate([self.figures, np.zeros((more, 4), np.float32)])
+
+    def look(
+        self, slots: NDArray[np.int64], encoding: Encoding, now: Sent, is_near: NDArray[np.bool_]
+    ) -> None:
+        """These are the present states, of a slot that comes several times the last."""
+        self.now[slots], self.is_near[slots] = now, is_near
+        chances = encoding.confidence, encoding.forecast_probability
+        self.figures[slots] = np.column_stack([*chances, encoding.distance, encoding.margin])
+
+    def answer(self, encoding: Encoding, i: int) -> Answer:
+        """The row `i` of an encoding of this version."""
+        code, distance, margin, kind, confidence, forecast, chance = (column[i].item() for column in encoding)
+        types = self.type_of(kind), self.type_of(forecast)
+        return Answer(code, types[0], confidence, types[1], chance, distance, margin)
+
+    def final(self, slot: int) -> Answer | None:
+        """What it says of a buyer's last state; None where it was not asked."""
+        code, kind, _, forecast, _ = self.now[slot].tolist()
+        if code == NOTHING:
+            return None
+        confidence, chance, distance, margin = self.figures[slot].tolist()
+        return Answer(code, self.type_of(kind), confidence, self.type_of(forecast), chance, distance, margin)
+
+    def sent_by(self, word: Word | Assignment) -> tuple[int, int, int, int, int]:
+        """An assignment in the columns SENT."""
+        kind, band, forecast, forecast_band = said(word)
+        return word.code, self.index_of(kind), band, self.index_of(forecast), forecast_band
+
+    def encode(self, vectors: NDArray[np.float32], keys: Sequence[bytes]) -> Encoding:
+        """What the version may say of states, float32 [n, W], of the buyers with these Kafka keys."""
+        stores = (key.decode().partition("|")[0] for key in keys)
+        return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
 
     def type_of(self, index: int) -> str | None:
         """A type's name."""
@@ -56,36 +89,10 @@ class Answers:
         return self.encoder.types.index(name) if name in self.encoder.types else -1
 
 
-def may_stay(answer: Answer, code: int, same_type: bool, band: int) -> bool:
-    """Whether a runtime that rounds otherwise may have found nothing new: the old answer is as near."""
-    figures = (np.array([value], np.float32) for value in (answer.confidence, answer.distance, answer.margin))
-    confidence, distance, margin = figures
-    nothing = np.zeros(1, np.int64)
-    if code != answer.code:
-        return bool(
-            near_code(Encoding(nothing, distance, margin, nothing, confidence, nothing, confidence))[0]
-        )
-    return (same_type or bool(near_type(confidence)[0])) and (
-        band == answer.band or bool(near_band(confidence)[0]) or not same_type
-    )
-
-
-def votes_of(encoding: Encoding) -> Votes:
-    """What buyers vote for where everything was assigned as it is here; arrays of its own, to be changed."""
-    copied = encoding._replace(code=encoding.code.copy(), type=encoding.type.copy())
-    return Votes(copied, confidence_bands(encoding.confidence), near_code(encoding))
-
-
-def triples_of(encoding: Encoding) -> NDArray[np.int16]:
-    """Code, type and band, int16 [n, 3]; rows that were not encoded stay as they are marked."""
-    triples = np.column_stack([encoding.code, encoding.type, confidence_bands(encoding.confidence)])
-    triples[encoding.code == NOTHING] = NOTHING
-    return triples.astype(np.int16)
-
-
-def is_known(triple: NDArray[np.int16]) -> bool:
-    """Whether a version has looked at the state."""
-    return bool(triple[0] != NOTHING)
+def now_of(encoding: Encoding) -> Sent:
+    """What holds, int16 [n, 5]; rows that were not encoded stay of code NOTHING."""
+    code, _, _, kind, confidence, forecast, chance = encoding
+    return as_sent(code, kind, confidence, forecast, chance)
 
 
 def spread(encoding: Encoding, at: Sequence[int], n: int) -> Encoding:
@@ -101,14 +108,3 @@ def spread(encoding: Encoding, at: Sequence[int], n: int) -> Encoding:
     )
     put(whole, at, encoding)
     return whole
-
-
-def previous(slots: NDArray[np.int64], after: NDArray[T], known: NDArray[T]) -> NDArray[T]:
-    """What held before each entry: from the slot's entry before, here, or from what was known of the slot."""
-    order = np.argsort(slots, kind="stable")
-    before = np.empty_like(after)
-    before[order[1:]] = after[order[:-1]]
-    first = np.zeros(len(slots), dtype=np.bool_)
-    first[np.unique(slots, return_index=True)[1]] = True
-    before[first] = known[slots[first]]
-    return before

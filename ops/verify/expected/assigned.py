@@ -18,9 +18,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.online.assignment import Assignment
+from feature_store.online.assignment import (
+    Assignment,
+    confidence_band,
+    decode_assignment,
+    is_of_an_earlier_release,
+)
 
-_EVENT_REASONS: Final = frozenset({"code", "type", "confidence"})
+EVENT_REASONS: Final = frozenset({"code", "type", "forecast", "confidence"})
 """Assigned at the offset of the event just folded; swap and session_end may look back."""
 _EVER: Final = 2**62
 
@@ -33,11 +38,45 @@ class Word(NamedTuple):
     code: int
     type: str | None
     confidence: float | None
+    forecast: str | None
+    forecast_probability: float | None
     distance: float
     margin: float
     events: int
     event_time: int
     reason: str
+    is_earlier: bool
+    """Sent by a release that made no forecast: its type was one."""
+
+
+def said(of: Word | Assignment) -> tuple[str | None, int, str | None, int]:
+    """Type, band of its confidence, forecast and band of its probability: what is sent with every change. The
+    code may have changed since."""
+    bands = (
+        0 if chance is None else confidence_band(chance)
+        for chance in (of.confidence, of.forecast_probability)
+    )
+    confidence, forecast = bands
+    return of.type, confidence, of.forecast, forecast
+
+
+def word_of(key: bytes, a: Assignment, *, is_earlier: bool) -> Word:
+    """An assignment of a buyer (Kafka key) as a word."""
+    return Word(
+        key,
+        sys.intern(a.codebook_version),
+        a.code,
+        None if a.type is None else sys.intern(a.type),
+        a.confidence,
+        None if a.forecast is None else sys.intern(a.forecast),
+        a.forecast_probability,
+        a.distance,
+        a.margin,
+        a.events,
+        a.event_time,
+        sys.intern(a.reason),
+        is_earlier,
+    )
 
 
 class Last(NamedTuple):
@@ -75,7 +114,9 @@ class Assigned:
     is_cut: bool = False
     """Whether retention has deleted the topic's first assignments."""
     judged_from: int = 0
-    """Below this offset of the clickstream not all that was assigned is still held."""
+    """Below this offset of the clickstream not all that was assigned is still held, or by another rule."""
+    _has_earlier: bool = False
+    _later_from: int = _EVER
     _runs: list[_Run] = field(default_factory=list)
     _spans: list[tuple[int, int, str]] = field(default_factory=list)
 
@@ -97,28 +138,20 @@ class Assigned:
 
     def add(self, key: bytes, assigned: Assignment, raw: bytes) -> None:
         """Take an assignment of a buyer (Kafka key), in the topic's order."""
-        a = assigned
+        a, is_earlier = assigned, is_of_an_earlier_release(raw)
         if not self._runs or self._runs[-1].version != a.codebook_version:
             self._runs.append(_Run(sys.intern(a.codebook_version)))
         run = self._runs[-1]
-        if a.reason in _EVENT_REASONS:
+        if is_earlier:
+            self._has_earlier = True
+        elif self._has_earlier and a.reason in EVENT_REASONS:
+            self._later_from = min(self._later_from, a.offset)
+        if a.reason in EVENT_REASONS:
             run.first, run.last = min(run.first, a.offset), max(run.last, a.offset)
         if a.offset >= self.end:
             self.ahead.setdefault((key, a.offset), []).append(raw)
             return
-        kind = None if a.type is None else sys.intern(a.type)
-        word = Word(
-            key,
-            run.version,
-            a.code,
-            kind,
-            a.confidence,
-            a.distance,
-            a.margin,
-            a.events,
-            a.event_time,
-            sys.intern(a.reason),
-        )
+        word = word_of(key, a, is_earlier=is_earlier)
         self.words.setdefault(a.offset, []).append(word)
         if a.reason == "session_end":
             self.ended[key] = max(a.offset, self.ended.get(key, -1))
@@ -137,6 +170,8 @@ class Assigned:
         self.is_cut = is_cut
         if is_cut:
             self.judged_from = min((run.first for run in self._runs), default=_EVER)
+        if self._has_earlier:  # which followed another rule
+            self.judged_from = max(self.judged_from, self._later_from)
         reached = -1
         for run, following in itertools.zip_longest(self._runs, self._runs[1:]):
             begins = min(run.first, reached + 1)
@@ -144,6 +179,16 @@ class Assigned:
             self._spans.append((begins, ends, run.version))
             reached = run.last if run.last >= 0 else reached
         self._spans = _merged(self._spans)
+
+    def sent_last(self, key: bytes, version: str) -> list[Word | Assignment]:
+        """What may have been sent last of a buyer under a version: at the highest offset, or, where that was
+        announced without an event and the store then went back, by whoever read the events again."""
+        found: list[Word | Assignment] = []
+        if version in self.last.get(key, {}):
+            found += self.last[key][version].words
+        if (key, version) in self.latest:
+            found.append(decode_assignment(self.latest[key, version]))
+        return found
 
     def in_force(self, offset: int) -> frozenset[str]:
         """The versions that may have tagged the event at an offset; none where nothing was ever assigned."""

@@ -19,6 +19,7 @@ from feature_store.contract.events import Event
 from feature_store.fold.behavior import COUNTER, EventColumns
 from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import Steps
+from feature_store.online.changes import SENT, Sent
 from inference.counts.counting import Arrivals, BuyersBefore, ProfileTable, WindowRule, buyers_before, count
 from inference.counts.profile import LATENT_EDGES, TALLY, Counts
 from inference.counts.windows import OTHERS
@@ -54,11 +55,11 @@ class Window:
 
 
 class Votes(NamedTuple):
-    """What each step of a piece votes for: code and type as they were assigned, distance and margin as they
-    are here; bands uint8 [n]; ties bool [n], where the worker may have voted otherwise."""
+    """What each step of a piece votes for: what was sent last, int16 [n, 5], and distance and margin as they
+    are here; ties bool [n], where the worker may have voted otherwise."""
 
     encoding: Encoding
-    bands: NDArray[np.uint8]
+    sent: Sent
     ties: NDArray[np.bool_]
 
 
@@ -170,7 +171,7 @@ class Recount:
         if votes is None:
             self._in_part(np.concatenate([arrivals.time // length, vote]))
             votes = _no_votes(len(vote))
-        encoding, bands, ties = votes
+        encoding, sent, ties = votes
         count(
             self._counts.rows,
             self._windows,
@@ -179,11 +180,11 @@ class Recount:
             piece.watermark,
             steps,
             encoding,
-            bands,
+            sent,
         )
         segment = -1 if piece.version is None else len(self._segments) - 1
         slots = arrivals.slots[steps.places]
-        votes_of_steps = np.column_stack([np.full(len(slots), segment), encoding.code, encoding.type, bands])
+        votes_of_steps = np.column_stack([np.full(len(slots), segment), sent[:, :3]])
         self._voted[slots] = votes_of_steps  # of a repeated slot the last one stays
         self._touch(arrivals, piece.watermark, steps, vote)
         self._note_ties(encoding, vote, ties)
@@ -241,7 +242,7 @@ def _no_votes(n: int) -> Votes:
     nothing, codes = np.zeros(n, np.float32), np.zeros(n, np.int64)
     return Votes(
         Encoding(codes, nothing, nothing, codes, nothing, codes, nothing),
-        np.zeros(n, np.uint8),
+        np.zeros((n, len(SENT)), np.int16),
         np.zeros(n, np.bool_),
     )
 

@@ -13,22 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.fold.vectors import Steps
-from feature_store.online.assignment import confidence_band
+from feature_store.online.changes import Sent, changes, reason_of
 from inference.encoders.encoder import Encoding
-from ops.verify.expected.answers import (
-    NOTHING,
-    Answers,
-    is_known,
-    may_stay,
-    previous,
-    spread,
-    triples_of,
-    votes_of,
-)
-from ops.verify.expected.assigned import Assigned, Word
+from ops.verify.expected.answers import NOTHING, Answers, now_of, spread
+from ops.verify.expected.assigned import EVENT_REASONS, Assigned, Word
 from ops.verify.expected.counts import Votes
 from ops.verify.expected.log import Rules
-from ops.verify.expected.ties import Answer, is_tie, near
+from ops.verify.expected.ties import Answer, fuzzy, is_tie
 from ops.verify.report import VerifyReport
 
 
@@ -38,6 +29,61 @@ class Place(NamedTuple):
     keys: list[bytes]
     slots: NDArray[np.int64]
     offsets: NDArray[np.int64]
+
+
+class _Look(NamedTuple):
+    """What one version says after each of k steps, and what follows from it where nobody looks closer."""
+
+    answers: Answers
+    encoding: Encoding
+    now: Sent
+    fuzzy: NDArray[np.bool_]
+    """[k, 5]: what another runtime may find otherwise."""
+    is_due: NDArray[np.bool_]
+    """[k]: whether something is to be sent, if all went on from what is here."""
+    sent: Sent
+    """[k, 5]: what is sent last after it."""
+    ties: NDArray[np.bool_]
+    """[k]: whether the owner may have another one as the last."""
+
+    @classmethod
+    def at(
+        cls, answers: Answers, encoding: Encoding, slots: NDArray[np.int64], session_events: NDArray[np.int64]
+    ) -> _Look:
+        """Go through the steps of a piece."""
+        now, fuzzy_ = now_of(encoding), fuzzy(encoding)
+        buyers, place = np.unique(slots, return_inverse=True)
+        sent, versions = answers.sent[buyers], np.zeros(len(buyers), np.uint32)
+        found = changes(place, now, session_events, sent, versions, np.uint32(0))
+        return cls(answers, encoding, now, fuzzy_, found.reasons > 0, found.sent, fuzzy_[:, 0].copy())
+
+    def must_send(self, slot: int, i: int, number: int) -> bool:
+        """Whether the step `i`, event `number` of its session, leads to an assignment."""
+        return reason_of(self.now[i], self.answers.sent[slot], number) > 0
+
+    def must_surely_send(self, slot: int, i: int, number: int) -> bool:
+        """Whether it does whatever runtime looks."""
+        sent = self.answers.sent[slot]
+        surely = np.where(self.fuzzy[i], sent, self.now[i])
+        return not self.answers.is_loose[slot] and reason_of(surely, sent, number) > 0
+
+    def votes(self) -> Votes:
+        """What buyers vote for."""
+        return Votes(self.encoding, self.sent, self.ties)
+
+
+def _worth_a_look(
+    slots: NDArray[np.int64], spoken: NDArray[np.bool_], looks: Sequence[_Look]
+) -> NDArray[np.bool_]:
+    """bool [k]: steps with an assignment, or where there should be one; and all steps of a buyer for whom
+    something else than the expected may be right."""
+    look, expected = spoken.copy(), np.zeros(len(slots), np.bool_)
+    closer = np.zeros(len(slots), np.bool_)
+    for one in looks:
+        expected |= one.is_due
+        closer |= one.fuzzy.any(axis=1) | one.answers.is_near[slots] | one.answers.is_loose[slots]
+    closer |= spoken & ~expected
+    return look | expected | np.isin(slots, slots[closer])
 
 
 class Judge:
@@ -101,68 +147,64 @@ class Judge:
         is_judged = offsets >= self._assigned.judged_from
         keys = [place.keys[i] for i in steps.places.tolist()]
         encodings = self._encode(keys, steps, slots, offsets, is_judged)
-        votes = {version: votes_of(encoding) for version, encoding in encodings.items()}
-        triples = {version: triples_of(encoding) for version, encoding in encodings.items()}
+        looks = {
+            version: _Look.at(self.answers[version], encoding, slots, steps.session_events)
+            for version, encoding in encodings.items()
+        }
         spoken = np.isin(offsets, self._spoken)
         self._report.not_judged += int(np.count_nonzero(~is_judged & ~spoken))
-        look = spoken.copy()
-        for version, now in triples.items():
-            answers, is_near = self.answers[version], near(encodings[version])
-            before = previous(slots, now, answers.now)
-            look |= (before != now).any(axis=1) | is_near | previous(slots, is_near, answers.is_near)
-        for i in np.flatnonzero(look).tolist():
-            offset, slot = int(offsets[i]), int(slots[i])
-            here = {
-                v: self._answer(v, encodings[v], triples[v], i) for v in triples if is_known(triples[v][i])
-            }
-            words = self._assigned.words.pop(offset, [])
-            key = keys[i]
-            for word in words:
-                self._hold(word, key, offset, int(steps.events[i]), int(steps.last_time[i]), here)
-            for version, answer in here.items():
-                mine = next((word for word in reversed(words) if word.version == version), None)
-                self._take(version, slot, answer, mine, bool(is_judged[i]))
-            if not words and is_judged[i]:
-                self._silence(key, offset, slot, here)
-            for version in here:
-                self._vote(votes[version], i, self.answers[version].assigned[slot], triples[version][i])
-        for version, now in triples.items():
-            answers, encoding = self.answers[version], encodings[version]
-            answers.now[slots], answers.is_near[slots] = now, near(encoding)
-            figures = (encoding.confidence, encoding.distance, encoding.margin)
-            answers.figures[slots] = np.column_stack(figures)
+        for i in np.flatnonzero(_worth_a_look(slots, spoken, list(looks.values()))).tolist():
+            self._judge_one(i, keys[i], int(slots[i]), int(offsets[i]), bool(is_judged[i]), steps, looks)
+        votes = {version: look.votes() for version, look in looks.items()}
+        for version, look in looks.items():
+            self.answers[version].look(slots, look.encoding, look.now, np.asarray(look.fuzzy.any(axis=1)))
         return votes
 
-    def _vote(self, votes: Votes, i: int, assigned: NDArray[np.int16], now: NDArray[np.int16]) -> None:
-        """A worker votes for what it assigned, also where the answer here differs by a tie."""
-        if assigned[0] != NOTHING and (assigned != now).any():
-            votes.encoding.code[i], votes.encoding.type[i], votes.bands[i] = assigned
-            votes.ties[i] = True
+    def _judge_one(
+        self,
+        i: int,
+        key: bytes,
+        slot: int,
+        offset: int,
+        is_judged: bool,
+        steps: Steps,
+        looks: Mapping[str, _Look],
+    ) -> None:
+        """Hold what was assigned after the step `i` of a piece, or that nothing was."""
+        here = {version: look for version, look in looks.items() if look.now[i, 0] != NOTHING}
+        words = self._assigned.words.pop(offset, [])
+        number = int(steps.session_events[i])
+        for word in words:
+            look = here.get(word.version)
+            answer = None if look is None else look.answers.answer(look.encoding, i)
+            self._hold(word, key, offset, int(steps.events[i]), int(steps.last_time[i]), answer)
+        if not words and is_judged:
+            self._silence(key, offset, slot, i, number, here)
+        for version, look in here.items():
+            mine = [word for word in words if word.version == version]
+            if mine and is_judged and not self._is_due(look, slot, i, number, mine):
+                where = f"partition {self._number} offset {offset}"
+                self.note(key, "contradicting", "assignment.rule", where)
+            self._take(look, slot, i, number, mine[-1] if mine else None, is_judged)
 
-    def _answer(self, version: str, encoding: Encoding, now: NDArray[np.int16], i: int) -> Answer:
-        code, kind, band = now[i].tolist()
-        return Answer(
-            code,
-            self.answers[version].type_of(kind),
-            band,
-            float(encoding.confidence[i]),
-            float(encoding.distance[i]),
-            float(encoding.margin[i]),
-        )
+    def _is_due(self, look: _Look, slot: int, i: int, number: int, words: Sequence[Word]) -> bool:
+        """Whether something had to be sent, or may have had to by another runtime."""
+        answers = look.answers
+        if answers.is_loose[slot] or look.fuzzy[i].any() or answers.sent[slot, 0] == NOTHING:
+            return True
+        if any(word.reason not in EVENT_REASONS or word.is_earlier for word in words):
+            return True
+        return look.must_send(slot, i, number)
 
     def final(self, version: str, slot: int) -> Answer | None:
         """What a version says of a buyer's last state; None where it was not asked."""
         answers = self.answers.get(version)
-        if answers is None or not is_known(answers.now[slot]):
-            return None
-        code, kind, band = answers.now[slot].tolist()
-        confidence, distance, margin = answers.figures[slot].tolist()
-        return Answer(code, answers.type_of(kind), band, confidence, distance, margin)
+        return None if answers is None else answers.final(slot)
 
     def _hold(
-        self, word: Word, key: bytes, offset: int, events: int, time: int, here: Mapping[str, Answer]
+        self, word: Word, key: bytes, offset: int, events: int, time: int, answer: Answer | None
     ) -> None:
-        """Hold an assignment against the state at its offset."""
+        """Hold an assignment against the state at its offset; answer: its version's, None where unknown."""
         where = f"partition {self._number} offset {offset}"
         if word.key != key:
             self.note(key, "contradicting", "assignment.buyer", where)
@@ -170,45 +212,40 @@ class Judge:
         if (word.events, word.event_time) != (events, time):
             what = "events" if word.events != events else "event_time"
             self.note(key, "contradicting", f"assignment.{what}", where)
-        answer = here.get(word.version)
         if answer is None:
             return
-        same = (word.code, word.type) == (answer.code, answer.type)
-        if same and is_tie(word, answer):  # the figures are within the tolerance as well
+        types = {name: getattr(word, name) != getattr(answer, name) for name in ("code", "type", "forecast")}
+        unlike = [name for name, differs in types.items() if differs and not word.is_earlier]
+        if is_tie(word, answer):  # the figures are within the tolerance as well
+            self._report.ties += bool(unlike)
             return
-        if is_tie(word, answer):
-            self._report.ties += 1
-            return
-        what = "code" if word.code != answer.code else "type" if word.type != answer.type else "figures"
-        self.note(key, "contradicting", f"assignment.{what}", where)
+        self.note(key, "contradicting", f"assignment.{unlike[0] if unlike else 'figures'}", where)
 
-    def _take(self, version: str, slot: int, answer: Answer, word: Word | None, is_judged: bool) -> None:
-        answers = self.answers[version]
+    def _take(self, look: _Look, slot: int, i: int, number: int, word: Word | None, is_judged: bool) -> None:
+        """What is sent last after a step: the word, or by the rule where not all words are held."""
+        answers = look.answers
         if word is not None:
-            band = 0 if word.confidence is None else confidence_band(word.confidence)
-            answers.assigned[slot] = word.code, answers.index_of(word.type), band
-        elif not is_judged:
-            answers.assigned[slot] = answer.code, answers.index_of(answer.type), answer.band
+            answers.sent[slot] = answers.sent_by(word)
+            answers.is_loose[slot] = look.fuzzy[i].any()
+        elif not is_judged and reason_of(look.now[i], answers.sent[slot], number):
+            answers.sent[slot] = look.now[i]
+        look.sent[i], look.ties[i] = answers.sent[slot], look.ties[i] or answers.is_loose[slot]
 
-    def _silence(self, key: bytes, offset: int, slot: int, here: Mapping[str, Answer]) -> None:
-        """Nothing was assigned here: no version in force may have had anything to say."""
+    def _silence(
+        self, key: bytes, offset: int, slot: int, i: int, number: int, here: Mapping[str, _Look]
+    ) -> None:
+        """Nothing was assigned here: no version in force may have had to."""
         in_force = self._assigned.in_force(offset) or here.keys()
         if any(version not in here for version in in_force):
             return
-        was_tie = False
-        for version in in_force:
-            answers, answer = self.answers[version], here[version]
-            code, kind, band = answers.assigned[slot].tolist()
-            index = answers.index_of(answer.type)
-            if (code, kind, band) == (answer.code, index, answer.band):
-                return
-            was_tie |= code != NOTHING and may_stay(answer, code, kind == index, band)
-        if was_tie:
+        due = [version for version in in_force if here[version].must_send(slot, i, number)]
+        if len(due) < len(in_force):
+            return
+        if not all(here[version].must_surely_send(slot, i, number) for version in in_force):
             self._report.ties += 1
             return
         for version in in_force:
-            answer, answers = here[version], self.answers[version]
-            answers.assigned[slot] = answer.code, answers.index_of(answer.type), answer.band
+            here[version].answers.sent[slot] = here[version].now[i]
         where = f"partition {self._number} offset {offset}"
         self.note(key, "unsaid", "assignment", where)
 

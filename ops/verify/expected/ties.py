@@ -1,4 +1,4 @@
-"""When an answer that differs is none the worse: two codes, types or bands that are equally near.
+"""When an answer that differs is none the worse: two codes, forecasts or bands that are equally near.
 
 Runtimes sum float32 in different orders: another batch size, another instruction set, a GPU. Sums differ
 by about 1e-6 of their size. Where the nearest and the second nearest code are that close, either is right.
@@ -8,6 +8,7 @@ those computed here, within these tolerances.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,24 +21,28 @@ from ops.verify.expected.assigned import Word
 TIE: Final = 1e-4
 """Two codes tie where the second nearest is no farther than this share of the distance (and 1): the same
 tolerance as an export's (training.publishing.export)."""
-CONFIDENCE_TIE: Final = 1e-3
-"""How far the confidence of two runtimes may be apart: the same as an export's."""
+CHANCE_TIE: Final = 1e-3
+"""How far the probabilities of two runtimes may be apart: the same as an export's."""
 
 
 class Answer(NamedTuple):
-    """What the encoder says of one state here; type by name, NaN for no confidence."""
+    """What the encoder says of one state here; types by name, NaN for no probability."""
 
     code: int
     type: str | None
-    band: int
     confidence: float
+    forecast: str | None
+    forecast_probability: float
     distance: float
     margin: float
 
 
-def near(encoding: Encoding) -> NDArray[np.bool_]:
-    """bool [n]: whether another runtime may give another code, type or band."""
-    return near_code(encoding) | near_band(encoding.confidence) | near_type(encoding.confidence)
+def fuzzy(encoding: Encoding) -> NDArray[np.bool_]:
+    """bool [n, 5]: which columns of feature_store.online.changes.SENT another runtime may find otherwise."""
+    code = near_code(encoding)  # and with another code, another type and the confidence in it
+    confidence = code | near_band(encoding.confidence)
+    forecast = near_forecast(encoding.forecast_probability)
+    return np.column_stack([code, code, confidence, forecast, near_band(encoding.forecast_probability)])
 
 
 def near_code(encoding: Encoding) -> NDArray[np.bool_]:
@@ -45,15 +50,15 @@ def near_code(encoding: Encoding) -> NDArray[np.bool_]:
     return np.asarray(encoding.margin <= TIE * np.maximum(encoding.distance, 1))
 
 
-def near_type(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """bool [n]: whether two types may be equally likely: then neither is likelier than a half."""
-    return np.asarray(confidence <= 0.5 + CONFIDENCE_TIE)  # NaN: no
+def near_forecast(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """bool [n]: whether two forecasts may be equally likely: then neither is likelier than a half."""
+    return np.asarray(probability <= 0.5 + CHANCE_TIE)  # NaN: no
 
 
-def near_band(confidence: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """bool [n]: whether the confidence lies on the border of two bands."""
-    scaled = confidence.astype(np.float64) * BANDS
-    return np.asarray(np.abs(scaled - np.rint(scaled)) <= CONFIDENCE_TIE * BANDS)
+def near_band(chance: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """bool [n]: whether a probability lies on the border of two bands."""
+    scaled = chance.astype(np.float64) * BANDS
+    return np.asarray(np.abs(scaled - np.rint(scaled)) <= CHANCE_TIE * BANDS)
 
 
 def is_tie(word: Word, here: Answer) -> bool:
@@ -62,18 +67,24 @@ def is_tie(word: Word, here: Answer) -> bool:
         return False
     if word.code != here.code:
         return has_tied_code(here) and word.margin <= TIE * max(here.distance, 1)
-    if (word.confidence is None) != np.isnan(here.confidence):
+    if word.is_earlier:
+        return True  # its type was a forecast by another rule
+    if word.type != here.type or not _same_chance(word.confidence, here.confidence):
         return False
-    if word.confidence is None:
-        return word.type == here.type
-    if abs(word.confidence - here.confidence) > CONFIDENCE_TIE:
+    if not _same_chance(word.forecast_probability, here.forecast_probability):
         return False
-    return word.type == here.type or here.confidence <= 0.5 + CONFIDENCE_TIE
+    return word.forecast == here.forecast or here.forecast_probability <= 0.5 + CHANCE_TIE
 
 
 def has_tied_code(here: Answer) -> bool:
     """Whether the two codes nearest to this state tie."""
     return here.margin <= TIE * max(here.distance, 1)
+
+
+def _same_chance(said: float | None, here: float) -> bool:
+    if said is None:
+        return math.isnan(here)
+    return abs(said - here) <= CHANCE_TIE  # NaN: no
 
 
 def _close(a: float, b: float) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import xxhash
 
-from feature_store.online.assignment import confidence_band
+from feature_store.online.changes import SENT
 from feature_store.online.encoding import RowHeader
-from ops.verify.expected.assigned import Assigned, Last, Word
+from ops.verify.expected.answers import NOTHING, Answers
+from ops.verify.expected.assigned import Assigned, Last
 from ops.verify.expected.fold import PartitionFold
 from ops.verify.expected.ties import Answer, has_tied_code, is_tie
 
@@ -40,13 +43,13 @@ class Headers:
             return [*wrong, "version"]
         last = self._last(key).get(version)
         if last is not None:
-            wrong += self._unlike_assigned(version, slot, header, last)
+            wrong += self._unlike_assigned(key, version, slot, header, last)
             if header.counted not in self._counted(key, slot, version, last):
                 wrong.append("counted")
-        elif (answer := fold.judge.final(version, slot)) is not None:
-            kind = fold.judge.answers[version].index_of(answer.type)
-            wanted = header._replace(code=answer.code, type=kind, band=answer.band)
-            wrong += _unlike(header, wanted, ("code", "type", "band"))
+        elif (answers := fold.judge.answers.get(version)) is not None and answers.now[slot, 0] != NOTHING:
+            # All that was sent is cut off. Of what was sent last only the code may lag behind.
+            wanted = _with_sent(header, (header.code, *answers.now[slot, 1:].tolist()))
+            wrong += _unlike(header, wanted, SENT)
         return wrong
 
     def wanted(self, key: bytes, slot: int) -> RowHeader | None:
@@ -58,20 +61,13 @@ class Headers:
         if not allowed:
             return None
         version = max(allowed, key=lambda v: (v == self.tagged_by, known[v].offset))
-        word = known[version].words[-1]
-        counted = self._counted(key, slot, version, known[version])
-        kind = self._type(version, word)
-        if kind is None:
+        answers = self._fold.judge.answers.get(version)
+        if answers is None:
             return None
-        return RowHeader(
-            int(self._fold.since[slot]),
-            int(self._fold.last[slot]),
-            word.code,
-            kind,
-            _band(word),
-            version_hash(version),
-            counted=True in counted,
-        )
+        places = RowHeader(int(self._fold.since[slot]), int(self._fold.last[slot]), *NOTHING_ASSIGNED[2:])
+        counted = True in self._counted(key, slot, version, known[version])
+        header = places._replace(version=version_hash(version), counted=counted)
+        return _with_sent(header, answers.sent_by(known[version].words[-1]))
 
     def _last(self, key: bytes) -> dict[str, Last]:
         return self._assigned.last.get(key, {})
@@ -87,26 +83,29 @@ class Headers:
             allowed |= self._fold.judge.answers.keys()
         return allowed
 
-    def _unlike_assigned(self, version: str, slot: int, header: RowHeader, last: Last) -> list[str]:
-        found = (header.code, header.type, header.band)
-        for word in last.words:
-            kind = self._type(version, word)
-            if found == (word.code, header.type if kind is None else kind, _band(word)):
-                return []
-        answer = self._fold.judge.final(version, slot)
-        if answer is not None and self._is_tie(version, found, last, answer):
+    def _unlike_assigned(
+        self, key: bytes, version: str, slot: int, header: RowHeader, last: Last
+    ) -> list[str]:
+        answers = self._fold.judge.answers.get(version)
+        if answers is None:
+            return _unlike(header, header._replace(code=last.words[-1].code), ("code",))
+        found = tuple(getattr(header, name) for name in SENT)
+        if any(found == answers.sent_by(word) for word in self._assigned.sent_last(key, version)):
+            return []
+        answer = answers.final(slot)
+        if answer is not None and self._is_tie(answers, slot, found, last, answer):
             self._fold.report.ties += 1
             return []
-        word = last.words[-1]
-        kind = self._type(version, word)
-        wanted = header._replace(code=word.code, type=header.type if kind is None else kind, band=_band(word))
-        return _unlike(header, wanted, ("code", "type", "band"))
+        return _unlike(header, _with_sent(header, answers.sent_by(last.words[-1])), SENT)
 
-    def _is_tie(self, version: str, found: tuple[int, int, int], last: Last, answer: Answer) -> bool:
+    def _is_tie(
+        self, answers: Answers, slot: int, found: tuple[int, ...], last: Last, answer: Answer
+    ) -> bool:
         """Whether owners on two kinds of processors may have left the row so: one assigned, died before its
         checkpoint, and the next found nothing new there."""
-        kind = self._fold.judge.answers[version].index_of(answer.type)
-        if found == (answer.code, kind, answer.band):
+        if answers.is_loose[slot]:
+            return True
+        if found == tuple(answers.now[slot].tolist()):
             return any(is_tie(word, answer) for word in last.words)
         return found[0] != last.words[-1].code and has_tied_code(answer)
 
@@ -128,18 +127,14 @@ class Headers:
         is_of_event = in_force == {version} and len(last.words) == 1
         return {True} if is_of_event and version not in self._assigned.returned else {True, False}
 
-    def _type(self, version: str, word: Word) -> int | None:
-        """A type's index; None where the bundle is not known."""
-        answers = self._fold.judge.answers.get(version)
-        return None if answers is None else answers.index_of(word.type)
-
 
 def _has(last: Last, reason: str) -> bool:
     return any(word.reason == reason for word in last.words)
 
 
-def _band(word: Word) -> int:
-    return 0 if word.confidence is None else confidence_band(word.confidence)
+def _with_sent(header: RowHeader, sent: Sequence[int]) -> RowHeader:
+    code, kind, band, forecast, forecast_band = sent
+    return header._replace(code=code, type=kind, band=band, forecast=forecast, forecast_band=forecast_band)
 
 
 def _unlike(found: RowHeader, wanted: RowHeader, fields: tuple[str, ...]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -14,12 +13,12 @@ from feature_store.fold.behavior import COUNTER
 from feature_store.online.assignment import (
     OFFSET_DIGITS,
     Assignment,
-    confidence_band,
     decode_assignment,
+    is_of_an_earlier_release,
     token,
 )
 from feature_store.online.mending import Fix
-from ops.verify.expected.assigned import Assigned, Last, Word
+from ops.verify.expected.assigned import Assigned, Last, said, word_of
 from ops.verify.expected.fold import PartitionFold
 from ops.verify.expected.ties import is_tie
 from ops.verify.findings import Findings
@@ -107,37 +106,36 @@ class Personas:
             return "codebook_version"
         last = self._last(key, a.codebook_version)
         if last is None:
-            return self._unlike_state(slot, a) if self._assigned.is_cut else "codebook_version"
+            return self._unlike_state(slot, row, a) if self._assigned.is_cut else "codebook_version"
         if row[OFFSET_DIGITS:] in last.raws or self._is_of_reading_again(key, row, a, last):
             return None
         if a.offset < self._assigned.judged_from and last.offset < a.offset:
-            return self._unlike_state(slot, a)
+            return self._unlike_state(slot, row, a)
         if self._is_of_an_owner_that_died(a, last):
-            return self._unlike_state(slot, a)
+            return self._unlike_state(slot, row, a)
         return _first_unlike(a, last.raws[-1])
 
     @staticmethod
     def _is_of_an_owner_that_died(a: Assignment, last: Last) -> bool:
-        """Whether the row is of a later event than the last assignment, with the same persona.
+        """Whether the row is of a later event than the last assignment, with what that said.
 
         Its owner wrote it and died before Kafka had the assignment. The next one tagged the buyer in its walk
         after a swap, before it read the event again, and found nothing new there.
         """
-        word = last.words[-1]
-        is_same = (a.code, a.type, _band(a.confidence)) == (word.code, word.type, _band(word.confidence))
+        is_same = said(a) == said(last.words[-1])
         return a.offset > last.offset and is_same and all(one.reason == "swap" for one in last.words)
 
     def _is_of_reading_again(self, key: bytes, row: bytes, a: Assignment, last: Last) -> bool:
         """Whether the last assignment is one that a swap made without an event, and the row came after it,
-        with the same persona: a store that went back is filled by reading again, which assigns at events."""
+        and says the same: a store that went back is filled by reading again, which assigns at events."""
         return (
             a.offset < last.offset
             and all(word.reason == "swap" for word in last.words)
-            and (a.code, a.type, a.confidence) == last.words[-1][2:5]
+            and said(a) == said(last.words[-1])
             and row[OFFSET_DIGITS:] == self._assigned.latest.get((key, a.codebook_version))
         )
 
-    def _unlike_state(self, slot: int, a: Assignment) -> str | None:
+    def _unlike_state(self, slot: int, row: bytes, a: Assignment) -> str | None:
         """Where retention has deleted the assignment: what does not fit the buyer's state."""
         counters, last_time = self._fold.table.states.counters[slot], int(self._fold.last_times[slot])
         is_last = a.offset == self._fold.last[slot]
@@ -150,11 +148,14 @@ class Personas:
         answer = self._fold.judge.final(a.codebook_version, slot)
         if answer is None:
             return None
-        if (a.code, a.type) != (answer.code, answer.type):
-            return "code" if a.code != answer.code else "type"
-        figures = Word(
-            b"", "", a.code, a.type, a.confidence, a.distance, a.margin, a.events, a.event_time, a.reason
-        )
+        is_earlier = is_of_an_earlier_release(row)
+        lasting = {"code": is_last, "type": not is_earlier, "forecast": not is_earlier}
+        unlike = [
+            name for name, lasts in lasting.items() if lasts and getattr(a, name) != getattr(answer, name)
+        ]
+        if unlike:
+            return unlike[0]
+        figures = word_of(record_key(a.store, a.buyer), a, is_earlier=is_earlier)
         return "distance" if is_last and not is_tie(figures, answer) else None
 
     def _last(self, key: bytes, version: str) -> Last | None:
@@ -180,7 +181,3 @@ def _first_unlike(a: Assignment, raw: bytes) -> str:
     wanted = decode_assignment(raw)
     names = Assignment.__struct_fields__
     return next((name for name in names if getattr(a, name) != getattr(wanted, name)), "json")
-
-
-def _band(confidence: float | None) -> int:
-    return confidence_band(math.nan if confidence is None else confidence)

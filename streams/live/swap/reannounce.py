@@ -15,7 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from feature_store.fold.vectors import vectors
-from feature_store.online.assignment import Reason, codebook_version_of, confidence_bands
+from feature_store.online.assignment import Reason, codebook_version_of
 from feature_store.online.encoding import unpack_row
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoding, put
@@ -102,8 +102,7 @@ class Reannouncer:
             return
         fresh = self._encode(slots)
         self._say(partition, slots, fresh, "swap")
-        bands = confidence_bands(fresh.confidence)
-        cache.mark_assigned(slots, fresh, bands, self._champion.version, counted=False)
+        cache.assign_anew(slots, fresh, self._champion.version)
         partition.retagged = True
         self._metrics.reencoded.inc(len(slots))
 

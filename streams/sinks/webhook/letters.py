@@ -119,6 +119,8 @@ def _identify(item: Item) -> dict[str, Any]:
             "persona_token": assigned.token,
             "persona_type": assigned.type,
             "persona_confidence": assigned.confidence,
+            "persona_forecast": assigned.forecast,
+            "persona_forecast_probability": assigned.forecast_probability,
             "persona_codebook_version": assigned.codebook_version,
             "persona_store": assigned.store,
         },

@@ -47,4 +47,4 @@ def test_a_row_is_void_only_if_it_is_of_who_was_erased_and_from_before(
     Buyers(cache, Mock(), pending, Mock()).take(3, [(key, state_row(since_offset))])
     slot = cache._table.slots[key]
     assert bool(cache._table.states.counters[slot].any()) is kept
-    assert int(cache._meta.code[slot]) == (17 if kept else -1)
+    assert int(cache._meta.sent[slot, 0]) == (17 if kept else -1)

@@ -44,13 +44,14 @@ def test_rows_come_back_as_they_were() -> None:
     slot = cache.add(b"acme|b1", 3)
     batch = [event(product_id="p", price=3.0), event(event_id="2", type="purchase", value=9.0)]
     fold(cache._table.states, np.array([slot, slot]), columns(batch, products), products)
-    cache._meta.code[slot], cache._meta.since_offset[slot], cache._meta.last_offset[slot] = 9, 4, 5
+    cache._meta.sent[slot] = 9, 1, 2, 3, 4
+    cache._meta.since_offset[slot], cache._meta.last_offset[slot] = 4, 5
     rows = cache.rows(np.array([slot]))
     other = BuyerCache(2**20, slack=5_000)
     again = other.add(b"acme|b1", 3)
     other.fill([again], [rows[b"acme|b1"]])
     assert other.rows(np.array([again])) == rows
-    assert unpack_row(rows[b"acme|b1"])[0][:3] == (4, 5, 9)
+    assert unpack_row(rows[b"acme|b1"])[0][:5] == (4, 5, 9, 1, 2)
 
 
 def test_dropping_a_partition_leaves_the_others_and_empties_the_slots() -> None:

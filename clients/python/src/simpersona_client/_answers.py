@@ -10,8 +10,19 @@ from typing import Literal
 import msgspec
 
 
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What has happened, over a buyer's whole history; visits counts sessions, the present one included."""
+
+    has_carted: bool
+    has_bought: bool
+    visits: int
+
+
 class Persona(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a shopper is now; `early` while only the store's prior is known. Times are ms UTC."""
+    """Who a shopper is now; `early` while only the store's prior is known. Times are ms UTC.
+
+    type and facts hold now; forecast is what may be at the end of the session. None: nothing can be stated.
+    """
 
     store: str
     buyer: str
@@ -20,6 +31,8 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     type: str | None
     confidence: float | None
+    forecast: str | None = None
+    forecast_probability: float | None = None
     distance: float | None
     margin: float | None
     codebook_version: str
@@ -28,6 +41,7 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True):
     assigned_at: int | None
     feature_age_ms: int | None
     funnel_stage: Literal["purchased", "checkout", "cart", "browsing"] | None
+    facts: Facts | None = None
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ _BACKOFF: Final = Retries(first_s=1.0, most_s=30.0)
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """A persona at an offset of the clickstream: a message of the topic persona-assignments (schema 1).
 
+    type is what holds now, forecast what may hold at the end of the session; None: nothing can be stated.
     distance and margin are those of the encoder. events counts the buyer's events so far. event_time is that
     of the buyer's last event, assigned_at that of the wall clock, both ms UTC. partition and offset name the
     clickstream record after which this holds.
@@ -37,11 +38,13 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     type: str | None
     confidence: float | None
+    forecast: str | None = None
+    forecast_probability: float | None = None
     distance: float
     margin: float
     codebook_version: str
     events: int
-    reason: Literal["code", "type", "confidence", "session_end", "swap"]
+    reason: Literal["code", "type", "forecast", "confidence", "session_end", "swap"]
     event_time: int
     assigned_at: int
     partition: int

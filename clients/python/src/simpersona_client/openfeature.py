@@ -148,8 +148,17 @@ def attributes(persona: Persona) -> Attributes:
         "persona_token": persona.token,
         "persona_codebook_version": persona.codebook_version,
     }
-    if persona.type is not None and persona.confidence is not None:
-        known |= {"persona_type": persona.type, "persona_confidence": persona.confidence}
+    stated = {
+        "persona_type": persona.type,
+        "persona_confidence": persona.confidence,
+        "persona_forecast": persona.forecast,
+        "persona_forecast_probability": persona.forecast_probability,
+    }
+    known |= {name: value for name, value in stated.items() if value is not None}
+    if persona.facts is not None:
+        known["persona_has_carted"] = persona.facts.has_carted
+        known["persona_has_bought"] = persona.facts.has_bought
+        known["persona_visits"] = persona.facts.visits
     return known
 
 

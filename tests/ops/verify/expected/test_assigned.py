@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.online.assignment import Assignment
+from feature_store.online.assignment import Assignment, encode_assignment
 from ops.verify.expected.assigned import Assigned
 
 WORD = Assignment(
@@ -36,7 +36,7 @@ def assigned(*words: tuple[str, int, str], is_cut: bool = False) -> Assigned:
         assignment = msgspec.structs.replace(
             WORD, codebook_version=version, offset=offset, reason=reason, buyer=f"b{offset}"
         )
-        found.add(b"acme|" + assignment.buyer.encode(), assignment, b"")
+        found.add(b"acme|" + assignment.buyer.encode(), assignment, encode_assignment(assignment))
     found.seal(is_cut)
     return found
 
@@ -113,3 +113,15 @@ def test_somebody_who_tagged_an_offset_is_always_among_those_in_force(
         taggers.setdefault(at, set()).add(version)
     # From `offset` on the last owner has yet to read again; verify waits until they have.
     assert all(found.in_force(at) & versions for at, versions in taggers.items() if at < offset)
+
+
+def test_what_an_earlier_release_sent_is_not_judged_by_the_rule_of_this_one() -> None:
+    found = Assigned(end=1_000)
+    for offset in (3, 10):
+        earlier = msgspec.structs.replace(WORD, offset=offset)
+        body = encode_assignment(earlier).replace(b'"forecast":null,"forecast_probability":null,', b"")
+        found.add(b"acme|b", earlier, body)
+    found.add(b"acme|b", (later := msgspec.structs.replace(WORD, offset=12)), encode_assignment(later))
+    found.seal(False)
+    assert [word.is_earlier for offset in (3, 10, 12) for word in found.words[offset]] == [True, True, False]
+    assert found.judged_from == 12

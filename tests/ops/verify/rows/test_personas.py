@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from feature_store.online.assignment import encode_assignment
-from ops.verify.expected.assigned import Last, Word
+from ops.verify.expected.assigned import Last, word_of
 from ops.verify.rows.personas import Personas
 from tests.ops.verify.expected.test_assigned import WORD
 
@@ -15,11 +15,7 @@ ROW = msgspec.structs.replace(WORD, offset=WORD.offset + 7, confidence=0.61)
 
 def last(**changes: object) -> Last:
     a = msgspec.structs.replace(WORD, reason="swap", confidence=0.62, **changes)
-    word = Word(
-        b"acme|x", a.codebook_version, a.code, a.type, a.confidence, a.distance, a.margin, a.events,
-        a.event_time, a.reason,
-    )  # fmt: skip
-    return Last(a.offset, [word], [encode_assignment(a)])
+    return Last(a.offset, [word_of(b"acme|x", a, is_earlier=False)], [encode_assignment(a)])
 
 
 def test_an_owner_that_died_before_kafka_had_its_assignment_may_have_left_a_later_row() -> None:
@@ -27,7 +23,7 @@ def test_an_owner_that_died_before_kafka_had_its_assignment_may_have_left_a_late
 
 
 @pytest.mark.parametrize(
-    "changes", [{"code": WORD.code + 1}, {"type": "another"}, {"offset": ROW.offset}], ids=str
+    "changes", [{"forecast": "another"}, {"type": "another"}, {"offset": ROW.offset}], ids=str
 )
 def test_a_row_that_says_something_else_or_is_not_later_may_not(changes: dict[str, object]) -> None:
     assert not Personas._is_of_an_owner_that_died(ROW, last(**changes))
