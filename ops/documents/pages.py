@@ -48,11 +48,11 @@ two, with 0. A SIGHUP that is ignored (`nohup`) stays ignored.
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
-numbers for each of the sets {sets} (of unit length), and one mask a set (1.0 where it holds something): these are
-feature version 1. Version 2 adds {session} numbers of the present session and, of the last {acts} acts (no refunds, no
-further lines of an order), newest first, the kind (columns {kinds}: 1 + the type's place in the event contract, 0
-where there is none) and the seconds since the act before (columns {gaps}). Bundles of version 1 read the first
-columns.
+numbers for each of the sets {sets} (of unit length), and one mask a set (1.0 where it holds
+something): these are feature version 1. Version 2 adds {session} numbers of the present session and, of the
+last {acts} acts (no refunds, no further lines of an order), newest first, the kind (columns {kinds}: 1 + the
+type's place in the event contract, 0 where there is none) and the seconds since the act before (columns
+{gaps}). Bundles of version 1 read the first columns.
 Transforms and scaling are in the exported graph. Money is in minor units / 100, so that currencies with and
 without a minor unit share a scale.
 
