@@ -47,6 +47,7 @@ def installation() -> Installation:
         assignments_topic=settings.assignments_topic,
         erasures_topic=settings.erasures_topic,
         control_topic=settings.control_topic,
+        keys_topic=settings.keys_topic,
         home=HomeSettings().home,
         bundle=active_bundle(),
         remains=lambda at: what_remains(lives, settings.erasures_topic, at),

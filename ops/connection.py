@@ -14,6 +14,7 @@ from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
+from inference.api.access.key_log import KeyLog
 from inference.bundles.bundle import load_bundle
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
@@ -58,6 +59,7 @@ class Connection:
             self.settings.assignments_topic,
             self.rows,
             self.erasures,
+            KeyLog(self.kafka, self.settings.keys_topic, self.settings.flush_timeout_s),
             swapped_encoders(self.kafka, self.settings.control_topic, first),
             self.home / "archive",
             self.settings.allowed_lateness_ms,

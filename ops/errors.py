@@ -3,6 +3,7 @@
 OpsError
 +-- VerificationError         the online store and the log disagree
 +-- ErasureError              no worker has erased a buyer in time
++-- RekeyError                history cannot be moved to a new key of buyer ids
 +-- DemoError                 the demo lost something, or could not do what it shows
 +-- ModelsError               a version cannot be put live, or taken back
 |   +-- ChampionChangedError  the champion is not the one any more that the version was compared with
@@ -30,6 +31,10 @@ class VerificationError(OpsError):
 
 class ErasureError(OpsError):
     """No worker has erased a buyer in time; the request is kept."""
+
+
+class RekeyError(OpsError):
+    """History cannot be moved to a new key of buyer ids now; what was moved stays moved."""
 
 
 class DemoError(OpsError):

@@ -28,6 +28,7 @@ class WorkerSettings(Settings):
         ge=0,
     )
     control_topic: str = Field("simpersona-control", description="topic of swap, shadow and erase commands")
+    keys_topic: str = Field("simpersona-keys", description="compacted topic of the API's keys")
     group: str = Field("simpersona-worker", description="consumer group of the workers")
     group_protocol: Literal["classic", "consumer"] = Field(
         "classic", description="classic (cooperative-sticky) or consumer (KIP-848)"

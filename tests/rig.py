@@ -22,6 +22,7 @@ from feature_store.errors import ProducerError
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.online.rows import OnlineRows
+from inference.api.access.key_log import KeyLog
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.counts.windows import WindowSettings
 from inference.encoders.onnx import OnnxEncoder
@@ -52,6 +53,7 @@ class Rig:
             dead_letters_topic=f"{name}-dead",
             erasures_topic=f"{name}-erasures",
             control_topic=f"{name}-control",
+            keys_topic=f"{name}-keys",
             group=f"{name}-workers",
             session_timeout_ms=SESSION_TIMEOUT_MS,
             checkpoint_ms=200,
@@ -194,6 +196,7 @@ class Rig:
                 self.settings.assignments_topic,
                 self.rows,
                 erasures,
+                KeyLog(self.client_config(), self.settings.keys_topic, PATIENCE_S),
                 swapped_encoders(self.client_config(), self.settings.control_topic, starter),
                 archive,
                 self.settings.allowed_lateness_ms,
@@ -214,7 +217,8 @@ class Rig:
         s = self.settings
         topics = [NewTopic(t, PARTITIONS, 1) for t in (s.topic, s.assignments_topic, s.dead_letters_topic)]
         topics.append(NewTopic(s.control_topic, 1, 1))
-        topics.append(NewTopic(s.erasures_topic, PARTITIONS, 1, config={"cleanup.policy": "compact"}))
+        for compacted, count in ((s.erasures_topic, PARTITIONS), (s.keys_topic, 1)):
+            topics.append(NewTopic(compacted, count, 1, config={"cleanup.policy": "compact"}))
         topics[0].config = {"max.message.bytes": str(32 << 20)}
         admin = AdminClient(self.client_config())  # kept: a client that is collected drops its requests
         for done in admin.create_topics(topics).values():

@@ -38,6 +38,20 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         return self.requests / self.seconds
 
 
+def together(rounds: Sequence[Load]) -> Load:
+    """Several rounds of the same load: their requests, and the median of their percentiles, so that a moment
+    in which the machine did something else does not decide."""
+    p50, p99 = np.median([(one.p50_ms, one.p99_ms) for one in rounds], axis=0).tolist()
+    return Load(
+        clients=rounds[0].clients,
+        seconds=sum(one.seconds for one in rounds),
+        requests=sum(one.requests for one in rounds),
+        asked=sum(one.asked for one in rounds),
+        p50_ms=p50,
+        p99_ms=p99,
+    )
+
+
 async def load(connect: Callable[[], Client], clients: int, seconds: float) -> Load:
     """Let clients ask for so long, after a fifth of it more to warm up.
 
@@ -54,6 +68,8 @@ async def load(connect: Callable[[], Client], clients: int, seconds: float) -> L
 
 def _load(clients: int, seconds: float, waits: NDArray[np.float64], asked: int) -> Load:
     """waits: of the requests that count, float64 [n], seconds."""
+    if not len(waits):
+        raise LoadError(f"nothing that was asked in {seconds:g} s was answered: measure for longer")
     p50, p99 = np.percentile(1000 * waits, [50, 99]).tolist()
     return Load(clients=clients, seconds=seconds, requests=len(waits), asked=asked, p50_ms=p50, p99_ms=p99)
 

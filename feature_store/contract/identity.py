@@ -2,6 +2,10 @@
 
 A buyer is the HMAC-SHA-256 of the raw id (RFC 2104) under a key derived per store from the master key, in the
 manner of HKDF-Expand (RFC 5869): two stores cannot link a shopper, and one store's key reveals no other's.
+
+The master key can be replaced (docs/adr/0052). A new key hashes the pseudonym that the one before makes, so
+that what is known under an old key can be renamed without anybody's raw id. A pseudonym says which key is the
+last in its chain: those of the first key are 32 hex digits, those of the second begin with `2-`.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import string
 import tempfile
@@ -31,6 +36,10 @@ PSEUDONYM_BYTES: Final = 16
 """128 bits, 32 hex digits: among 10^12 buyers of a store, two share a pseudonym with odds below 10^-14."""
 
 
+_PSEUDONYM: Final = re.compile(r"(?:([2-9]|[1-9][0-9]{1,3})-)?[0-9a-f]{32}")
+_HEX: Final = re.compile(r"[0-9a-f]{32}")
+
+
 class IdentitySettings(Settings):
     """Where buyer pseudonyms get their key."""
 
@@ -38,8 +47,9 @@ class IdentitySettings(Settings):
 
     id_key: SecretStr | None = Field(
         default=None,
-        description="master key of buyer pseudonyms, at least 16 random bytes in hex or base64; losing it "
-        "makes every buyer a stranger; unset: the key file that the demo makes in the data folder",
+        description="master key of buyer pseudonyms, at least 16 random bytes in hex or base64; after a "
+        "rotation all keys, the oldest first, with commas; losing one makes every buyer a stranger; unset: "
+        "the key file that the demo makes in the data folder",
     )
 
 
@@ -54,25 +64,60 @@ class Identity(Protocol):
 
 
 class BuyerHasher:
-    """Pseudonyms under the master key; store keys are derived once."""
+    """Pseudonyms under the master keys, the oldest first; store keys are derived once."""
 
-    def __init__(self, master_key: bytes) -> None:
-        self._master_key = master_key
-        self._keys: dict[str, bytes] = {}
+    def __init__(self, *master_keys: bytes) -> None:
+        self._master_keys = master_keys
+        self._derived: dict[tuple[int, str], bytes] = {}
 
     def buyer(self, store: str, raw_id: str) -> str:
-        """The pseudonym of the shop's raw id: 32 hex digits. Pure in (key, store, raw_id)."""
-        return self._digest("buyer/" + store, raw_id.encode())
+        """The pseudonym of the shop's raw id under the newest key. Pure in (keys, store, raw_id)."""
+        return self._up(store, self._digest(1, "buyer/" + store, raw_id.encode()), 1)[-1]
+
+    def buyers(self, store: str, raw_id: str) -> list[str]:
+        """The pseudonyms of a raw id under each key, the newest first: a buyer may be known under any."""
+        return self._up(store, self._digest(1, "buyer/" + store, raw_id.encode()), 1)[::-1]
+
+    def later(self, store: str, pseudonym: str) -> list[str]:
+        """The same buyer under every later key, the newest first, down to `pseudonym` itself. A name of
+        another form, or of a key that is not here, has no other."""
+        found = _PSEUDONYM.fullmatch(pseudonym)
+        if found is None:
+            return [pseudonym]
+        return self._up(store, pseudonym, int(found[1] or 1))[::-1]
 
     def event_id(self, store: str, content: bytes) -> str:
         """32 hex digits; keyed too, since the content may hold what a dictionary could guess."""
-        return self._digest("event/" + store, content)
+        first = self._digest(1, "event/" + store, content)
+        return self._later_ids(store, first, 1)
 
-    def _digest(self, purpose: str, message: bytes) -> str:
-        key = self._keys.get(purpose)
+    def later_event_id(self, store: str, event_id: str, generation: int) -> str:
+        """An id that `event_id` made, when there were so many keys, under the newest. One of another form
+        is the shop's own, and stays."""
+        return self._later_ids(store, event_id, generation) if _HEX.fullmatch(event_id) else event_id
+
+    def generation(self, pseudonym: str) -> int:
+        """How many keys made a pseudonym: the newest generation for any other name, which stays as it is."""
+        found = _PSEUDONYM.fullmatch(pseudonym)
+        return len(self._master_keys) if found is None else min(int(found[1] or 1), len(self._master_keys))
+
+    def _up(self, store: str, pseudonym: str, generation: int) -> list[str]:
+        chain = [pseudonym]
+        for later in range(generation + 1, len(self._master_keys) + 1):
+            chain.append(f"{later}-{self._digest(later, 'buyer/' + store, chain[-1].encode())}")
+        return chain
+
+    def _later_ids(self, store: str, event_id: str, generation: int) -> str:
+        for later in range(generation + 1, len(self._master_keys) + 1):
+            event_id = self._digest(later, "event/" + store, event_id.encode())
+        return event_id
+
+    def _digest(self, generation: int, purpose: str, message: bytes) -> str:
+        key = self._derived.get((generation, purpose))
         if key is None:
-            key = hmac.digest(self._master_key, f"simpersona/{purpose}".encode(), "sha256")
-            self._keys[purpose] = key
+            master = self._master_keys[generation - 1]
+            key = hmac.digest(master, f"simpersona/{purpose}".encode(), "sha256")
+            self._derived[generation, purpose] = key
         return hmac.digest(key, message, "sha256")[:PSEUDONYM_BYTES].hex()
 
 
@@ -84,7 +129,7 @@ class LazyBuyerHasher:
 
     @cached_property
     def _hasher(self) -> BuyerHasher:
-        return BuyerHasher(load_id_key(self._home))
+        return BuyerHasher(*load_id_keys(self._home))
 
     def buyer(self, store: str, raw_id: str) -> str:
         """See BuyerHasher; raises IdentityKeyError where there is no key."""
@@ -107,18 +152,18 @@ class PlainIds:
         return hashlib.sha256(store.encode() + b"\0" + content).digest()[:PSEUDONYM_BYTES].hex()
 
 
-def load_id_key(home: Path, *, create: bool = False) -> bytes:
-    """The master key: SIMPERSONA_ID_KEY, else the key file in the data folder `home`.
+def load_id_keys(home: Path, *, create: bool = False) -> list[bytes]:
+    """The master keys, the oldest first: SIMPERSONA_ID_KEY, else the key file in the data folder `home`.
 
     With `create` (the demo), a missing key file is made: 32 random bytes as hex, mode 0600, atomically; two
     processes that do so at once both get the key of the one that was first.
 
     Raises:
-        IdentityKeyError: no key is set, or it is not hex or base64 of at least 16 bytes.
+        IdentityKeyError: no key is set, or one is not hex or base64 of at least 16 bytes.
     """
     configured = IdentitySettings().id_key
     if configured is not None:
-        return _parse_key(configured.get_secret_value(), "SIMPERSONA_ID_KEY")
+        return _parse_keys(configured.get_secret_value(), "SIMPERSONA_ID_KEY")
     path = home / KEY_FILE
     if create and not path.exists():
         _create_key_file(path)
@@ -130,11 +175,35 @@ def load_id_key(home: Path, *, create: bool = False) -> bytes:
         ) from None
     except OSError as error:
         raise IdentityKeyError(f"cannot read the key of buyer ids: {error}") from None
-    return _parse_key(text, str(path))
+    return _parse_keys(text, str(path))
+
+
+def add_id_key(home: Path) -> str | None:
+    """Add a new key after those that are there. Returns the new value of SIMPERSONA_ID_KEY where that is
+    set; else the key file in `home` is replaced, atomically, and None is returned.
+
+    Raises:
+        IdentityKeyError: there is no key yet, or the file cannot be written.
+    """
+    texts = [key.hex() for key in load_id_keys(home)] + [secrets.token_hex(32)]
+    if IdentitySettings().id_key is not None:
+        return ",".join(texts)
+    path = home / KEY_FILE
+    try:
+        written = _write_key_file(path, "\n".join(texts) + "\n")
+        written.rename(path)
+    except OSError as error:
+        raise IdentityKeyError(f"cannot write the key of buyer ids: {error}") from None
+    return None
+
+
+def _parse_keys(text: str, source: str) -> list[bytes]:
+    """Keys with commas or on lines of their own."""
+    parts = [part.strip() for part in re.split("[,\n]", text.strip())]
+    return [_parse_key(part, source) for part in parts]
 
 
 def _parse_key(text: str, source: str) -> bytes:
-    text = text.strip()
     try:
         if len(text) % 2 == 0 and set(text) <= set(string.hexdigits):
             key = bytes.fromhex(text)
@@ -152,13 +221,19 @@ def _parse_key(text: str, source: str) -> bytes:
 
 def _create_key_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}.")  # mkstemp makes it 0600
+    temporary = _write_key_file(path, secrets.token_hex(32) + "\n")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):  # link, not rename: the first key stays
             Path(path).hardlink_to(temporary)
     finally:
-        Path(temporary).unlink()
+        temporary.unlink()
+
+
+def _write_key_file(path: Path, text: str) -> Path:
+    """A new file beside the key file with this text, on disk; mkstemp makes it 0600."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{KEY_FILE}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(temporary)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from inference.api import problems
 from inference.api.access.pages import PageCors
 from inference.api.access.permissions import ReadsOperation
+from inference.api.bounds.strangers import Strangers
 from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
 from inference.api.readiness import Readiness
@@ -61,7 +62,8 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
     _add_health(app)
     _document(app)
     require_keys(app)
-    app.add_middleware(Gate, settings=settings)
+    app.state.strangers = Strangers()
+    app.add_middleware(Gate, settings=settings, strangers=app.state.strangers)
     app.add_middleware(PageCors, origins=settings.cors_origins)
     return app
 
@@ -86,7 +88,7 @@ def _add_health(app: FastAPI) -> None:
 
     @app.get("/readyz", tags=["operation"], responses=documented(503))
     async def readyz(request: Request) -> Health:
-        """Warm: store and Kafka answer, erasures and commands are read, the catalogue is loaded."""
+        """Warm: store and Kafka answer, erasures, keys and commands are read, the catalogue is loaded."""
         missing = await request.app.state.readiness.missing()
         if missing:
             raise ProblemError(503, "not-ready", "; ".join(missing), retry_after_s=1)

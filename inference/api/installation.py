@@ -28,6 +28,7 @@ class Installation:
     assignments_topic: str
     erasures_topic: str
     control_topic: str
+    keys_topic: str
     home: Path
     bundle: Path
     remains: Callable[[int], Sequence[Remainder]]

@@ -8,7 +8,8 @@ from typing import Final
 from inference.errors import ApiStartError
 
 LISTENS: Final = b"listens\n"
-"""What one of several processes says to its parent, on its standard output."""
+"""What one of several processes says to its parent on its standard output, again and again."""
+LISTENS_EVERY_S: Final = 0.5
 
 
 def shared_socket(host: str, port: int) -> socket.socket:

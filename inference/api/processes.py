@@ -2,8 +2,9 @@
 
 Each has a socket of its own at the same port, among which the kernel shares out connections (SO_REUSEPORT).
 They share only the online store and the files of their metrics. Each begins to listen when it knows
-all erasures, so that one that was started again answers as the others do. If this process dies, they end by
-themselves: their standard input ends.
+all erasures, so that one that was started again answers as the others do. From then on its event loop says so
+twice a second; one that is silent for long is stopped or stuck, while the kernel still gives it connections,
+so it is killed. If this process dies, they end by themselves: their standard input ends.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Final
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
-from inference.api.listening import LISTENS, reserve
+from inference.api.listening import reserve
 from inference.api.metrics import METRICS_FOLDER
 from inference.api.settings import ApiSettings
 from inference.errors import ApiStartError
@@ -37,6 +38,7 @@ _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
 _KILLED_AFTER_S: Final = 10.0
 """So long after the time that answers may take."""
+_READ_BYTES: Final = 4_096
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -64,7 +66,8 @@ def run_processes(count: int, settings: ApiSettings, command: Sequence[str]) -> 
         variables = {"SIMPERSONA_API_PORT": str(held.getsockname()[1]), METRICS_FOLDER: folder}
         environment = {**os.environ, **variables}
         places = [_Place(command, environment) for _ in range(count)]
-        _Several(places, settings.grace_s + settings.ack_timeout_s + _KILLED_AFTER_S).run()
+        patience_s = settings.grace_s + settings.ack_timeout_s + _KILLED_AFTER_S
+        _Several(places, patience_s, settings.hung_s).run()
 
 
 class _Place:
@@ -75,6 +78,7 @@ class _Place:
         self._pause_s, self._next_at = _FIRST_PAUSE_S, 0.0
         self.process: subprocess.Popen[bytes] | None = None
         self.listens = False
+        self.heard_at = 0.0
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the process, in a group of its own: Ctrl-C is for the parent, which then ends all."""
@@ -108,8 +112,8 @@ class _Place:
 class _Several:
     """Looks after the processes."""
 
-    def __init__(self, places: Sequence[_Place], patience_s: float) -> None:
-        self._places, self._patience_s = places, patience_s
+    def __init__(self, places: Sequence[_Place], patience_s: float, hung_s: float) -> None:
+        self._places, self._patience_s, self._hung_s = places, patience_s, hung_s
         self._outputs = selectors.DefaultSelector()
         self._ending = self._at_once = self._served = False
 
@@ -133,13 +137,23 @@ class _Several:
             if place.is_due:
                 self._outputs.register(_stdout(place.start()), selectors.EVENT_READ, place)
         for key, _ in self._outputs.select(_LOOK_EVERY_S):
-            if os.read(key.fd, len(LISTENS)) == LISTENS:
+            if os.read(key.fd, _READ_BYTES):
                 key.data.listens = self._served = True
+                key.data.heard_at = time.monotonic()
             else:
                 self._outputs.unregister(key.fd)
+        if not self._outputs.select(0):  # what this process missed while it was stopped itself is heard first
+            self._kill_silent()
         for place in self._places:
             if (process := place.process) is not None and process.poll() is not None:
                 self._ended(place, process)
+
+    def _kill_silent(self) -> None:
+        silent_since = time.monotonic() - self._hung_s
+        for place in self._places:
+            if place.process is not None and place.listens and place.heard_at < silent_since:
+                log.error("api_process_hung", pid=place.process.pid, silent_s=self._hung_s)
+                place.process.kill()
 
     def _ended(self, place: _Place, process: subprocess.Popen[bytes]) -> None:
         if (output := _stdout(process)) in self._outputs.get_map():

@@ -25,7 +25,7 @@ class Readiness:
         state = self._state
         waits = []
         if not state.tail.caught_up.is_set():
-            waits.append("erasures and commands are not read yet")
+            waits.append("erasures, keys and commands are not read yet")
         if state.producer.stalled():
             waits.append("Kafka acknowledges nothing")
         if state.hub.closed:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, Final, cast
@@ -20,7 +20,8 @@ from fastapi import FastAPI
 from inference.api.app import create_app
 from inference.api.bounds.connections import BoundedConnection, ConnectionBounds
 from inference.api.installation import Installation
-from inference.api.listening import LISTENS, shared_socket
+from inference.api.listening import LISTENS, LISTENS_EVERY_S, shared_socket
+from inference.api.memory import bound_arenas
 from inference.api.settings import ApiSettings
 from inference.errors import ApiStartError
 
@@ -83,7 +84,13 @@ class _OneOfSeveral(_Server):
     async def startup(self, sockets: Any = None) -> None:
         asyncio.get_running_loop().add_reader(_STDIN, self._parent_ended)
         await super().startup(sockets=sockets)
-        os.write(_STDOUT, LISTENS)
+        os.set_blocking(_STDOUT, False)  # a parent that is stopped must not stop this process
+        self._say_that_it_listens()
+
+    def _say_that_it_listens(self) -> None:
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(_STDOUT, LISTENS)
+        asyncio.get_running_loop().call_later(LISTENS_EVERY_S, self._say_that_it_listens)
 
     async def _before_listening(self) -> None:
         caught_up = self._app.state.api.tail.caught_up
@@ -106,6 +113,7 @@ def run_api(installation: Installation, settings: ApiSettings, *, is_one_of_seve
         ApiStartError: it cannot listen there, or not with that certificate.
         BundleError, IdentityKeyError: it cannot serve, and why.
     """
+    bound_arenas()
     app = create_app(installation, settings)
     bounds = ConnectionBounds(settings.connections, settings.header_s, settings.write_s)
     config = uvicorn.Config(

@@ -23,6 +23,11 @@ class ApiSettings(Settings):
         ge=1,
         le=512,
     )
+    hung_s: float = Field(
+        20.0,
+        description="one of several processes that does nothing for so long is killed and started again",
+        gt=0,
+    )
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate chain; unset: no TLS")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
     cors_origins: tuple[str, ...] = Field(

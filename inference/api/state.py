@@ -13,11 +13,12 @@ from confluent_kafka import Message
 from fastapi import Request
 
 from feature_store.contract.erasure import Erasures
-from feature_store.contract.identity import BuyerHasher, load_id_key
+from feature_store.contract.identity import BuyerHasher, load_id_keys
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from feature_store.online.shared import SharedConnection
+from inference.api.access.key_log import KnownKeys
 from inference.api.access.keys import KeyStore
 from inference.api.access.tokens import ShopperTokens
 from inference.api.bounds.in_flight import InFlight
@@ -79,9 +80,9 @@ class State:
     intake: IntakeTally
     closing: asyncio.Event
 
-    def pseudonym(self, store: str, buyer: str, is_one: bool) -> str:
-        """The buyer's name in events; the name itself where it is one already."""
-        return buyer if is_one else self.hasher.buyer(store, buyer)
+    def names(self, store: str, buyer: str, is_pseudonym: bool) -> list[str]:
+        """The buyer's names in events: one for each key of buyer ids, the newest first."""
+        return self.hasher.later(store, buyer) if is_pseudonym else self.hasher.buyers(store, buyer)
 
     async def close(self) -> None:
         """Let what was handed to Kafka be acknowledged, then close every client."""
@@ -104,7 +105,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
         IdentityKeyError: there is no key of buyer ids.
     """
     compile_now()
-    erasures, pending = Erasures(), PendingErasures()
+    erasures, pending, known_keys = Erasures(), PendingErasures(), KnownKeys()
     models, hub = ModelKeeper(installation.bundle), Hub(erasures.by_key)
 
     def erased(messages: Sequence[Message]) -> None:
@@ -118,23 +119,24 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
 
     client, store = open_store(installation.store_url), SharedConnection(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
-    id_key = load_id_key(installation.home)
-    hasher = BuyerHasher(id_key)
+    id_keys = load_id_keys(installation.home)
+    hasher = BuyerHasher(*id_keys)
     rows = OnlineRows(installation.store_url, installation.topic)
     handlers = {
         installation.assignments_topic: hub.publish,
         installation.erasures_topic: erased,
         installation.control_topic: commanded,
+        installation.keys_topic: known_keys.take,
     }
-    whole = (installation.erasures_topic, installation.control_topic)
+    whole = (installation.erasures_topic, installation.control_topic, installation.keys_topic)
     return State(
         settings=settings,
         installation=installation,
         metrics=metrics,
         redis=client,
         store=store,
-        keys=KeyStore(store),
-        tokens=ShopperTokens(id_key),
+        keys=KeyStore(store, known_keys.is_revoked),
+        tokens=ShopperTokens(id_keys[-1]),
         buyers=BuyerReader(store, installation.topic),
         hasher=hasher,
         producer=AckedProducer(

@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "evaluate": Entry("ops.cli.encoder.evaluate:evaluate", "Judge a bundle's codes on files of events."),
     "events": Entry("ops.cli.files.events:events", "Check, convert, generate and replay files of events."),
     "fold": Entry("ops.cli.files.fold:fold", "Write the features of each buyer in a history."),
+    "ids": Entry("ops.cli.live.ids:ids", "Rotate the key of buyers' pseudonyms."),
     "keys": Entry("ops.cli.live.keys:keys", "Make, list and revoke keys of the persona API."),
     "llm": Entry("ops.cli.llm.group:llm", "Train and run shopping agents that act as real shoppers do."),
     "models": Entry(

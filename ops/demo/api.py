@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from feature_store.contract.identity import load_id_key
-from feature_store.online.client import open_store
-from inference.api.access.keys import ALL_STORES, KeyStore, Scope
+from feature_store.contract.identity import load_id_keys
+from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.online.client import AsyncStore, open_store
+from inference.api.access.key_log import KeyLog
+from inference.api.access.keys import ALL_STORES, Scope
+from inference.api.access.register import KeyRegister
 from inference.api.settings import ApiSettings
 from ops.demo.worker import DemoWorker
 from ops.stack.local import StackInfo
 from ops.stack.processes import Say, Server, silent
+from streams.settings import WorkerSettings
 
 
 class DemoApi(Server):
@@ -38,7 +42,7 @@ class DemoApi(Server):
 
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command line and its settings; makes the key of buyer ids where there is none yet."""
-        load_id_key(self._demo_folder, create=True)
+        load_id_keys(self._demo_folder, create=True)
         variables = {
             **(self._info.environment() if self._info else {}),
             "SIMPERSONA_HOME": str(self._demo_folder),
@@ -63,25 +67,25 @@ class DemoApi(Server):
 class Invitation:
     """Says where the page is as soon as the API is warm, while shoppers still come."""
 
-    def __init__(self, api: DemoApi, store_url: str, say: Say) -> None:
-        self._api, self._store_url, self._say = api, store_url, say
+    def __init__(self, api: DemoApi, info: StackInfo, say: Say) -> None:
+        self._api, self._info, self._say = api, info, say
         self.key: str | None = None
 
     def __call__(self) -> None:
         """Say it, once; nothing happens while the API still starts."""
         if self.key is None and self._api.answers():
-            self.key = make_key(self._store_url)
+            self.key = make_key(self._info)
             # After #: a browser sends it to nobody, and the page takes it out of the address.
             self._say(f"page {self._api.address}/#key={self.key}")
 
 
-def make_key(store_url: str) -> str:
+def make_key(info: StackInfo) -> str:
     """A key that may do everything in every store of the demo."""
 
     async def make() -> str:
-        client, settings = open_store(store_url), ApiSettings()
+        client, settings = open_store(info.redis_url), ApiSettings()
         try:
-            new = await KeyStore(client).create(
+            new = await key_register(info, client).create(
                 ALL_STORES, list(Scope), rate=settings.rate, burst=settings.burst, note="demo"
             )
         finally:
@@ -89,3 +93,10 @@ def make_key(store_url: str) -> str:
         return new.token
 
     return asyncio.run(make())
+
+
+def key_register(info: StackInfo, client: AsyncStore) -> KeyRegister:
+    """The keys of a local stack. client: of its store."""
+    kafka = librdkafka_config(KafkaSettings(bootstrap_servers=info.bootstrap_servers))
+    settings = WorkerSettings()
+    return KeyRegister(client, KeyLog(kafka, settings.keys_topic, settings.flush_timeout_s))

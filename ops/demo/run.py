@@ -92,7 +92,7 @@ def _run(
     info = stack.up()
 
     api = DemoApi(folder, info, worker, say=say)
-    invite = Invitation(api, info.redis_url, say)
+    invite = Invitation(api, info, say)
     if options.stay:
         cleanup.callback(api.kill)
         say("starting the API")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from feature_store.contract.events import Event
-from feature_store.contract.identity import BuyerHasher, load_id_key
+from feature_store.contract.identity import BuyerHasher, load_id_keys
 from feature_store.errors import EventSourceError
 from feature_store.log.producer import Output
 from feature_store.sources.choice import SourceChoice
@@ -69,7 +69,7 @@ def from_file(
     Raises:
         EventSourceError: the file is missing, of no supported format, or holds no event.
     """
-    source = open_chosen(path, BuyerHasher(load_id_key(home, create=True)), choice)
+    source = open_chosen(path, BuyerHasher(*load_id_keys(home, create=True)), choice)
     rate = rate or max(source.count_records() / _FILE_SECONDS, _LEAST_FILE_RATE)
     read = source.batches(_BATCH_EVENTS)
     first = next(read, None)

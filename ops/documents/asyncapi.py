@@ -14,6 +14,7 @@ from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import SCHEMA_VERSION, Event, json_schema
 from feature_store.contract.names import NAME_PATTERN
 from feature_store.online.assignment import Assignment, token
+from inference.api.access.keys import KeyRecord, Scope
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import Erase, Shadow, Swap
 from streams.dead_letters import DeadLetter, dead_letter
@@ -33,6 +34,7 @@ _KEY: Final = {
     "description": "UTF-8 of store|buyer",
     "pattern": NAME_PATTERN.replace(r"\Z", r"\|.+$"),
 }
+_KEY_ID: Final = {"type": "string", "description": "the key's id", "pattern": "^[0-9a-f]{12}$"}
 
 _BUYER: Final = "9f2c4d1e0b8a7f65"
 _EVENT: Final = Event(
@@ -66,6 +68,18 @@ _ASSIGNMENT: Final = Assignment(
     assigned_at=1763900000180,
     partition=3,
     offset=1841,
+)
+
+
+_API_KEY: Final = KeyRecord(
+    id="0123456789ab",
+    store="acme",
+    scopes=(Scope.PERSONAS_READ,),
+    digest="ab" * 32,
+    rate=500.0,
+    burst=5_000.0,
+    note="storefront",
+    created_at=1763900000123,
 )
 
 
@@ -123,6 +137,14 @@ def _channels() -> tuple[_Channel, ...]:
             "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "
             "ends it.",
             "Workers, archive, API and sinks leave erased buyers out; sinks tell their receivers.",
+        ),
+        _Channel(
+            live.keys_topic,
+            "The API's keys, compacted by id: what each may do, and the SHA-256 of its secret. A revocation "
+            "is final: the API refuses a key that is revoked here, whatever the online store says.",
+            (_API_KEY,),
+            "The command line makes and revokes keys.",
+            "The API refuses revoked keys.",
         ),
         _Channel(
             live.control_topic,
@@ -253,12 +275,12 @@ def _message(kind: type[msgspec.Struct], examples: Sequence[msgspec.Struct]) -> 
         "examples": [{"payload": msgspec.to_builtins(example)} for example in examples],
     }
     if kind not in (Swap, Shadow, Erase):
-        message["bindings"] = {"kafka": {"key": _KEY}}
+        message["bindings"] = {"kafka": {"key": _KEY_ID if kind is KeyRecord else _KEY}}
     return message
 
 
 def _schemas() -> dict[str, Any]:
-    kinds = (Assignment, DeadLetter, Erasure, Swap, Shadow, Erase)
+    kinds = (Assignment, DeadLetter, Erasure, KeyRecord, Swap, Shadow, Erase)
     _, found = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS)
     found = {"Event": json_schema()["$defs"]["Event"], **found}
     for schema in found.values():

@@ -27,6 +27,7 @@ def topics(partitions: int) -> dict[str, tuple[int, dict[str, str]]]:
         **dict.fromkeys(_sinks_dead_letters(), (partitions, LETTERS)),
         "simpersona-control": (1, KEEP),  # one partition: commands have one order
         "simpersona-erasures": (ERASURE_PARTITIONS, COMPACTED),
+        "simpersona-keys": (1, COMPACTED),
     }
 
 

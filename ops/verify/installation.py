@@ -24,6 +24,7 @@ from feature_store.log.reader import LogReader
 from feature_store.log.records import accept
 from feature_store.log.topics import partition_count
 from feature_store.online.rows import OnlineRows
+from inference.api.access.key_log import KeyLog
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
@@ -55,6 +56,7 @@ class Verifier:
         assignments_topic: str,
         rows: OnlineRows,
         erasures: ErasureLog,
+        keys: KeyLog,
         encoders: Sequence[Encoder],
         archive: Path | None,
         allowed_lateness_ms: int = ALLOWED_LATENESS_MS,
@@ -67,7 +69,7 @@ class Verifier:
         """
         self._lateness, self._windows, self._sample = allowed_lateness_ms, windows, sample
         self._config, self._topic, self._assignments_topic = config, topic, assignments_topic
-        self._rows, self._erasures, self._archive = rows, erasures, archive
+        self._rows, self._erasures, self._keys, self._archive = rows, erasures, keys, archive
         self._champion = encoders[0].codebook_version
         self._encoders = {encoder.codebook_version: encoder for encoder in reversed(encoders)}
 
@@ -91,8 +93,8 @@ class Verifier:
         self._erasures.refresh()
         count = partition_count(self._config, self._topic)
         self._compare_count(count, report)
-        keys = self._rows.named(RECORDS)
-        compare_api_keys(keys, self._rows.members(INDEX), time.time_ns() // 1_000_000, report)
+        stored, on_topic = self._rows.named(RECORDS), self._keys.read().by_id
+        compare_api_keys(stored, self._rows.members(INDEX), on_topic, time.time_ns() // 1_000_000, report)
         rules = self._rules()
         with LogReader(self._config) as log:
             for number in range(count):

@@ -61,7 +61,9 @@ class VerifyReport:
     partitions_walking: int = _count("partitions in which a swap has not reached every buyer")
     unexpected: int = _difference("keys of a partition that are of no known kind")
     api_keys: int = _count("records of API keys")
-    api_keys_wrong: int = _difference("records of API keys that are damaged or not under their own name")
+    api_keys_wrong: int = _difference(
+        "API keys that are not as the topic of keys has them, damaged, or not under their own name"
+    )
     not_judged: int = _count("events from before the first assignment that retention has left")
     sample: float = field(
         default=1.0, metadata={"is_difference": False, "meaning": "share of the buyers that was compared"}

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bench.api import HEADER, markdown, measure
+from bench.api import FEAST, HEADER, markdown, measure
 from bench.comparison.errors import LoadError
-from bench.requests.load import Ask, get, http, load, paced
+from bench.requests.load import Ask, Load, get, http, load, paced, together
 from tests.waiting import pace
 
 
@@ -73,13 +73,26 @@ def test_another_answer_than_200_is_an_error() -> None:
     asyncio.run(run())
 
 
+def test_rounds_count_together_and_their_median_tells_the_waits() -> None:
+    rounds = [
+        Load(clients=2, seconds=1, requests=10 * n, asked=12 * n, p50_ms=n, p99_ms=100 - n) for n in (1, 2, 9)
+    ]
+    whole = together(rounds)
+    assert (whole.requests, whole.asked, whole.seconds, whole.per_s) == (120, 144, 3, 40)
+    assert (whole.p50_ms, whole.p99_ms) == (2, 98)
+
+
 @pytest.mark.integration
 def test_a_run_ends_in_a_table() -> None:
-    result = measure(rates=(100,), clients=(1, 2), seconds=0.3, seed=3)
-    assert [(cell.api, cell.persona.load.clients) for cell in result.cells] == [("now", 1), ("now", 2)]
+    result = measure(rates=(100,), clients=(1, 2), seconds=3.0, seed=3)
+    found = [(cell.server, cell.persona.load.clients) for cell in result.cells]
+    assert found == [("now", 1), (FEAST, 1), ("now", 2), (FEAST, 2)]
     for cell in result.cells:
-        assert all(one.requests > 0 for one in (cell.persona.load, cell.half, cell.healthz.load, cell.valkey))
+        assert cell.persona.load.requests > 0
+        assert cell.half.requests > 0
         assert cell.persona.cpu_ms > 0
+    assert [floor.clients for floor in result.floors] == [1, 2]
+    assert all(floor.healthz.load.requests > 0 < floor.valkey.requests for floor in result.floors)
     lines = markdown(result).splitlines()
     assert lines[0] == f"| {' | '.join(HEADER)} |"
-    assert len(lines) == 2 + 2 + 2
+    assert len(lines) == (2 + 4) + 1 + (2 + 2) + 2

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -28,7 +29,8 @@ from feature_store.online.fence import Checkpoint
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
 from feature_store.online.shared import SharedConnection
-from inference.api.access.keys import KeyStore
+from inference.api.access.key_log import KnownKeys
+from inference.api.access.register import KeyRegister
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
@@ -148,12 +150,14 @@ def test_what_the_old_release_served_is_served_the_same(old: Installation) -> No
     assert len(personas) == len(states) > 20
     assert all(is_of_an_earlier_release(row) for row in states.values())
 
+    no_topic: Any = SimpleNamespace(read=KnownKeys)  # that release had none
+
     async def read() -> list[Any]:
         store, shared = open_store(old.address), SharedConnection(old.address)
         try:
             return [
                 await BuyerReader(shared, SETTINGS.topic).read(list(personas)),
-                await KeyStore(store).all(),
+                await KeyRegister(store, no_topic).all(),
             ]
         finally:
             await shared.aclose()

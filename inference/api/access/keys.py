@@ -3,7 +3,8 @@
 A key is `sp_<id>_<secret>`: the id finds the record, the secret (256 random bits) proves it. At rest there
 is its SHA-256 alone. That is enough: a slow hash (bcrypt, argon2) protects guessable passwords, and 2^256
 secrets cannot be guessed, while every request would pay for the slowness. Records live in the online store
-and are read for every request, so a revocation holds everywhere from the next request on.
+and are read for every request, so a revocation holds everywhere from the next request on. They are on a topic
+too (inference.api.access.key_log), so that no backup of the store brings a revoked key back.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import functools
 import hashlib
 import hmac
 import re
-import secrets
 import time
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 from redis.exceptions import NoScriptError
@@ -25,7 +25,6 @@ from feature_store.online.client import AsyncStore, store_answers
 from inference.errors import ApiKeyError
 
 _KEY: Final = re.compile(r"sp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-_INDEX: Final = "simpersona-api:keys"
 ALL_STORES: Final = "*"
 """The store of an operator's key, which is of every store (the demo's, a dashboard's)."""
 _NOBODY: Final = "0" * 64
@@ -135,22 +134,17 @@ def check_published(store: str, scopes: Sequence[Scope], origins: Sequence[str])
         )
 
 
-class NewKey(NamedTuple):
-    """A key that was just made; `token` is shown once and kept nowhere."""
-
-    token: str
-    record: KeyRecord
+encode_key = msgspec.json.Encoder().encode
+decode_key = msgspec.json.Decoder(KeyRecord).decode
 
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(KeyRecord).decode
-
-
-def _now() -> int:
+def now_ms() -> int:
+    """Wall clock, ms UTC."""
     return time.time_ns() // 1_000_000
 
 
-def _record_key(key_id: str) -> str:
+def record_name(key_id: str) -> str:
+    """Where the online store keeps a key's record."""
     return f"simpersona-api:{{{key_id}}}:key"
 
 
@@ -159,72 +153,11 @@ def _bucket_key(key_id: str) -> str:
 
 
 class KeyStore:
-    """The keys of an installation, in its online store."""
+    """Checks the keys of requests against the online store, and against what else knows of revocations."""
 
-    def __init__(self, redis: AsyncStore) -> None:
-        self._redis = redis
-
-    async def create(
-        self,
-        store: str,
-        scopes: Sequence[Scope],
-        *,
-        rate: float,
-        burst: float,
-        note: str = "",
-        origins: Sequence[str] = (),
-    ) -> NewKey:
-        """Make a key and keep its record. origins: as `inference.api.access.pages.parse_origin` writes them.
-
-        Raises:
-            ApiKeyError: a key with origins may do more than send.
-            OnlineStoreError: the store does not answer.
-        """
-        check_published(store, scopes, origins)
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        record = KeyRecord(
-            id=key_id,
-            store=store,
-            scopes=tuple(scopes),
-            digest=_digest(secret),
-            rate=rate,
-            burst=burst,
-            note=note,
-            created_at=_now(),
-            origins=tuple(origins),
-        )
-        with store_answers():
-            await self._redis.set(_record_key(key_id), _encode(record))
-            await self._redis.sadd(_INDEX, key_id)
-        return NewKey(f"sp_{key_id}_{secret}", record)
-
-    async def all(self) -> list[KeyRecord]:
-        """Every key that was ever made, oldest first.
-
-        Raises:
-            OnlineStoreError: the store does not answer.
-        """
-        with store_answers():
-            ids = [raw.decode() for raw in await self._redis.smembers(_INDEX)]
-            rows = [await self._redis.get(_record_key(key_id)) for key_id in ids]
-        return sorted((_decode(row) for row in rows if row is not None), key=lambda r: (r.created_at, r.id))
-
-    async def revoke(self, key_id: str) -> KeyRecord:
-        """End a key; a second time changes nothing.
-
-        Raises:
-            ApiKeyError: there is no such key.
-            OnlineStoreError: the store does not answer.
-        """
-        with store_answers():
-            row = await self._redis.get(_record_key(key_id))
-            if row is None:
-                raise ApiKeyError(f"there is no key {key_id!r}; `simpersona keys list` shows them")
-            record = _decode(row)
-            if record.revoked_at is None:
-                record = msgspec.structs.replace(record, revoked_at=_now())
-                await self._redis.set(_record_key(key_id), _encode(record))
-        return record
+    def __init__(self, redis: AsyncStore, is_revoked: Callable[[str], bool]) -> None:
+        """is_revoked: whether a key (its id) was revoked, whatever the store says."""
+        self._redis, self._is_revoked = redis, is_revoked
 
     async def check(self, token: str) -> KeyRecord | None:
         """The record of a key that holds now, or None: malformed, unknown, wrong or revoked.
@@ -233,11 +166,11 @@ class KeyStore:
             OnlineStoreError: the store does not answer.
         """
         parts = _KEY.fullmatch(token)
-        if parts is None:
+        if parts is None or self._is_revoked(parts[1]):
             return None
         with store_answers():
-            row = await self._redis.get(_record_key(parts[1]))
-        return _if_it_holds(row, _digest(parts[2]))
+            row = await self._redis.get(record_name(parts[1]))
+        return _if_it_holds(row, digest_of(parts[2]))
 
     async def admit(self, token: str, cost: float = 1) -> tuple[KeyRecord | None, float]:
         """`check`, and `cost` taken from the bucket of a key that holds: 0, or seconds to wait.
@@ -246,11 +179,11 @@ class KeyStore:
             OnlineStoreError: the store does not answer.
         """
         parts = _KEY.fullmatch(token)
-        if parts is None:
+        if parts is None or self._is_revoked(parts[1]):
             return None, 0.0
-        digest = _digest(parts[2])
+        digest = digest_of(parts[2])
         row, wait_ms = await self._run(
-            _ADMIT, [_record_key(parts[1]), _bucket_key(parts[1])], digest, str(cost)
+            _ADMIT, [record_name(parts[1]), _bucket_key(parts[1])], digest, str(cost)
         )
         return _if_it_holds(row, digest), float(wait_ms) / 1000
 
@@ -261,9 +194,11 @@ class KeyStore:
         Raises:
             OnlineStoreError: the store does not answer.
         """
-        keys = [_record_key(key_id), f"simpersona-api:{{{key_id}}}:shopper:{buyer}"]
+        if self._is_revoked(key_id):
+            return None, 0.0
+        keys = [record_name(key_id), f"simpersona-api:{{{key_id}}}:shopper:{buyer}"]
         row, wait_ms = await self._run(_ADMIT_SHOPPER, keys, str(_SHOPPER_RATE), str(_SHOPPER_BURST))
-        record = None if row is None else _decode(row)
+        record = None if row is None else decode_key(row)
         return (record if record is not None and record.revoked_at is None else None), float(wait_ms) / 1000
 
     async def charge(self, record: KeyRecord, cost: float) -> None:
@@ -283,7 +218,7 @@ class KeyStore:
 
 
 def _if_it_holds(row: bytes | None, digest: str) -> KeyRecord | None:
-    record = None if row is None else _decode(row)
+    record = None if row is None else decode_key(row)
     right = hmac.compare_digest(digest, _NOBODY if record is None else record.digest)
     return record if right and record is not None and record.revoked_at is None else None
 
@@ -293,5 +228,6 @@ def _sha(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """What is kept of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()

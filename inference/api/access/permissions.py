@@ -14,7 +14,7 @@ from inference.api.access.pages import fault_of, published_key
 from inference.api.access.tokens import PREFIX, ShopperClaims
 from inference.api.bounds.costs import REFUSED, REQUEST
 from inference.api.bounds.in_flight import Share
-from inference.api.problems import ProblemError
+from inference.api.problems import ProblemError, unavailable
 from inference.api.state import State, now_ms
 
 _BEARER: Final = HTTPBearer(
@@ -109,13 +109,16 @@ async def admit(scope: AsgiScope) -> Admission:
     Raises:
         ProblemError: 401 without a key that holds; 403 for another store, whether or not there is
             such a store, for a missing scope, and for a page of another origin; 429 when the key's bucket is
-            empty, or its holder has enough requests under way.
+            empty, or its holder has enough requests under way; 503 before this process has read the topic of
+            keys.
     """
     known: Admission | None = scope.get(_ADMITTED)
     if known is not None:
         return known
     guard, state = guard_of(scope["route"]), _state(scope)
     assert guard is not None
+    if not state.tail.caught_up.is_set():
+        raise unavailable("this process does not know yet which keys were revoked; try again")
     if isinstance(guard, AllowedShopper):
         admission = await _admit_shopper(state, _bearer(scope), guard.scope)
     else:

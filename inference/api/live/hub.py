@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 from confluent_kafka import Message
@@ -23,9 +23,9 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
 class Subscriber:
     """One open stream: which records it is for, and those that wait for its reader."""
 
-    def __init__(self, store: str, key: bytes | None, limit: int) -> None:
-        """key: of the one buyer to follow; None for all of the store."""
-        self.store, self._prefix, self._key = store, f"{store}|".encode(), key
+    def __init__(self, store: str, keys: Set[bytes] | None, limit: int) -> None:
+        """keys: of the one buyer to follow; None for all of the store."""
+        self.store, self._prefix, self._keys = store, f"{store}|".encode(), keys
         self._limit = limit
         self.queue: deque[Sent] = deque()
         self.overflowed = False
@@ -33,7 +33,7 @@ class Subscriber:
 
     def wants(self, key: bytes) -> bool:
         """Whether a record of this Kafka key is for this stream."""
-        return key.startswith(self._prefix) if self._key is None else key == self._key
+        return key.startswith(self._prefix) if self._keys is None else key in self._keys
 
     def offer(self, sent: Sent) -> None:
         """Queue a record; after the first one that finds no room nothing more is taken."""

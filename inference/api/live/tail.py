@@ -1,4 +1,4 @@
-"""The one Kafka reader of an API process: assignments from now on, erasures and commands from the start."""
+"""The one Kafka reader of an API process: assignments from now on, erasures, keys and commands whole."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inference.api.access.pages import page_headers
 from inference.api.access.permissions import Admission, admit, guard_of, has_key, no_key, release
+from inference.api.bounds.strangers import Strangers
 from inference.api.metrics import ApiMetrics
 from inference.api.problems import ProblemError, problem_of, problem_response, too_large
 from inference.api.settings import ApiSettings
@@ -66,8 +68,8 @@ def require_keys(app: FastAPI) -> None:
 class Gate:
     """Plain ASGI, to cost microseconds."""
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
-        self._app, self._settings = app, settings
+    def __init__(self, app: ASGIApp, settings: ApiSettings, strangers: Strangers) -> None:
+        self._app, self._settings, self._strangers = app, settings, strangers
         self._drains = _Drains()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +77,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._settings, self._drains)
+        exchange = _Exchange(scope, receive, send, self._settings, self._drains, self._strangers)
         if scope["path"] not in PUBLIC and not has_key(scope):
             answer = problem_of(no_key())  # at once: nobody's requests are the cheapest to send
             await answer(scope, exchange.receive, exchange.send)
@@ -125,10 +127,16 @@ class _Exchange:
     """One request and its answer."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, settings: ApiSettings, drains: _Drains
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        settings: ApiSettings,
+        drains: _Drains,
+        strangers: Strangers,
     ) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._drains = drains
+        self._drains, self._strangers = drains, strangers
         self._most, self._body_s = settings.max_body_bytes, settings.body_s
         self._began = time.perf_counter()
         headers = Headers(scope=scope)
@@ -178,6 +186,8 @@ class _Exchange:
         """Pass a part of the answer on; after its last one the rest of a body that nobody read is drained."""
         if message["type"] == "http.response.start":
             self.started = True
+            if message["status"] == HTTPStatus.UNAUTHORIZED:
+                await self._strangers.wait()
             message = {**message, "headers": self._headers(message)}
             observe(self._scope, message["status"], time.perf_counter() - self._began)
         elif self._unread and not message.get("more_body"):

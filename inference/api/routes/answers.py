@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 
 from feature_store.contract.events import record_key
@@ -30,10 +31,11 @@ WHY: Final[dict[Absence, str]] = {
 
 
 class Asking(NamedTuple):
-    """Buyers of a store (pseudonyms) and their Kafka keys; their rows and notes are on their way."""
+    """Buyers of a store, each by all names in events, and the Kafka keys of all names; their rows and notes
+    are on their way."""
 
     store: str
-    buyers: Sequence[str]
+    buyers: Sequence[Sequence[str]]
     keys: list[bytes]
     reading: Reading
     notes: Replies
@@ -44,13 +46,15 @@ class Asking(NamedTuple):
         self.notes.cancel()
 
 
-async def begin(state: State, store: str, buyers: Sequence[str]) -> Asking:
+async def begin(state: State, store: str, buyers: Sequence[Sequence[str]]) -> Asking:
     """Ask for what is known of buyers and do not wait: the check of a key joins the same round trip.
+
+    buyers: the names of each, as `State.names` gives them.
 
     Raises:
         OnlineStoreError: the store does not answer.
     """
-    keys = [record_key(store, buyer) for buyer in buyers]
+    keys = [record_key(store, name) for names in buyers for name in names]
     reading = await state.buyers.begin(keys)
     return Asking(store, buyers, keys, reading, state.store.ask(both(keys)))
 
@@ -65,14 +69,28 @@ async def answers(state: State, asking: Asking) -> list[Answer | Absence]:
     reads = await asking.reading.rows()
     with store_answers():
         (notes,) = await asking.notes
-    found = [
-        _answer(state, asking.store, buyer, key, read, notes[2 * place], notes[2 * place + 1])
-        for place, (buyer, key, read) in enumerate(zip(asking.buyers, asking.keys, reads, strict=True))
-    ]
+    names = [name for names in asking.buyers for name in names]
+    each = (
+        _answer(state, asking.store, name, key, read, notes[2 * place], notes[2 * place + 1])
+        for place, (name, key, read) in enumerate(zip(names, asking.keys, reads, strict=True))
+    )
+    found = [_best(list(islice(each, len(names)))) for names in asking.buyers]
     for answer in found:
         outcome = answer if isinstance(answer, str) else "early" if answer["early"] else "said"
         state.metrics.personas_of[outcome].inc()
     return found
+
+
+def _best(answers: Sequence[Answer | Absence]) -> Answer | Absence:
+    """Of what is known under a buyer's names, the newest first: a persona that was assigned, before one that
+    is on its way, before a reason why there is none."""
+    return min(answers, key=_rank)
+
+
+def _rank(answer: Answer | Absence) -> int:
+    if isinstance(answer, str):
+        return 3 if answer == "unknown" else 2
+    return 1 if answer["early"] else 0
 
 
 def _answer(

@@ -8,6 +8,7 @@ not fit, an unusual query) is the framework's, whose route asks and answers the 
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from fastapi import FastAPI
@@ -58,6 +59,8 @@ class DirectApp(FastAPI):
             response = await _asked(state, scope, asked)
         except ProblemError as error:
             response = problem_of(error)
+            if error.status_code == HTTPStatus.UNAUTHORIZED:
+                await self.state.strangers.wait()
         except OnlineStoreError as error:
             response = store_away(error)
         except Exception as error:  # the gate is behind this door, and sees no error of it
@@ -69,7 +72,7 @@ class DirectApp(FastAPI):
 
 async def _asked(state: State, scope: Scope, asked: _Question) -> Response:
     """Key, tokens, rows and notes in one round trip."""
-    asking = await begin(state, asked.store, [state.pseudonym(*asked)])
+    asking = await begin(state, asked.store, [state.names(*asked)])
     try:
         await admit(scope)
         return persona_response(*await answers(state, asking))

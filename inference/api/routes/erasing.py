@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final, Literal
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ from inference.api.state import State, now_ms, state_of
 log = structlog.get_logger(__name__)
 
 _RETRY_S: Final = 5.0
+_FURTHEST_FIRST: Final = ("requested", "done", "none")
 _OTHER_PATHS: Final = ("/persona", "/erasure")
 """Ids may hold slashes, so these paths would name buyers, too: whom nobody meant."""
 
@@ -70,9 +72,8 @@ async def erasure(
 ) -> ErasureStatus:
     """How far the erasure of a buyer is."""
     state = state_of(request)
-    named = state.pseudonym(store, buyer, pseudonym)
-    url = _status_url(request, store, buyer, pseudonym)
-    status = await _status(state, key.store, record_key(store, named), url)
+    rows = [record_key(store, name) for name in state.names(store, buyer, pseudonym)]
+    status = await _status(state, key.store, rows, _status_url(request, store, buyer, pseudonym))
     if status.state == "none":
         raise ProblemError(404, "no-erasure", "nobody asked to erase this buyer")
     return status
@@ -97,9 +98,9 @@ async def erase(
         raise ProblemError(405, "method-not-allowed", "DELETE is for a buyer, not for what is told of one")
     state = state_of(request)
     await state.keys.charge(key, state.settings.erase_cost - 1)  # the request itself has paid for one
-    named = state.pseudonym(store, buyer, pseudonym)
-    row = record_key(store, named)
-    if not state.pending.has_room(store, row, state.settings.erasures_pending):
+    rows = [record_key(store, name) for name in state.names(store, buyer, pseudonym)]
+    most = state.settings.erasures_pending
+    if not all(state.pending.has_room(store, row, most) for row in rows):
         raise ProblemError(
             429,
             "too-many-erasures",
@@ -111,12 +112,14 @@ async def erase(
     with store_answers():
         pipe = state.redis.pipeline(transaction=False)
         note = Requested(str(asked.request), asked.requested_at)
-        pipe.set(requested_key(row), encode_requested(note), ex=REQUESTED_S)
-        pipe.delete(fresh_key(row))
+        for row in rows:
+            pipe.set(requested_key(row), encode_requested(note), ex=REQUESTED_S)
+            pipe.delete(fresh_key(row))
         await pipe.execute()
-    await _ask(state, row, asked)
+    for row in rows:
+        await _ask(state, row, asked)
     log.info("erasure_requested", store=store, key=key.id, request=asked.request)
-    return await _status(state, key.store, row, _status_url(request, store, buyer, pseudonym))
+    return await _status(state, key.store, rows, _status_url(request, store, buyer, pseudonym))
 
 
 async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord) -> None:
@@ -145,7 +148,13 @@ def _status_url(request: Request, store: str, buyer: str, pseudonym: bool) -> st
     return f"{path}?pseudonym=true" if pseudonym else str(path)
 
 
-async def _status(state: State, tenant: str, row: bytes, status_url: str) -> ErasureStatus:
+async def _status(state: State, tenant: str, rows: Sequence[bytes], status_url: str) -> ErasureStatus:
+    """Of a buyer with several names: of the name whose erasure is the furthest from done."""
+    found = [await _status_of_name(state, tenant, row, status_url) for row in rows]
+    return min(found, key=lambda status: _FURTHEST_FIRST.index(status.state))
+
+
+async def _status_of_name(state: State, tenant: str, row: bytes, status_url: str) -> ErasureStatus:
     with store_answers():
         noted = await state.store.get(requested_key(row))
     asked = None if noted is None else decode_requested(noted)

@@ -127,7 +127,7 @@ async def persona(
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
     state = state_of(request)
-    asking = await begin(state, store, [state.pseudonym(store, buyer, pseudonym)])
+    asking = await begin(state, store, [state.names(store, buyer, pseudonym)])
     return persona_response(*await answers(state, asking))
 
 
@@ -154,7 +154,7 @@ async def personas(request: Request, store: Store, key: ReadsPersonas) -> Respon
     asked = await take_model(request, key, Asked)
     if len(asked.buyers) > 1:
         await state.keys.charge(key, len(asked.buyers) - 1)
-    buyers = [state.pseudonym(store, buyer, asked.pseudonyms) for buyer in asked.buyers]
+    buyers = [state.names(store, buyer, asked.pseudonyms) for buyer in asked.buyers]
     found: list[Answer | Absence] = []
     for start in range(0, len(buyers), _AT_ONCE):  # between two parts, others are answered
         found += await answers(state, await begin(state, store, buyers[start : start + _AT_ONCE]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
@@ -58,10 +59,11 @@ async def create_token(
     a look at anybody. A buyer of whom nothing was heard yet gets one too; 404: the buyer was erased.
     """
     state = state_of(request)
-    named, until = state.pseudonym(store, buyer, pseudonym), now_ms() + seconds * 1_000
-    if await _answer(state, store, named) == _ERASED:
+    names, until = state.names(store, buyer, pseudonym), now_ms() + seconds * 1_000
+    if await _answer(state, store, names) == _ERASED:
         raise ProblemError(404, f"{_ERASED}-buyer", WHY[_ERASED])
-    claims = ShopperClaims(store=store, buyer=named, key=key.id, until=until)
+    oldest = names[-1]  # of which the others are made
+    claims = ShopperClaims(store=store, buyer=oldest, key=key.id, until=until)
     return ShopperToken(token=state.tokens.make(claims), expires_at=until)
 
 
@@ -71,12 +73,13 @@ async def own_persona(request: Request, shopper: OneShopper) -> ShopperPersona:
 
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
     """
-    answer = await _answer(state_of(request), shopper.store, shopper.buyer)
+    state = state_of(request)
+    answer = await _answer(state, shopper.store, state.names(shopper.store, shopper.buyer, True))
     if isinstance(answer, str):
         raise ProblemError(404, f"{answer}-buyer", WHY[answer])
     return ShopperPersona.model_validate(answer)
 
 
-async def _answer(state: State, store: str, buyer: str) -> Answer | Absence:
-    (answer,) = await answers(state, await begin(state, store, [buyer]))
+async def _answer(state: State, store: str, names: Sequence[str]) -> Answer | Absence:
+    (answer,) = await answers(state, await begin(state, store, [names]))
     return answer

@@ -96,7 +96,9 @@ async def stream(
     if start is None:
         raise ProblemError(400, "bad-last-event-id", "Last-Event-ID is not one of this stream's")
     _require_room(state, store)  # others may have come meanwhile
-    followed = None if buyer is None else record_key(store, state.pseudonym(store, buyer, pseudonym))
+    followed = None
+    if buyer is not None:
+        followed = {record_key(store, name) for name in state.names(store, buyer, pseudonym)}
     subscriber = Subscriber(store, followed, state.settings.stream_buffer)
     token = request.headers["authorization"].partition(" ")[2]
     return AssignmentStream(state, subscriber, list(start), key.store, token)

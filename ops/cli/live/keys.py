@@ -13,11 +13,15 @@ from typing import TypeVar
 import click
 
 from feature_store.contract.names import NAME_RULE, is_name
+from feature_store.errors import ProducerError
+from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.online.client import open_store
 from feature_store.settings import HomeSettings
 from inference.api.access.audit import AuditLine, read_audit, write_audit
-from inference.api.access.keys import ALL_STORES, KeyRecord, KeyStore, NewKey, Scope, check_published
+from inference.api.access.key_log import KeyLog
+from inference.api.access.keys import ALL_STORES, KeyRecord, Scope, check_published
 from inference.api.access.pages import parse_origin
+from inference.api.access.register import KeyRegister, NewKey
 from inference.api.settings import ApiSettings
 from inference.errors import ApiKeyError
 from ops.cli.options import json_option
@@ -32,7 +36,8 @@ _USUAL = (Scope.EVENTS_WRITE, Scope.PERSONAS_READ, Scope.STREAM_READ)
 def keys() -> None:
     """Make, list and revoke keys of the persona API; each is of one store.
 
-    Each key made or revoked is a line of audit.jsonl in the data folder.
+    Keys are kept in the online store and on a topic. Each key made or revoked is a line of audit.jsonl in the
+    data folder.
     """
 
 
@@ -106,7 +111,7 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps({"keys": [_row(record) for record in records]}))
         return
     for record in records:
-        state = "holds" if record.revoked_at is None else f"revoked {_when(record.revoked_at)}"
+        state = _state(record)
         may = " ".join((*record.scopes, *record.origins))
         click.echo(f"{record.id}  {record.store}  {state}  {may}  {record.note}".rstrip())
 
@@ -137,8 +142,25 @@ def revoke(key_id: str | None, audited: bool, as_json: bool) -> None:
         click.echo("every key that audit.jsonl has as revoked is revoked in the store")
 
 
+@keys.command()
+@json_option
+def restore(as_json: bool) -> None:
+    """Make the online store and the topic of keys agree, after an older backup of the store came back.
+
+    Keys that were made since hold again; keys that were revoked on either side are revoked on both.
+    """
+    changed = _with_keys(lambda kept, _home: kept.restore())
+    if as_json:
+        click.echo(json.dumps({"restored": [_row(record) for record in changed]}))
+        return
+    for record in changed:
+        click.echo(f"key {record.id} of {record.store} {_state(record)}")
+    if not changed:
+        click.echo("the online store and the topic have the same keys")
+
+
 async def _create_key(
-    keys: KeyStore,
+    keys: KeyRegister,
     home: Path,
     store: str,
     scopes: Sequence[Scope],
@@ -163,14 +185,20 @@ async def _create_key(
     return new
 
 
-async def _revoke_key(keys: KeyStore, home: Path, key_id: str) -> KeyRecord:
+async def _revoke_key(keys: KeyRegister, home: Path, key_id: str) -> KeyRecord:
     """Revoke a key. It is revoked first: a full disk must not keep a stolen key alive.
 
     Raises:
-        ApiKeyError: there is no such key, or it is revoked and the audit log does not say so.
+        ApiKeyError: there is no such key, or it is revoked and Kafka or the audit log does not say so.
         OnlineStoreError: the store does not answer.
     """
-    record = await keys.revoke(key_id)
+    try:
+        record = await keys.revoke(key_id)
+    except ProducerError as error:
+        raise ApiKeyError(
+            f"key {key_id} is revoked in the online store, but a backup would bring it back, because the "
+            f"topic of keys does not have it: revoke it again when Kafka answers ({error})"
+        ) from error
     try:
         await _audit(home, "revoke_key", record)
     except OSError as error:
@@ -178,13 +206,16 @@ async def _revoke_key(keys: KeyStore, home: Path, key_id: str) -> KeyRecord:
     return record
 
 
-async def _revoke_audited(keys: KeyStore, home: Path) -> list[KeyRecord]:
-    """Revoke the keys that hold though the audit log in `home` has them as revoked; returns them.
+async def _revoke_audited(keys: KeyRegister, home: Path) -> list[KeyRecord]:
+    """Revoke the keys that hold though the audit log in `home` or the topic has them as revoked.
+
+    Returns those of the audit log.
 
     Raises:
         ApiKeyError: the audit log cannot be read, or written.
         OnlineStoreError: the store does not answer.
     """
+    await keys.restore()
     ended = {line.key for line in await asyncio.to_thread(read_audit, home) if line.action == "revoke_key"}
     back = [record for record in await keys.all() if record.id in ended and record.revoked_at is None]
     return [await _revoke_key(keys, home, record.id) for record in back]
@@ -203,11 +234,13 @@ async def _audit(home: Path, action: str, record: KeyRecord) -> None:
     await asyncio.to_thread(write_audit, home, line)
 
 
-def _with_keys(use: Callable[[KeyStore, Path], Awaitable[T]]) -> T:
+def _with_keys(use: Callable[[KeyRegister, Path], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = open_store(WorkerSettings().store_url)
+        settings = WorkerSettings()
+        store = open_store(settings.store_url)
+        log = KeyLog(librdkafka_config(KafkaSettings()), settings.keys_topic, settings.flush_timeout_s)
         try:
-            return await use(KeyStore(store), HomeSettings().home)
+            return await use(KeyRegister(store, log), HomeSettings().home)
         finally:
             await store.aclose()
 
@@ -226,6 +259,10 @@ def _row(record: KeyRecord) -> dict[str, object]:
         "created_at": record.created_at,
         "revoked_at": record.revoked_at,
     }
+
+
+def _state(record: KeyRecord) -> str:
+    return "holds" if record.revoked_at is None else f"revoked {_when(record.revoked_at)}"
 
 
 def _when(ms: int) -> str:

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 import msgspec
 
-from feature_store.contract.identity import load_id_key
+from feature_store.contract.identity import load_id_keys
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
 from feature_store.log.topics import Replication
 from feature_store.online.feast.repo import apply
@@ -41,7 +41,7 @@ def stack() -> None:
 @json_option
 def up(triton: bool, brokers: int | None, as_json: bool) -> None:
     """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
-    load_id_key(_home(), create=True)
+    load_id_keys(_home(), create=True)
     models = _lay_out_encoder(_home() / "triton" / "models") if triton else None
     started = LocalStack(_home(), model_repository=models, brokers=brokers, say=_say)
     started.up(on_ready=_apply_feature_definitions)

@@ -1,19 +1,19 @@
-"""Records of API keys: each under its own name, in the index, and of values that a key can have.
+"""Records of API keys: each under its own name, in the index, and as the topic of keys has it.
 
-Keys are in no log, so a record that another valid one replaced cannot be told from it.
+Of a key that an earlier release made, the topic has nothing: then only the values are looked at.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from feature_store.contract.names import NAME_CHARS, NAME_PATTERN
-from inference.api.access.keys import ALL_STORES, KeyRecord, check_published
+from inference.api.access.keys import ALL_STORES, KeyRecord, check_published, decode_key
 from inference.api.access.pages import parse_origin
 from inference.errors import ApiKeyError
 from ops.verify.report import VerifyReport
@@ -23,30 +23,46 @@ _CLOCKS_MS: Final = 86_400_000
 RECORDS: Final = b"simpersona-api:{*}:key"
 INDEX: Final = b"simpersona-api:keys"
 _NAME: Final = re.compile(rb"simpersona-api:\{([^}]*)\}:key\Z")
-_decode = msgspec.json.Decoder(KeyRecord).decode
 
 
 def compare_api_keys(
-    records: Iterable[tuple[bytes, bytes]], index: set[bytes], now_ms: int, report: VerifyReport
+    records: Iterable[tuple[bytes, bytes]],
+    index: set[bytes],
+    on_topic: Mapping[str, KeyRecord],
+    now_ms: int,
+    report: VerifyReport,
 ) -> None:
-    """Look at all (name, row) of keys and at the ids of the index."""
+    """Look at all (name, row) of keys and at the ids of the index. on_topic: the topic's record, by id."""
     found = set()
     for name, row in records:
         report.api_keys += 1
         named = _NAME.fullmatch(name)
         key_id = named[1] if named else b""
         found.add(key_id)
-        wrong = "index" if key_id not in index else wrong_field(key_id.decode(errors="replace"), row, now_ms)
+        name_of = key_id.decode(errors="replace")
+        if key_id not in index:
+            wrong: str | None = "index"
+        else:
+            wrong = wrong_field(name_of, row, now_ms) or _other_field(row, on_topic.get(name_of))
         if wrong is not None:
-            report.note("api_keys_wrong", f"api_key.{wrong}", f"key {key_id.decode(errors='replace')}")
-    for key_id in index - found:
+            report.note("api_keys_wrong", f"api_key.{wrong}", f"key {name_of}")
+    for key_id in (index | {key_id.encode() for key_id in on_topic}) - found:
         report.note("api_keys_wrong", "api_key.row", f"key {key_id.decode(errors='replace')}")
+
+
+def _other_field(row: bytes, on_topic: KeyRecord | None) -> str | None:
+    """The first field that the topic has otherwise."""
+    if on_topic is None:
+        return None
+    stored = decode_key(row)
+    fields = KeyRecord.__struct_fields__
+    return next((name for name in fields if getattr(stored, name) != getattr(on_topic, name)), None)
 
 
 def wrong_field(key_id: str, row: bytes, now_ms: int) -> str | None:
     """The first field that no key can have; None where all are possible."""
     try:
-        key = _decode(row)
+        key = decode_key(row)
     except msgspec.DecodeError:
         return "json"
     ends = key.created_at if key.revoked_at is None else key.revoked_at

@@ -35,6 +35,7 @@ def installation(home: Path) -> Installation:
         assignments_topic="persona-assignments",
         erasures_topic="simpersona-erasures",
         control_topic="simpersona-control",
+        keys_topic="simpersona-keys",
         home=home,
         bundle=active_bundle(),
         remains=lambda _at: [],
@@ -75,7 +76,11 @@ def app_without_servers(home: Path, keys: Keys, **settings: Any) -> FastAPI:
     app = create_app(installation(home), made)
     app.state.openapi = b"{}"
     app.state.api = SimpleNamespace(
-        settings=made, keys=keys, metrics=ApiMetrics(), in_flight=InFlight(made.requests_per_store, 1 << 20)
+        settings=made,
+        keys=keys,
+        metrics=ApiMetrics(),
+        in_flight=InFlight(made.requests_per_store, 1 << 20),
+        tail=SimpleNamespace(caught_up=SimpleNamespace(is_set=lambda: True)),
     )
     return app
 

@@ -42,10 +42,10 @@ def test_a_store_that_waits_for_kafka_holds_one_thread_and_no_other_store() -> N
             installation=SimpleNamespace(remains=remains),
             asking_kafka=Turns("asking-kafka", threads=2, per_store=1, waiting=10),
         )
-        waiting = [asyncio.create_task(_status(state, "acme", b"acme|1", "/")) for _ in range(5)]
+        waiting = [asyncio.create_task(_status(state, "acme", [b"acme|1"], "/")) for _ in range(5)]
         await asyncio.sleep(0)
         try:
-            assert (await _status(state, "other", b"other|1", "/")).state == "none"
+            assert (await _status(state, "other", [b"other|1"], "/")).state == "none"
             assert remains.asked == 2, "acme's other four have no thread"
         finally:
             remains.kafka_is_back.set()

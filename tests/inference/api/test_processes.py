@@ -28,12 +28,17 @@ PARENT = """
 import json, sys
 from inference.api.processes import run_processes
 from inference.api.settings import ApiSettings
-run_processes(2, ApiSettings(port=0, grace_s=0.1, ack_timeout_s=0.1), json.loads(sys.argv[1]))
+settings = ApiSettings(port=0, grace_s=0.1, ack_timeout_s=0.1, hung_s=float(sys.argv[2]))
+run_processes(2, settings, json.loads(sys.argv[1]))
 """
 SERVES = """
-import os, pathlib, sys
+import os, pathlib, sys, threading, time
 pathlib.Path(sys.argv[1], str(os.getpid())).touch()
-os.write(1, b"listens\\n")
+def say():
+    while True:
+        os.write(1, b"listens\\n")
+        time.sleep(0.1)
+threading.Thread(target=say, daemon=True).start()
 sys.stdin.read()
 """
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SERVES}"
@@ -42,10 +47,10 @@ STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SERV
 class Parent:
     """Looks after two stand-ins, which note that they live."""
 
-    def __init__(self, folder: Path, stand_in: str) -> None:
+    def __init__(self, folder: Path, stand_in: str, hung_s: float) -> None:
         self._folder = folder
         command = json.dumps([sys.executable, "-c", stand_in, str(folder)])
-        self.process = subprocess.Popen([sys.executable, "-c", PARENT, command])
+        self.process = subprocess.Popen([sys.executable, "-c", PARENT, command, str(hung_s)])
 
     def children(self) -> list[psutil.Process]:
         """Those that ever listened and live."""
@@ -60,8 +65,8 @@ class Parent:
         return self.children()
 
 
-def parent_of(folder: Path, stand_in: str) -> Iterator[Parent]:
-    made = Parent(folder, stand_in)
+def parent_of(folder: Path, stand_in: str, hung_s: float = 600) -> Iterator[Parent]:
+    made = Parent(folder, stand_in, hung_s)
     try:
         yield made
     finally:
@@ -81,6 +86,18 @@ def parent(tmp_path: Path) -> Iterator[Parent]:
 @pytest.fixture
 def parent_of_stubborn(tmp_path: Path) -> Iterator[Parent]:
     yield from parent_of(tmp_path, STUBBORN)
+
+
+@pytest.fixture
+def impatient_parent(tmp_path: Path) -> Iterator[Parent]:
+    yield from parent_of(tmp_path, SERVES, 2)
+
+
+def test_a_process_that_hangs_is_started_again(impatient_parent: Parent) -> None:
+    first, _ = impatient_parent.wait_for_two()
+    first.suspend()
+    wait_until(lambda: gone(first), "the hung one to be killed")
+    impatient_parent.wait_for_two()
 
 
 def test_a_process_that_dies_is_started_again_and_a_signal_ends_all(parent: Parent) -> None:
@@ -158,7 +175,7 @@ def processes_of(api: Api) -> list[psutil.Process]:
 @pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_two_processes_count_and_charge_as_one(live: Rig) -> None:
-    api = Api(live, processes=2, heartbeat_s=0.5)
+    api = Api(live, processes=2, heartbeat_s=0.5, hung_s=15)
     key, poor = api.new_key("acme"), api.new_key("acme", rate=0.001, burst=5)
 
     def both_serve() -> bool:
@@ -179,6 +196,9 @@ def test_two_processes_count_and_charge_as_one(live: Rig) -> None:
         wait_until(lambda: len(processes_of(api)) == 2 and both_serve(), "another in its place")
         assert second in processes_of(api)
         assert counted(api) >= before + 20, "what the dead one counted is lost"
+        second.suspend()  # the kernel still gives it connections
+        wait_until(lambda: gone(second), "the hung one to be killed")
+        wait_until(lambda: len(processes_of(api)) == 2 and both_serve(), "another in its place")
         left = processes_of(api)
         assert api.stop() == 0, api.log.read_text()
         assert all(gone(one) for one in left)

@@ -36,6 +36,7 @@ def installation(home: Path, bundle: Path) -> Installation:
         assignments_topic="persona-assignments",
         erasures_topic="simpersona-erasures",
         control_topic="simpersona-control",
+        keys_topic="simpersona-keys",
         home=home,
         bundle=bundle,
         remains=lambda _at: [],

@@ -17,6 +17,7 @@ import yaml
 from feature_store.contract.erasure import decode_erasure
 from feature_store.contract.events import decode_event
 from feature_store.online.assignment import decode_assignment
+from inference.api.access.keys import decode_key
 from ops.documents.pages import DOCS
 from ops.stack.topics import DEFAULT_PARTITIONS, topics
 from streams.control import decode_command
@@ -29,6 +30,7 @@ DECODERS = {
     "Assignment": decode_assignment,
     "DeadLetter": decode_dead_letter,
     "Erasure": decode_erasure,
+    "KeyRecord": decode_key,
     "Swap": decode_command,
     "Shadow": decode_command,
     "Erase": decode_command,

@@ -10,6 +10,7 @@ from tests.reliability.faults.senders import ClockSkew, Duplicates, HugeEvent, P
 from tests.reliability.faults.servers import (
     BrokerHung,
     BrokerKilled,
+    BrokerKilledUnderNewProtocol,
     DiskFull,
     StoreHung,
     StoreKilled,
@@ -24,6 +25,7 @@ FAULTS: Final[dict[str, type[Fault]]] = {
         WorkerStopped,
         RebalanceStorm,
         BrokerKilled,
+        BrokerKilledUnderNewProtocol,
         BrokerHung,
         StoreKilled,
         StoreHung,

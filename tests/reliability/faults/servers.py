@@ -26,6 +26,16 @@ class BrokerKilled(Fault):
         trial.kafka.start()
 
 
+class BrokerKilledUnderNewProtocol(BrokerKilled):
+    """The same for workers whose group lives in the broker's own protocol, so that none has to rejoin."""
+
+    name = "broker kill -9, KIP-848"
+    meaning = "the same, with SIMPERSONA_GROUP_PROTOCOL=consumer"
+
+    def arrange(self, trial: Trial) -> None:
+        trial.settings["group_protocol"] = "consumer"
+
+
 class BrokerHung(Fault):
     """SIGSTOP of Kafka."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from inference.api.access.audit import AUDIT_FILE, AuditLine, read_audit
+from inference.api.access.audit import AUDIT_FILE, AuditLine, read_audit, write_audit
 from inference.errors import ApiKeyError
 from ops.cli.live.keys import keys
 from tests.api_process import Api
@@ -51,21 +52,60 @@ def test_a_key_that_cannot_be_audited_does_not_come_into_use(api: Api, tmp_path:
     assert kept["revoked_at"] is not None
 
 
+def row_of(store: redis.Redis, key: str) -> tuple[bytes, bytes]:
+    """Where a key's record is, and the record."""
+    (name,) = list(store.scan_iter(f"*{key.split('_')[1]}*:key"))
+    record = store.get(name)
+    assert isinstance(record, bytes)
+    return name, record
+
+
+def status(api: Api, key: str) -> int:
+    with api.client(key) as client:
+        return client.get("/v1/personas").status_code
+
+
 def test_a_restored_backup_brings_no_revoked_key_back(live: Rig, api: Api) -> None:
     store = redis.Redis.from_url(live.settings.store_url)
     stolen, other = api.new_key("acme", "personas:read"), api.new_key("acme", "personas:read")
-    (row,) = list(store.scan_iter(f"*{stolen.split('_')[1]}*:key"))
-    backup = store.get(row)
-    assert isinstance(backup, bytes)
-    api.keys("revoke", stolen.split("_")[1])
-    store.set(row, backup)
-    with api.client(stolen) as client:
-        assert client.get("/v1/personas").status_code == 200  # what a backup does
-        revoked = api.keys("revoke", "--audited")["revoked"]
-        assert [record["id"] for record in revoked] == [stolen.split("_")[1]]
-        assert client.get("/v1/personas").status_code == 401
-    with api.client(other) as client:
-        assert client.get("/v1/personas").status_code == 200
+    name, backup = row_of(store, stolen)
+    stolen_id = stolen.split("_")[1]
+    revoked = api.keys("revoke", stolen_id)
+    store.set(name, backup)
+    live.wait_for(lambda: status(api, stolen) == 401, "the topic of keys to be read")
+    assert status(api, other) == 200
+    (listed,) = [row for row in api.keys("list")["keys"] if row["id"] == stolen_id]
+    assert listed["revoked_at"] == revoked["revoked_at"]
+    assert [row["id"] for row in api.keys("restore")["restored"]] == [stolen_id]
+    assert json.loads(row_of(store, stolen)[1]) == json.loads(backup) | {"revoked_at": revoked["revoked_at"]}
+    assert api.keys("restore")["restored"] == []
+
+
+def test_a_key_that_a_restored_backup_lost_comes_back(live: Rig, api: Api) -> None:
+    store = redis.Redis.from_url(live.settings.store_url)
+    key = api.new_key("acme", "personas:read")
+    key_id = key.split("_")[1]
+    store.delete(row_of(store, key)[0])
+    store.srem("simpersona-api:keys", key_id)
+    assert status(api, key) == 401
+    assert [row["id"] for row in api.keys("restore")["restored"]] == [key_id]
+    assert status(api, key) == 200
+
+
+def test_a_key_of_a_release_without_the_topic_is_revoked_on_it_too(live: Rig, api: Api) -> None:
+    store = redis.Redis.from_url(live.settings.store_url)
+    key = api.new_key("acme", "personas:read")
+    name, record = row_of(store, key)
+    old_id = "0" * 11 + "1"
+    old = record.replace(key.split("_")[1].encode(), old_id.encode())
+    old_name = name.replace(key.split("_")[1].encode(), old_id.encode())
+    store.set(old_name, old)
+    store.sadd("simpersona-api:keys", old_id)
+    line = AuditLine(at=1, action="revoke_key", store="acme", key=old_id)
+    write_audit(live.folder / "home", line)  # the backup is of before
+    assert [row["id"] for row in api.keys("revoke", "--audited")["revoked"]] == [old_id]
+    store.set(old_name, old)
+    live.wait_for(lambda: status(api, f"sp_{old_id}_{key.split('_', 2)[2]}") == 401, "the topic to be read")
     assert api.keys("revoke", "--audited")["revoked"] == []
 
 

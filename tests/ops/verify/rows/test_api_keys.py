@@ -36,12 +36,24 @@ WRONG: Final[dict[str, Any]] = {
     "origins": ["https://shop.example/path"],
 }
 NOT_PROVABLE: Final = {"note"}
-"""Free text."""
+"""Free text, where the topic has nothing of the key."""
+OTHER: Final[dict[str, Any]] = {
+    "store": "bravo",
+    "scopes": [Scope.PERSONAS_READ],
+    "digest": "cd" * 32,
+    "rate": 11.0,
+    "burst": 21.0,
+    "note": "another",
+    "created_at": NOW - 2_000,
+    "revoked_at": None,
+    "origins": ["https://shop.example"],
+}
+"""Values that some key can have."""
 
 
-def named(name: bytes, row: bytes, index: set[bytes]) -> set[str]:
+def named(name: bytes, row: bytes, index: set[bytes], *on_topic: KeyRecord) -> set[str]:
     report = VerifyReport()
-    compare_api_keys([(name, row)], index, NOW, report)
+    compare_api_keys([(name, row)], index, {key.id: key for key in on_topic}, NOW, report)
     assert report.equal == (not report.named)
     return set(report.named)
 
@@ -54,6 +66,18 @@ def test_a_whole_record_is_equal() -> None:
 def test_a_field_that_no_key_can_have_is_named(field: str) -> None:
     damaged = msgspec.to_builtins(KEY) | {field: WRONG[field]}
     assert named(NAME, msgspec.json.encode(damaged), {b"0123456789ab"}) == {f"api_key.{field}"}
+
+
+@pytest.mark.parametrize("field", [f for f in KeyRecord.__struct_fields__ if f != "id"])
+def test_a_valid_field_that_the_topic_has_otherwise_is_named(field: str) -> None:
+    other = msgspec.json.encode(msgspec.to_builtins(KEY) | {field: OTHER[field]})
+    assert named(NAME, other, {b"0123456789ab"}) == set()  # nothing says what it was
+    assert named(NAME, other, {b"0123456789ab"}, KEY) == {f"api_key.{field}"}
+
+
+def test_a_key_that_the_store_lost_is_named() -> None:
+    lost = msgspec.structs.replace(KEY, id="ffffffffffff")
+    assert named(NAME, msgspec.json.encode(KEY), {b"0123456789ab"}, KEY, lost) == {"api_key.row"}
 
 
 def test_a_record_under_another_name_is_named() -> None:
