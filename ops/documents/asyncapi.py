@@ -108,7 +108,7 @@ def _channels() -> tuple[_Channel, ...]:
         ),
         _Channel(
             live.assignments_topic,
-            "Personas: the first of a buyer, on change of type, forecast, or the band (0.2 wide) of one of the "
+            "Personas: a buyer's first, on change of type, forecast, or the band (0.2 wide) of one of the "
             "two probabilities, and at the end of a session; a code that changed alone at events 1, 2, 3, 5, "
             "8, 13, ... of a session. type is what holds now, forecast what may hold at the session's end; "
             "null where nothing can be stated. At least once: one that comes again after a crash has the "

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from feature_store.online import assignment
 from inference.api.routes import collector, erasing, personas, populations
-from inference.bundles import catalogue
+from inference.bundles import catalogue, facts
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from simpersona_client import _answers as answers
 from simpersona_client import _catalogue as cards
@@ -19,6 +19,7 @@ from simpersona_client import _stream as stream
     ("struct", "model"),
     [
         (answers.Persona, personas.PersonaAnswer),
+        (answers.Facts, personas.Facts),
         (answers.Personas, personas.Personas),
         (answers.Absent, personas.Absent),
         (answers.Receipt, collector.Receipt),
@@ -44,6 +45,7 @@ def test_fields_are_those_of_the_api(struct: type[msgspec.Struct], model: type[B
         (cards.SessionShape, catalogue.SessionShape),
         (cards.Step, catalogue.SessionStep),
         (cards.Estimate, catalogue.Estimate),
+        (cards.TypeFacts, facts.Facts),
         (stream.Assignment, assignment.Assignment),
     ],
 )

@@ -24,6 +24,7 @@ from simpersona_client._catalogue import (
     PersonaType,
     SessionShape,
     Step,
+    TypeFacts,
 )
 from simpersona_client._client import PersonaClient
 from simpersona_client._errors import (
@@ -67,6 +68,7 @@ __all__ = [
     "SessionShape",
     "Step",
     "Tally",
+    "TypeFacts",
     "TypeShare",
     "UnreachableError",
 ]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+
+class TypeFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a type claims of each of its buyers; None where it claims nothing."""
+
+    depth: Literal["none", "carted", "checkout", "bought"] | None = None
+    visits: Literal["new", "returning"] | None = None
 
 
 class PersonaType(msgspec.Struct, frozen=True, kw_only=True):
@@ -10,7 +19,8 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True):
 
     name is what flags, topics and the API use; title, description and rule are for people. share and buyers
     are of the training buyers. profile: the type's mean in the space that grouped the codes; radius: how far
-    it moves there when the buyers are drawn again.
+    it moves there when the buyers are drawn again. facts: what it claims; None in a codebook of an earlier
+    release.
     """
 
     name: str
@@ -22,6 +32,7 @@ class PersonaType(msgspec.Struct, frozen=True, kw_only=True):
     buyers: int = 0
     profile: tuple[float, ...] = ()
     radius: float = 0.0
+    facts: TypeFacts | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True, array_like=True):
@@ -60,7 +71,8 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True):
 
     funnel: share of each stratum, A to D. axes: the buyers' mean percentile among all training buyers, 0 to
     100. typical: the most common form of a session. prototype: the session nearest the code's centre.
-    nearest: codes with buyers, nearest first. status: compared with the codebook before.
+    nearest: codes with buyers, nearest first. status: compared with the codebook before. cell: 2 * depth +
+    visits of all its buyers (TypeFacts, in their order); None in a codebook of an earlier release.
     """
 
     code: int
@@ -69,6 +81,7 @@ class CodeCard(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 0.0
     buyers: int = 0
     status: str | None = None
+    cell: int | None = None
     funnel: dict[str, Estimate] = {}
     axes: dict[str, int] = {}
     typical: SessionShape | None = None
