@@ -128,7 +128,7 @@ def _panel(bundle: Bundle, rows: EarlyRows) -> dict[str, Measure]:
 
 def _stated(answers: Encoding) -> tuple[Ints, Floats]:
     """The type that is said of the end of the session, and its probability."""
-    return answers.type, answers.confidence.astype(np.float64)
+    return answers.forecast, answers.forecast_probability.astype(np.float64)
 
 
 def _type_of_code(bundle: Bundle) -> Ints:
