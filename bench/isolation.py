@@ -326,7 +326,7 @@ def main(seconds: float, before: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     result = Result(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
-        command="python -m bench.isolation",
+        command="python -m bench.isolation" + (" --before CHECKOUT" if before else ""),
         machine=machine(),
         seconds=seconds,
         cells=cells,
