@@ -108,7 +108,7 @@ class Steps(NamedTuple):
     @property
     def session_events(self) -> NDArray[np.int64]:
         """[k]: the buyer's events in the present session."""
-        return self.events
+        return np.asarray(self.vectors[:, SESSION.start + N_KINDS].astype(np.int64))
 
 
 def fold_each(

@@ -93,17 +93,16 @@ def train(
     check_trainable(data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = split_by_buyer(data, config.validation_share, config.seed)
-    of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
-    kept = checkpoint.load(resume, of)
-    rows = Rows(data, config, device)
     sampler = Sampler(data, training, config.seed)
     torch.manual_seed(config.seed)
     scaling = Scaling.fit(data.vectors[sampler.draw(0, config.epoch_rows)])
-    run = _Run(VQVAE(scaling, rows.stores, config).to(device), config)
+    run = _Run(VQVAE(scaling, 1 + int(store_index(data).max()), config).to(device), config)
     if warm_start is not None:
         run.warm_start(warm_start)
-    if kept:
+    of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
+    if kept := checkpoint.load(resume, of):
         run.restore(kept)
+    rows = Rows(data, config, device)
     judged = rows.take(
         Sampler(data, validation, config.seed).draw(0, min(_VALIDATION_ROWS, 4 * len(validation)))
     )
@@ -135,7 +134,6 @@ class Rows:
         self._chance = targets.chance
         self._weight = targets.known * _outcome_weights(targets)
         self._device = device
-        self.stores = int(self._store.max()) + 1
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of rows int64 [n]."""

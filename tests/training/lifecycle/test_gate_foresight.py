@@ -36,7 +36,7 @@ class Reads(NamedTuple):
 
 
 def bundle_that_reads(folder: Path, columns: Reads) -> Bundle:
-    """An encoder of feature version 1 whose code, type and confidence (a forecast) are columns of its input."""
+    """An encoder of feature version 1 whose code, type and confidence are columns of its input."""
     constants: dict[str, Any] = {
         f"{name}_at": np.array(column, np.int64) for name, column in columns._asdict().items()
     }
