@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -30,8 +32,16 @@ def persona(client: httpx.Client, buyer: str, **query: str) -> dict[str, object]
     return found
 
 
-def test_a_rotation_loses_nobody_and_brings_nobody_back(live: Rig) -> None:
+@pytest.fixture
+def ends() -> Iterator[ExitStack]:
+    """What is still to be ended where a test fails."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_rotation_loses_nobody_and_brings_nobody_back(live: Rig, ends: ExitStack) -> None:
     before = Api(live)
+    ends.callback(before.process.kill)
     key = before.new_key("acme", *SCOPES, "tokens:create")
     with before.client(key) as client:
         for buyer in ("stays", "returns", "erased"):
@@ -42,6 +52,7 @@ def test_a_rotation_loses_nobody_and_brings_nobody_back(live: Rig) -> None:
     assert before.stop() == 0
 
     after = Api(live, environment={"SIMPERSONA_ID_KEY": f"{OLD},{NEW}"})
+    ends.callback(after.process.kill)
     with after.client(key) as client:
         # Side by side: who was known is known, what comes is under the new name.
         assert persona(client, "stays")["events"] == 2
