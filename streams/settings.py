@@ -16,7 +16,9 @@ class WorkerSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="SIMPERSONA_")
 
     store_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="online store (redis://, rediss://, unix://)"
+        "redis://127.0.0.1:6379/0",
+        description="online store: redis://, rediss://, unix://, redis+cluster://host,host2, "
+        "redis+sentinel://host,host2/name",
     )
     topic: str = Field("clickstream", description="topic of events, key store|buyer, partitioner murmur2")
     assignments_topic: str = Field("persona-assignments", description="topic of assignments, same key")

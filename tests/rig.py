@@ -28,7 +28,7 @@ from inference.counts.windows import WindowSettings
 from inference.encoders.onnx import OnnxEncoder
 from ops.connection import swapped_encoders
 from ops.stack.kafka import Kafka
-from ops.stack.valkey import Valkey
+from ops.stack.valkey_cluster import form_cluster, store_servers, store_url
 from ops.verify.installation import Verifier
 from ops.verify.report import VerifyReport
 from streams.settings import WorkerSettings
@@ -39,15 +39,21 @@ SESSION_TIMEOUT_MS = 6_000  # the broker's minimum
 
 
 class Rig:
-    """One topic set and one store; workers come and go."""
+    """One topic set and one store of so many nodes; workers come and go."""
 
-    def __init__(self, kafka: Kafka, folder: Path, **settings: Any) -> None:
+    def __init__(self, kafka: Kafka, folder: Path, *, store_nodes: int = 1, **settings: Any) -> None:
         self.kafka, self.folder = kafka, folder
-        self.valkey = Valkey(folder / "valkey", owned=True)
-        self.valkey.start()
+        self.store = store_servers(folder, store_nodes, owned=True)
+        self.valkey = self.store[0]
+        for server in self.store:
+            server.launch()
+        for server in self.store:
+            server.wait_ready()
+        if store_nodes > 1:
+            form_cluster(self.store)
         name = f"clicks-{uuid.uuid4().hex[:8]}"
         self.settings = WorkerSettings(
-            store_url=self.valkey.address,
+            store_url=store_url(self.store),
             topic=name,
             assignments_topic=f"{name}-assignments",
             dead_letters_topic=f"{name}-dead",
@@ -63,14 +69,15 @@ class Rig:
         self.workers: list[Worker] = []
         self.sent = 0
         self._random = random.Random(name)
-        self.rows = OnlineRows(self.valkey.address, name)
+        self.rows = OnlineRows(self.settings.store_url, name)
 
     def close(self) -> None:
         """Kill what still runs."""
         for worker in self.workers:
             worker.kill()
         self.rows.close()
-        self.valkey.kill()
+        for server in self.store:
+            server.kill()
 
     def worker(self, *, environment: dict[str, str] | None = None, **settings: Any) -> Worker:
         """Start a worker process."""

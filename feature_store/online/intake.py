@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from feature_store.online.client import AsyncStore, open_client, store_answers
+from feature_store.errors import OnlineStoreError
+from feature_store.online.client import AsyncStore, store_answers
 from feature_store.online.keys import Keys
+from feature_store.online.servers.nodes import ask, open_nodes
 
 
 class Items(NamedTuple):
@@ -30,11 +32,11 @@ class IntakeCounts:
 
     def __init__(self, url: str, topic: str, length_ms: int) -> None:
         """length_ms: length of a window."""
-        self._redis, self._keys, self._length = open_client(url), Keys(topic), length_ms
+        self._nodes, self._keys, self._length = open_nodes(url), Keys(topic), length_ms
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.close()
+        self._nodes.close()
 
     def read(self, numbers: Sequence[int]) -> dict[int, dict[str, Items]]:
         """What was met in these windows: window number -> store -> items.
@@ -42,10 +44,15 @@ class IntakeCounts:
         Raises:
             OnlineStoreError: the store does not answer.
         """
-        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
-            for number in numbers:
-                pipe.hgetall(self._keys.intake(self._length, number * self._length))
-            answers: list[dict[bytes, bytes]] = pipe.execute()
+        names = [self._keys.intake(self._length, number * self._length) for number in numbers]
+        try:
+            with store_answers():
+                answers = ask(
+                    self._nodes, [name.encode() for name in names], lambda pipe, i: pipe.hgetall(names[i])
+                )
+        except OnlineStoreError:
+            self._nodes.lost()
+            raise
         return {n: _items(fields) for n, fields in zip(numbers, answers, strict=True) if fields}
 
 

@@ -20,7 +20,7 @@ from feature_store.online.assignment import Assignment, persona_body, read_assig
 from feature_store.online.client import store_answers
 from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.keys import PERSONA, PROGRESS, STATE, Keys
-from feature_store.online.shared import Replies, SharedConnection
+from feature_store.online.servers.shared import Replies, SharedStore
 
 _ROW_START: Final = 64 + 8 * N_COUNTERS
 """Bytes of a state row that hold its header, which is shorter than 64, and the counters."""
@@ -82,7 +82,7 @@ class Reading(NamedTuple):
 class BuyerReader:
     """Reads rows of buyers over the connection of an event loop."""
 
-    def __init__(self, store: SharedConnection, topic: str) -> None:
+    def __init__(self, store: SharedStore, topic: str) -> None:
         """`topic` names the clickstream topic whose rows are read."""
         self._store, self._keys = store, Keys(topic)
         self._partitions: int | None = None

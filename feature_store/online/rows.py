@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Final, NamedTuple
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import redis
 
-from feature_store.errors import EmptyStoreError, PartitionCountError
+from feature_store.errors import EmptyStoreError, OnlineStoreError, PartitionCountError
 from feature_store.online import fence
 from feature_store.online.assignment import persona_body
-from feature_store.online.client import open_client, reply, store_answers
+from feature_store.online.client import reply, store_answers
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.fence import Checkpoint, Persona
 from feature_store.online.keys import CODEBOOK, OPEN, PERSONA, PERSONA_WRITES, PROGRESS, STATE, Keys, escape
 from feature_store.online.mending import Fix, mend
+from feature_store.online.servers.nodes import OneNode, ask, open_nodes
 from feature_store.online.stored import StoredPartition, Wanted, read_stored
 
 _SCAN_COUNT: Final = 2_000
@@ -31,22 +32,37 @@ class Owned(NamedTuple):
 
 
 class OnlineRows:
-    """The partitioned store, over one Redis-protocol connection pool. Safe to share between threads."""
+    """The partitioned store, on one server or many. Safe to share between threads."""
 
     def __init__(self, url: str, topic: str) -> None:
-        """`url` is redis://, rediss:// or unix://; `topic` names the clickstream topic."""
-        self._redis, self._keys, self.topic = open_client(url), Keys(topic), topic
+        """`url` is an address of online.servers.address; `topic` names the clickstream topic.
+
+        Raises:
+            SettingError: `url` is no address of a store.
+        """
+        self._nodes, self._keys, self.topic = open_nodes(url), Keys(topic), topic
 
     @classmethod
     def over(cls, client: redis.Redis, topic: str) -> OnlineRows:
         """The store behind a client that is open already."""
         rows = cls.__new__(cls)
-        rows._redis, rows._keys, rows.topic = client, Keys(topic), topic
+        rows._nodes, rows._keys, rows.topic = OneNode(client), Keys(topic), topic
         return rows
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.close()
+        self._nodes.close()
+
+    @contextmanager
+    def answers(self) -> Iterator[None]:
+        """A place for asking the store, also for reading what `stored` returned: errors of its servers become
+        OnlineStoreError, and the next question looks for the keys' owners anew."""
+        try:
+            with store_answers():
+                yield
+        except OnlineStoreError:
+            self._nodes.lost()
+            raise
 
     def claim_partition_count(self, partitions: int) -> None:
         """Record the topic's partition count at first use; refuse another one later.
@@ -54,9 +70,10 @@ class OnlineRows:
         Raises:
             PartitionCountError: the store was filled with another count: buyers would change place.
         """
-        with store_answers():
-            self._redis.set(self._keys.partition_count, partitions, nx=True)
-            known = int(reply(self._redis.get(self._keys.partition_count)) or 0)
+        name = self._keys.partition_count
+        with self.answers():
+            self._nodes.of(name).set(name, partitions, nx=True)
+        known = int(self.stored_partition_count() or 0)
         if known != partitions:
             raise PartitionCountError(
                 f"topic {self.topic} has {partitions} partitions, the store was filled with {known}: "
@@ -70,17 +87,14 @@ class OnlineRows:
             EmptyStoreError: no worker has run yet.
             OnlineStoreError: the store does not answer.
         """
-        with store_answers():
-            known = reply(self._redis.get(self._keys.partition_count))
+        known = self.stored_partition_count()
         if known is None:
             raise EmptyStoreError(f"the store holds nothing of topic {self.topic}: has a worker run yet?")
         return int(known)
 
     def stored_partition_count(self) -> bytes | None:
         """The recorded partition count, raw; None where no worker has run yet."""
-        with store_answers():
-            raw: bytes | None = reply(self._redis.get(self._keys.partition_count))
-            return raw
+        return self._get(self._keys.partition_count)
 
     def progress(self, partition: int) -> Progress | None:
         """How far a partition is folded; None where nothing was."""
@@ -88,19 +102,18 @@ class OnlineRows:
 
     def progress_of(self, partitions: Sequence[int]) -> dict[int, Progress | None]:
         """How far each partition is folded, in one round trip."""
-        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
-            for partition in partitions:
-                pipe.get(self._keys.of(partition) + PROGRESS)
-            found = pipe.execute()
+        names = [self._keys.of(partition) + PROGRESS for partition in partitions]
+        with self.answers():
+            found = ask(self._nodes, names, lambda pipe, i: pipe.get(names[i]))
         return {p: raw and Progress.from_bytes(raw) for p, raw in zip(partitions, found, strict=True)}
 
     def owned_of(self, partitions: Sequence[int]) -> dict[int, Owned]:
         """What the store says of each partition as a whole, of one moment each, in one round trip."""
-        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
-            for partition in partitions:
-                prefix = self._keys.of(partition)
-                pipe.mget(prefix + PROGRESS, prefix + CODEBOOK, prefix + PERSONA_WRITES)
-            found = pipe.execute()
+        names = [
+            [self._keys.of(p) + kind for kind in (PROGRESS, CODEBOOK, PERSONA_WRITES)] for p in partitions
+        ]
+        with self.answers():
+            found = ask(self._nodes, [first for first, *_ in names], lambda pipe, i: pipe.mget(names[i]))
         return {
             number: Owned(
                 progress and Progress.from_bytes(progress),
@@ -121,11 +134,13 @@ class OnlineRows:
 
     def _read(self, kind: bytes, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         asked = [partition for partition, keys in wanted.items() if keys]
-        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
-            for partition in asked:
-                prefix = self._keys.of(partition) + kind
-                pipe.mget([prefix + key for key in wanted[partition]])
-            return dict(zip(asked, pipe.execute(), strict=True))
+        prefixes = [self._keys.of(partition) + kind for partition in asked]
+
+        def queue(pipe: Any, i: int) -> None:
+            pipe.mget([prefixes[i] + key for key in wanted[asked[i]]])
+
+        with self.answers():
+            return dict(zip(asked, ask(self._nodes, prefixes, queue), strict=True))
 
     def checkpoint(
         self, partition: int, change: Checkpoint, expected: Progress | None, persona_writes: int | None = None
@@ -141,8 +156,9 @@ class OnlineRows:
                 the cache, read again and seek.
             OnlineStoreError: the store did not answer; whether it wrote is unknown: treat as fenced.
         """
-        with store_answers():
-            fence.write_checkpoint(self._redis, self._keys, partition, change, expected, persona_writes)
+        with self.answers():
+            client = self._nodes.of(self._keys.of(partition))
+            fence.write_checkpoint(client, self._keys, partition, change, expected, persona_writes)
 
     def write_personas(
         self,
@@ -162,29 +178,38 @@ class OnlineRows:
                 written.
             OnlineStoreError: the store did not answer.
         """
-        with store_answers():
-            return fence.write_personas(self._redis, self._keys, personas, same_version, expected)
+        writes: dict[int, int] = {}
+        with self.answers():
+            of_client: dict[int, tuple[redis.Redis, dict[int, Sequence[Persona]]]] = {}
+            for partition, rows in personas.items():
+                client = self._nodes.of(self._keys.of(partition))
+                of_client.setdefault(id(client), (client, {}))[1][partition] = rows
+            for client, mine in of_client.values():
+                writes |= fence.write_personas(client, self._keys, mine, same_version, expected)
+        return writes
 
     def read_windows(
         self, partitions: Sequence[int], length_ms: int, numbers: Sequence[int]
     ) -> dict[int, list[tuple[bytes, bytes]]]:
         """Counts of these windows in these partitions: window number -> (field, row); one round trip."""
         asked = [(partition, number) for number in numbers for partition in partitions]
-        with store_answers(), self._redis.pipeline(transaction=False) as pipe:
-            for partition, number in asked:
-                pipe.hgetall(self._keys.window(partition, length_ms, number * length_ms))
-            found: dict[int, list[tuple[bytes, bytes]]] = {}
-            for (_, number), fields in zip(asked, pipe.execute(), strict=True):
-                if fields:
-                    found.setdefault(number, []).extend(fields.items())
-            return found
+        names = [self._keys.window(p, length_ms, number * length_ms) for p, number in asked]
+        with self.answers():
+            answers = ask(
+                self._nodes, [name.encode() for name in names], lambda pipe, i: pipe.hgetall(names[i])
+            )
+        found: dict[int, list[tuple[bytes, bytes]]] = {}
+        for (_, number), fields in zip(asked, answers, strict=True):
+            if fields:
+                found.setdefault(number, []).extend(fields.items())
+        return found
 
     def sessions_to_end(self, partition: int, last_event_before: int, limit: int) -> list[bytes]:
         """Keys of buyers whose last event lies before a time (ms) and whose session end is not announced."""
-        with store_answers():
-            found = self._redis.zrangebyscore(
-                self._keys.of(partition) + OPEN, "-inf", f"({last_event_before}", start=0, num=limit
-            )
+        name = self._keys.of(partition) + OPEN
+        with self.answers():
+            before = f"({last_event_before}"
+            found = self._nodes.of(name).zrangebyscore(name, "-inf", before, start=0, num=limit)
         return list(reply(found))
 
     def scan_states(self, partition: int, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
@@ -198,37 +223,32 @@ class OnlineRows:
         """Every (key, state row) of a partition; a scan, for verification and background work."""
         return self._all(partition, STATE)
 
-    @staticmethod
-    def answers() -> AbstractContextManager[None]:
-        """A place for reading what `stored` returned: errors of the store become OnlineStoreError."""
-        return store_answers()
-
     def stored_progress(self, partition: int) -> bytes | None:
         """A partition's progress row, raw: also one that cannot be read."""
-        with store_answers():
-            raw: bytes | None = reply(self._redis.get(self._keys.of(partition) + PROGRESS))
-            return raw
+        return self._get(self._keys.of(partition) + PROGRESS)
 
     def stored(self, partition: int, wanted: Wanted | None = None) -> StoredPartition:
         """All that the store keeps of a partition, raw (see online.stored); for verification.
 
         wanted: of which buyers to read the rows. They are read as they are asked for: inside `answers()`.
         """
-        with store_answers():
-            return read_stored(self._redis, self._keys.of(partition), wanted)
+        prefix = self._keys.of(partition)
+        with self.answers():
+            return read_stored(self._nodes.of(prefix), prefix, wanted)
 
     def named(self, pattern: bytes) -> Iterator[tuple[bytes, bytes]]:
         """(name, value) of all plain keys whose names match a glob, of any topic; a scan."""
-        with store_answers():
-            for name in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
-                value = reply(self._redis.get(name))
-                if value is not None:
-                    yield name, value
+        with self.answers():
+            for client in self._nodes.owners():
+                for name in client.scan_iter(match=pattern, count=_SCAN_COUNT):
+                    value = reply(client.get(name))
+                    if value is not None:
+                        yield name, value
 
     def members(self, name: bytes) -> set[bytes]:
         """The members of a set."""
-        with store_answers():
-            return set(reply(self._redis.smembers(name.decode())))
+        with self.answers():
+            return set(reply(self._nodes.of(name).smembers(name.decode())))
 
     def mend(self, partition: int, fixes: Sequence[Fix]) -> int:
         """Put values of a partition right, behind the fence (see online.mending); how many were changed.
@@ -237,8 +257,9 @@ class OnlineRows:
             RowVersionError, FencedError: see online.mending.
             OnlineStoreError: the store did not answer.
         """
-        with store_answers():
-            return mend(self._redis, self._keys.of(partition), fixes)
+        prefix = self._keys.of(partition)
+        with self.answers():
+            return mend(self._nodes.of(prefix), prefix, fixes)
 
     def all_personas(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """Every (key, JSON of an assignment) of a partition's persona rows; a scan."""
@@ -254,15 +275,22 @@ class OnlineRows:
 
     def _scan(self, partition: int, kind: bytes, cursor: int) -> tuple[int, list[tuple[bytes, bytes]]]:
         prefix = self._keys.of(partition) + kind
-        with store_answers():
-            cursor, keys = reply(self._redis.scan(cursor, match=escape(prefix) + b"*", count=_SCAN_COUNT))
-            rows = reply(self._redis.mget(keys)) if keys else []
+        with self.answers():
+            client = self._nodes.of(prefix)
+            cursor, keys = reply(client.scan(cursor, match=escape(prefix) + b"*", count=_SCAN_COUNT))
+            rows = reply(client.mget(keys)) if keys else []
         found = zip(keys, rows, strict=True)
         return cursor, [(key[len(prefix) :], row) for key, row in found if row is not None]
 
     def clear(self) -> None:
         """Delete every row of the topic and the recorded partition count."""
-        with store_answers():
-            for pattern in self._keys.patterns:
-                for key in self._redis.scan_iter(match=pattern, count=_SCAN_COUNT):
-                    self._redis.delete(key)
+        with self.answers():
+            for client in self._nodes.owners():
+                for pattern in self._keys.patterns:
+                    for key in client.scan_iter(match=pattern, count=_SCAN_COUNT):
+                        client.delete(key)
+
+    def _get(self, name: bytes | str) -> bytes | None:
+        with self.answers():
+            raw: bytes | None = reply(self._nodes.of(name).get(name))
+        return raw

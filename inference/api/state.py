@@ -17,7 +17,8 @@ from feature_store.contract.identity import BuyerHasher, load_id_keys
 from feature_store.online.client import AsyncStore, open_store
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
-from feature_store.online.shared import SharedConnection
+from feature_store.online.servers.shared import SharedStore
+from feature_store.online.servers.shared_cluster import open_shared
 from inference.api.access.key_log import KnownKeys
 from inference.api.access.keys import KeyStore
 from inference.api.access.tokens import ShopperTokens
@@ -58,7 +59,7 @@ class State:
     installation: Installation
     metrics: ApiMetrics
     redis: AsyncStore
-    store: SharedConnection
+    store: SharedStore
     keys: KeyStore
     tokens: ShopperTokens
     buyers: BuyerReader
@@ -117,7 +118,7 @@ def open_state(installation: Installation, settings: ApiSettings, closing: async
             if (folder := installation.swapped_to(message.value())) is not None:
                 models.swap(folder)
 
-    client, store = open_store(installation.store_url), SharedConnection(installation.store_url)
+    client, store = open_store(installation.store_url), open_shared(installation.store_url)
     metrics, windows = ApiMetrics(), WindowSettings()
     id_keys = load_id_keys(installation.home)
     hasher = BuyerHasher(*id_keys)

@@ -18,7 +18,7 @@ from ops.stack.kafka import brokers_made, kafka_cluster
 from ops.stack.processes import Say, Server, silent
 from ops.stack.topics import DEFAULT_PARTITIONS, create_topics
 from ops.stack.triton import Triton
-from ops.stack.valkey import Valkey
+from ops.stack.valkey_cluster import form_cluster, store_nodes_made, store_servers, store_url
 
 STATE_FILE: Final = "stack.json"
 
@@ -89,8 +89,8 @@ class LocalStack:
         with LocalStack(folder, owned=True) as stack:
             info = stack.up()
 
-    model_repository: Triton's; None leaves Triton out. brokers: of Kafka; None: as many as the folder has, or
-    one. A folder keeps the number that it was made with.
+    model_repository: Triton's; None leaves Triton out. brokers, store_nodes: of Kafka, of the online store;
+    None: as many as the folder has, or one. A folder keeps the numbers that it was made with.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class LocalStack:
         model_repository: Path | None = None,
         partitions: int = DEFAULT_PARTITIONS,
         brokers: int | None = None,
+        store_nodes: int | None = None,
         owned: bool = False,
         say: Say = silent,
     ) -> None:
@@ -107,10 +108,18 @@ class LocalStack:
         self.partitions = partitions
         self.owned = owned
         self.say = say
-        self._wanted_brokers, self._made_brokers = brokers, brokers_made(self.data_dir)
-        self.brokers = kafka_cluster(self.data_dir, self._made_brokers or brokers or 1, owned=owned, say=say)
-        self.kafka = self.brokers[0]
-        self.valkey = Valkey(self.data_dir / "valkey", owned=owned, say=say)
+        made = {"brokers": brokers_made(self.data_dir), "store nodes": store_nodes_made(self.data_dir)}
+        wanted = {"brokers": brokers, "store nodes": store_nodes}
+        self._others = {
+            what: (count, wanted[what])
+            for what, count in made.items()
+            if count and wanted[what] not in (None, count)
+        }
+        self.brokers = kafka_cluster(self.data_dir, made["brokers"] or brokers or 1, owned=owned, say=say)
+        self.store = store_servers(
+            self.data_dir, made["store nodes"] or store_nodes or 1, owned=owned, say=say
+        )
+        self.kafka, self.valkey = self.brokers[0], self.store[0]
         models = model_repository or self.data_dir / "triton" / "models"
         self.triton = Triton(models, self.data_dir / "triton", owned=owned, say=say)
         self._with_triton = model_repository is not None
@@ -118,16 +127,17 @@ class LocalStack:
     @property
     def servers(self) -> list[Server]:
         """All servers, also those that do not run."""
-        return [self.valkey, *self.brokers, self.triton]
+        return [*self.store, *self.brokers, self.triton]
 
     def up(self, on_ready: Callable[[StackInfo], None] | None = None) -> StackInfo:
         """Start what does not run, wait until all answer, make the topics, then call `on_ready`.
 
         Raises:
             DownloadError, ServerStartError, TopicError.
-            StackInUseError: somebody else runs a server here, or the folder has another number of brokers.
+            StackInUseError: somebody else runs a server here, or the folder has another number of
+                brokers or store nodes.
         """
-        self._check_brokers()
+        self._check_counts()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(self.data_dir / "stack.lock"):
             wanted = [server for server in self.servers if server is not self.triton or self._with_triton]
@@ -139,6 +149,8 @@ class LocalStack:
                 server.launch()
             for server in wanted:
                 server.wait_ready()
+            if len(self.store) > 1:
+                form_cluster(self.store)
             if created := create_topics(self.kafka.client_config(), self.partitions):
                 self.say(f"created topics {', '.join(created)}")
             info = self._info()
@@ -147,11 +159,10 @@ class LocalStack:
             on_ready(info)
         return info
 
-    def _check_brokers(self) -> None:
-        made, wanted = self._made_brokers, self._wanted_brokers
-        if made and wanted is not None and wanted != made:
+    def _check_counts(self) -> None:
+        for what, (made, wanted) in self._others.items():
             raise StackInUseError(
-                f"{self.data_dir} was made with {made} brokers, not {wanted}: leave the option out, "
+                f"{self.data_dir} was made with {made} {what}, not {wanted}: leave the option out, "
                 "or use another data folder"
             )
 
@@ -186,7 +197,7 @@ class LocalStack:
         running = {server.name: server.process for server in self.servers}
         return StackInfo(
             bootstrap_servers=self.kafka.bootstrap,
-            redis_url=self.valkey.address,
+            redis_url=store_url(self.store),
             triton_url=self.triton.address if running["triton"] else None,
             ports={server.name: server.ports for server in self.servers if running[server.name]},
             pids={name: process.pid for name, process in running.items() if process},

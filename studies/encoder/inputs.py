@@ -20,7 +20,7 @@ from ops.traffic.oracle import posterior, true_types
 from studies.encoder.cache import load_points, save_points
 from studies.encoder.generated_traffic import Truth
 from studies.encoder.part_names import PARTS
-from studies.encoder.plan import Plan
+from studies.encoder.plan import BRIEF, Plan
 from studies.encoder.study import Inputs
 from studies.engine import Tell
 from studies.inputs import Histories
@@ -101,11 +101,22 @@ def stores_to_hold_out(points: Points) -> tuple[str, ...]:
     )
 
 
-def command_line(paths: Sequence[Path], plan: Plan, most: int, generated: int) -> str:
+def command_line(
+    paths: Sequence[Path],
+    plan: Plan,
+    most: int,
+    generated: int,
+    generated_shops: int,
+    generated_buyers: int,
+) -> str:
     """How the report names the command that made it: files by name, wherever they lie."""
     options = [f"--seeds {len(plan.seeds)}", f"--few-seeds {len(plan.few_seeds)}"]
     options.append(f"--ablation-seeds {len(plan.ablation_seeds)}")
     options += [f"--held-out {store}" for store in plan.held_out]
     options += [f"--part {part}" for part in plan.parts if plan.parts != PARTS]
+    if "useful" in plan.parts:
+        options += [f"--generated-shops {generated_shops}", f"--generated-buyers {generated_buyers}"]
     options += [f"--most {most}", f"--generated {generated}"]
+    if plan.base["epochs"] != BRIEF["epochs"]:
+        options.append(f"--epochs {plan.base['epochs']}")
     return " ".join(["simpersona study", *(path.name for path in paths), *options])

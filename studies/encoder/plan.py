@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from studies.encoder.part_names import PARTS, Part
+from studies.encoder.part_names import CHECKS, PARTS, Check, Part
 from studies.encoder.runs import PLAIN, Kind, Run, Runs
 from studies.engine import Tell
 from studies.sealed_test import Choice
@@ -56,6 +56,11 @@ class Plan(BaseModel):
     base: dict[str, Any] = BRIEF
 
 
+def checks_of(plan: Plan) -> list[Check]:
+    """The sanity checks among its parts."""
+    return [check for check in CHECKS if check in plan.parts]
+
+
 class Runners(BaseModel):
     """The study's runs by contender, once the configuration is chosen."""
 
@@ -98,13 +103,12 @@ class Runners(BaseModel):
         parts = {
             "a": [*self.model(), *self.baseline("kmeans_standard")],
             "b": self._strong(),
-            "d": [*self.model(), *self.baseline("lloyd")],
             "e": [*self.without_types(view="generated"), *self.few("lloyd", view="generated")],
             "calibration": self.model(),
             "ablations": self.ablations(),
             "scaling": [run for store in self.plan.held_out for run in self.without_types(held_out=store)],
         }
-        return [run for part in self.plan.parts for run in parts[part]]
+        return [run for part in checks_of(self.plan) for run in parts[part]]
 
     def _strong(self) -> list[Run]:
         kinds: tuple[Kind, ...] = ("lloyd", "lloyd_levels", "kmeans_scalars")

@@ -11,9 +11,8 @@ import numpy as np
 from feature_store.fold.funnel import STRATA, strata
 from studies.encoder.baselines import gradient_boosting
 from studies.encoder.generated_traffic import Truth, judge_generated
-from studies.encoder.landmark_scores import judge_landmark
-from studies.encoder.part_names import Part
-from studies.encoder.plan import WITHOUT, Runners
+from studies.encoder.part_names import Check
+from studies.encoder.plan import WITHOUT, Runners, checks_of
 from studies.encoder.runs import Run, Runs
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import calibration
@@ -40,8 +39,6 @@ STRONG: Final = [
     "perplexity",
     "purity",
 ]
-_AUC_SLACK: Final = 0.03
-_LEAST_KAPPA: Final = 0.35
 
 
 def bar(asked: str, value: Any, won: bool) -> Figures:
@@ -59,19 +56,18 @@ class Study:
         full = runs.points["full"]
         self._in_store = Judged.of(full, full.where(TRAIN), full.where(TEST))
 
-    def figures(self, tell: Callable[[str], None]) -> dict[Part, Figures]:
-        """The parts of the plan."""
-        parts: dict[Part, Callable[[], Figures]] = {
+    def figures(self, tell: Callable[[str], None]) -> dict[Check, Figures]:
+        """The sanity checks of the plan."""
+        parts: dict[Check, Callable[[], Figures]] = {
             "a": self.paper_setting,
             "b": self.strong_baselines,
-            "d": self.landmarks,
             "e": self.ground_truth,
             "calibration": self.calibration,
             "ablations": self.ablations,
             "scaling": self.scaling,
         }
-        made: dict[Part, Figures] = {}
-        for name in self._of.plan.parts:
+        made: dict[Check, Figures] = {}
+        for name in checks_of(self._of.plan):
             tell(f"figures: {name}")
             made[name] = parts[name]()
         return made
@@ -158,26 +154,6 @@ class Study:
         extra = _references(judged) | {"pooled mix": _pooled(judged)}
         compared = self._compared(judged, contenders, names, extra)
         return {"figures": compared.as_json(), "buyers": len(judged.test)}
-
-    def landmarks(self) -> Figures:
-        """Part d."""
-        points = self._runs.points["full"]
-        runs = {
-            "model": [self._runs.get(run) for run in self._of.model()],
-            "Lloyd": [self._runs.get(run) for run in self._of.baseline("lloyd")],
-        }
-        parts = {str(events): judge_landmark(points, events, runs, seed=0) for events in LANDMARKS}
-        bars = []
-        for events, part in parts.items():
-            for name in ("auc_cart", "auc_purchase"):
-                if name not in part["against boosting"]:
-                    continue
-                apart = part["against boosting"][name]["mean"]
-                asked = f"{name} after event {events} within 0.03 of gradient boosting"
-                bars.append(bar(asked, apart, apart >= -_AUC_SLACK))
-        kappa = parts[str(LANDMARKS[0])]["figures"]["model"]["type_kappa"]
-        bars.append(bar("type kappa at event 3 at least 0.35", kappa["mean"], kappa["mean"] >= _LEAST_KAPPA))
-        return {"landmarks": parts, "bars": bars}
 
     def calibration(self) -> Figures:
         """For the API's confidence (issue 5, part 3)."""

@@ -28,7 +28,7 @@ from feature_store.online.encoding import Progress, is_of_an_earlier_release, un
 from feature_store.online.fence import Checkpoint
 from feature_store.online.reads import BuyerReader
 from feature_store.online.rows import OnlineRows
-from feature_store.online.shared import SharedConnection
+from feature_store.online.servers.shared_cluster import open_shared
 from inference.api.access.key_log import KnownKeys
 from inference.api.access.register import KeyRegister
 from inference.bundles.bundle import load_bundle, starter_bundle_path
@@ -153,7 +153,7 @@ def test_what_the_old_release_served_is_served_the_same(old: Installation) -> No
     no_topic: Any = SimpleNamespace(read=KnownKeys)  # that release had none
 
     async def read() -> list[Any]:
-        store, shared = open_store(old.address), SharedConnection(old.address)
+        store, shared = open_store(old.address), open_shared(old.address)
         try:
             return [
                 await BuyerReader(shared, SETTINGS.topic).read(list(personas)),

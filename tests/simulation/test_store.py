@@ -106,7 +106,7 @@ def test_an_overtaken_transaction_writes_nothing_in_either(
 ) -> None:
     for rows in both:
         rows.checkpoint(0, Checkpoint(Progress(1, 1)), None)
-        pipe = rows._redis.pipeline(transaction=True)
+        pipe = rows._nodes.of(b"").pipeline(transaction=True)
         pipe.watch(rows._keys.of(0) + PROGRESS)  # type: ignore[no-untyped-call]
         rows.checkpoint(0, Checkpoint(Progress(2, 2, 1)), Progress(1, 1))
         pipe.multi()

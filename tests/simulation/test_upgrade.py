@@ -25,14 +25,16 @@ def _as_of_0_1_0(world: World) -> None:
 
 
 def _without_what_came_later(row: bytes) -> bytes:
-    """A row of version 3, without a forecast, blocks, its three counters more and its orders."""
+    """A row of version 3, without a forecast, blocks, its 17 counters more, its last acts and its orders."""
     counters = 26 + 8 * 26
-    bitmaps = counters + 8 * 3
+    bitmaps = counters + 8 * 17
     held = bitmaps + 8 * 5
     (events,) = struct.unpack_from("<q", row, 26 + 8 * COUNTER["events"])
     ring = held + 8 + 8 * min(events, REMEMBERED_IDS)
-    entries = int.from_bytes(row[held : held + 8], "little") >> 16
-    return row[:24] + row[26:counters] + row[bitmaps:held] + row[held + 8 : ring] + row[ring + 16 * entries :]
+    follows = int.from_bytes(row[held : held + 8], "little")
+    acts, entries = follows >> 56, follows >> 16 & (1 << 40) - 1
+    rest = row[held + 8 : ring] + row[ring + 8 * acts + 16 * entries :]
+    return row[:24] + row[26:counters] + row[bitmaps:held] + rest
 
 
 @pytest.mark.parametrize("share", [0, 100], ids=["nothing sent", "all sent"])

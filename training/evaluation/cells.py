@@ -27,12 +27,6 @@ TITLES: Final = {
     "d_exact_exploration": "d of exact thirds, exploration",
     "d_exact_purchase": "d of exact thirds, purchase",
     "perplexity": "perplexity",
-    "auc_cart": "AUC, later cart",
-    "auc_purchase": "AUC, later purchase",
-    "d_rest_purchase": "d of the rest, purchase",
-    "d_rest_engagement": "d of the rest, engagement",
-    "d_rest_exploration": "d of the rest, exploration",
-    "type_kappa": "kappa, type at session's end",
 }
 
 
@@ -52,7 +46,7 @@ def cell(name: str, figure: Figures) -> str:
 
 def _number(name: str, value: float) -> str:
     digits = 1
-    for start, wanted in (("js", 4), ("auc", 3), ("type_kappa", 3), ("d_", 2)):
+    for start, wanted in (("js", 4), ("d_", 2)):
         if name.startswith(start):
             digits = wanted
     return f"{value:.{digits}f}"

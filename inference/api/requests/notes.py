@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from feature_store.online.shared import Command
+from feature_store.online.servers.shared import Command
 
 FRESH_S: Final = 300
 """So long after an event its buyer counts as one whose persona is on its way."""

@@ -11,7 +11,7 @@ from feature_store.fold.funnel import Stratum
 from feature_store.online.assignment import token
 from feature_store.online.client import store_answers
 from feature_store.online.reads import BuyerRead, Progressed, Reading
-from feature_store.online.shared import Replies
+from feature_store.online.servers.shared import Replies
 from inference.api.requests.notes import both, decode_requested
 from inference.api.state import State, now_ms
 

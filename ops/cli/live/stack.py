@@ -20,6 +20,7 @@ from inference.encoders.triton_repository import Variant, build_repository
 from ops.cli.options import json_option
 from ops.stack.local import LocalStack, ServerStatus, StackInfo
 from ops.stack.topics import create_topics
+from ops.stack.valkey_cluster import FEWEST_NODES, FEWEST_WITH_REPLICAS
 from streams.settings import WorkerSettings
 
 
@@ -31,6 +32,18 @@ def stack() -> None:
     """
 
 
+def _store_nodes(_context: click.Context, _option: click.Parameter, nodes: int | None) -> int | None:
+    if nodes is None or nodes == 1:
+        return nodes
+    if nodes < FEWEST_NODES:
+        raise click.BadParameter(f"a cluster has {FEWEST_NODES} masters at least")
+    if nodes >= FEWEST_WITH_REPLICAS and nodes % 2:
+        raise click.BadParameter(
+            f"from {FEWEST_WITH_REPLICAS} on a master has a replica: give an even number"
+        )
+    return nodes
+
+
 @stack.command()
 @click.option("--triton", is_flag=True, help="Also start Triton with the encoder (own environment, 380 MB).")
 @click.option(
@@ -38,12 +51,19 @@ def stack() -> None:
     type=click.IntRange(min=1, max=9),
     help="Of Kafka, 350 MB each; a data folder keeps its number. Default: 1.",
 )
+@click.option(
+    "--store-nodes",
+    type=click.IntRange(min=1, max=16),
+    callback=_store_nodes,
+    help="Of the online store: 1, or a cluster of 3 or more; from 6 on half of them are replicas. A data "
+    "folder keeps its number. Default: 1.",
+)
 @json_option
-def up(triton: bool, brokers: int | None, as_json: bool) -> None:
+def up(triton: bool, brokers: int | None, store_nodes: int | None, as_json: bool) -> None:
     """Start what does not run yet; make the topics, the key of buyer ids, and the Feast definitions."""
     load_id_keys(_home(), create=True)
     models = _lay_out_encoder(_home() / "triton" / "models") if triton else None
-    started = LocalStack(_home(), model_repository=models, brokers=brokers, say=_say)
+    started = LocalStack(_home(), model_repository=models, brokers=brokers, store_nodes=store_nodes, say=_say)
     started.up(on_ready=_apply_feature_definitions)
     _report(started.status(), as_json)
 

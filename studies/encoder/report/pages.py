@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from feature_store.workspace import write_whole
+from studies.encoder.part_names import CHECKS
 from studies.encoder.report.plots import worst, write_plots
+from studies.encoder.report.useful_page import useful
 from studies.page import formulas, header, write_figures
 from training.evaluation import measures
 from training.evaluation.cells import TITLES, Figures, cell, rounded
@@ -41,33 +44,61 @@ _FORMULAS: Final[tuple[Callable[..., Any], ...]] = (
 
 
 def write_report(report: dict[str, Any], out: Path) -> None:
-    """evaluation.json, evaluation/*.svg and evaluation.md in `out`, the page last."""
-    figures = rounded(report)
+    """evaluation.json, evaluation/*.svg and evaluation.md in `out`, the page last.
+
+    The sanity checks take hours: where this run made none, those of the JSON that is there are kept, with the
+    command that made them.
+    """
+    figures = _with_earlier_checks(rounded(report), out / "evaluation.json")
     write_figures(figures, out / "evaluation.json")
-    write_plots(figures, out / "evaluation")
+    if "setup" in figures:
+        write_plots(figures, out / "evaluation")
     write_whole(out / "evaluation.md", markdown(figures).encode())
+
+
+def _with_earlier_checks(figures: dict[str, Any], path: Path) -> dict[str, Any]:
+    if "setup" in figures or not path.exists():
+        return figures
+    earlier = json.loads(path.read_text())
+    kept = {name: part for name, part in earlier.items() if name in ("setup", "choice", *CHECKS)}
+    made_by = {"checks_command": earlier.get("checks_command", earlier["command"])} if kept else {}
+    return figures | kept | made_by
 
 
 def markdown(report: Figures) -> str:
     """The page."""
-    parts = {
+    checks = {
         "a": _paper,
         "b": _strong,
-        "d": _landmarks,
         "e": _generated,
         "calibration": _calibration,
         "ablations": _ablations,
         "scaling": _scaling,
     }
-    sections = [_head, _bars, *(part for name, part in parts.items() if name in report), _how]
+    sections: list[Callable[[Figures], Iterator[str]]] = [_title]
+    if "useful" in report:
+        sections.append(useful)
+    if "setup" in report:
+        sections += [_head, _bars, *(part for name, part in checks.items() if name in report), _how]
     return "\n".join(line for part in sections for line in part(report)) + "\n"
+
+
+def _title(report: Figures) -> Iterator[str]:
+    yield "<!-- Made by `simpersona study`; the same figures are in evaluation.json. -->\n"
+    yield "# Evaluation of the encoder\n"
+    yield f"Made by\n\n```\n{report['command']}\n```\n"
 
 
 def _head(report: Figures) -> Iterator[str]:
     setup, choice = report["setup"], report["choice"]
-    yield "<!-- Made by `simpersona study`; the same figures are in evaluation.json. -->\n"
-    yield "# Evaluation of the encoder\n"
-    yield f"Made by\n\n```\n{report['command']}\n```\n"
+    yield "## Sanity checks\n"
+    yield (
+        "What a rule reaches by itself: purity with the funnel in the input, JS in-store, coherence of "
+        "levels that the encoder is told, how compact and how evenly used codes are. A bad figure here is a "
+        "fault; a good one shows no use.\n"
+    )
+    if "checks_command" in report:
+        yield f"Made earlier, of the encoder as it was then, by\n\n```\n{report['checks_command']}\n```\n"
     seeds = len(setup["plan"]["seeds"])
     share = _rows_drawn(setup["plan"]["base"]) / _rows_drawn(choice["defaults"])
     yield (
@@ -110,9 +141,9 @@ def _rows_drawn(config: Figures) -> int:
 
 
 def _bars(report: Figures) -> Iterator[str]:
-    yield "## Won and missed\n"
+    yield "### Sanity checks won and missed\n"
     yield header("part", "asked", "found", "")
-    for part in "abcd":
+    for part in "abc":
         for bar in report.get(part, {"bars": []})["bars"]:
             value = bar["value"] if isinstance(bar["value"], str) else f"{bar['value']:.3g}"
             yield f"| {part} | {_asked(bar['asked'])} | {value} | {'won' if bar['won'] else '**missed**'} |"
@@ -168,21 +199,6 @@ def _strong(report: Figures) -> Iterator[str]:
     for store, held_out in part["held_out"].items():
         yield f"### {store}, held out ({held_out['buyers']:,} buyers)\n"
         yield from _table(held_out["figures"], ["purity", *names[1:3], "js", "perplexity"])
-
-
-def _landmarks(report: Figures) -> Iterator[str]:
-    yield "## d. Landmarks\n"
-    yield (
-        "Buyers as they looked after so many events, none of them of the funnel; what came later. Codes say "
-        "the mean of training buyers with them (and with the forecast type, where there is one), less the "
-        "store's own rate, shrunk. AUC within store, mean of stores with 10 such buyers. Gradient boosting "
-        "sees the same vectors. `nearest code's type`: the type of the code of the moment; `boosted type`: "
-        "boosting on our types.\n"
-    )
-    for events, part in report["d"]["landmarks"].items():
-        yield f"### After event {events} ({part['rows']['judged']:,} buyers)\n"
-        names = [name for name in TITLES if any(name in figures for figures in part["figures"].values())]
-        yield from _table(part["figures"], names)
 
 
 def _generated(report: Figures) -> Iterator[str]:

@@ -24,7 +24,7 @@ def test_a_row_comes_back() -> None:
 
 def test_a_row_of_the_release_before_is_read_and_packs_as_a_present_one() -> None:
     header, state = unpack_row(OF_0_1_0)
-    assert (header, state) == (HEADER._replace(fold=1), b"state" + bytes(32))
+    assert (header, state) == (HEADER._replace(fold=1), b"state" + bytes(8 * 18))
     assert (header.forecast, header.forecast_band) == (-1, 0)
 
 

@@ -74,7 +74,7 @@ def test_the_fence_refuses_any_other_progress(
 def test_a_writer_between_watch_and_exec_is_noticed(
     rows: OnlineRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = OnlineRows(rows._redis.connection_pool.connection_kwargs and _url(rows), rows.topic)
+    other = OnlineRows.over(rows._nodes.of(b""), rows.topic)
     compared = Progress.to_bytes
 
     def meanwhile(self: Progress) -> bytes:
@@ -87,11 +87,6 @@ def test_a_writer_between_watch_and_exec_is_noticed(
         rows.checkpoint(0, Checkpoint(Progress(3, 3), rows={b"a|x": b"stale"}), None)
     assert rows.progress(0) == Progress(7, 7)
     assert rows.read_states({0: [b"a|x"]}) == {0: [None]}
-    other.close()
-
-
-def _url(rows: OnlineRows) -> str:
-    return f"redis://127.0.0.1:{rows._redis.connection_pool.connection_kwargs['port']}/0"
 
 
 def said(rows: OnlineRows, *personas: tuple[bytes, int, bytes], fence: Progress | None = None) -> None:

@@ -8,6 +8,7 @@ handed out in their order. So a request that asks twice before it waits makes on
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Final, NamedTuple
 
@@ -32,26 +33,19 @@ class _Asked(NamedTuple):
     until: float
 
 
-class SharedConnection:
-    """Asks the store; of one event loop.
+class SharedStore(ABC):
+    """Asks the store; of one event loop."""
 
-    Nothing waits for longer than two seconds: a store that hangs ends the connection and fails all who wait
-    for it. The next question opens another one.
-    """
-
-    def __init__(self, url: str) -> None:
-        """`url` is redis://, rediss:// or unix://; nothing is asked of the store yet."""
-        self._pool = redis.asyncio.ConnectionPool.from_url(url, socket_connect_timeout=_TIMEOUT_S)
-        self._line: _Line | None = None
-
+    @abstractmethod
     def ask(self, *commands: Command) -> Replies:
         """Send commands at once; the future has a reply to each. It may be cancelled.
 
         Awaiting it raises RedisError: the store is away, or refuses one of these commands.
         """
-        if self._line is None or self._line.ended:
-            self._line = _Line(self._pool.make_connection())  # type: ignore[no-untyped-call]
-        return self._line.ask(commands)
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """End the connections, and all who still wait for them."""
 
     async def evalsha(self, sha: str, count: int, *arguments: str) -> Any:
         """Run a script that the store knows; `count` of the arguments are keys."""
@@ -68,6 +62,25 @@ class SharedConnection:
     async def ping(self) -> None:
         """Ask for nothing."""
         await self.ask(("PING",))
+
+
+class SharedConnection(SharedStore):
+    """One server.
+
+    Nothing waits for longer than two seconds: a server that hangs ends the connection and fails all who wait
+    for it. The next question opens another one.
+    """
+
+    def __init__(self, pool: redis.asyncio.ConnectionPool) -> None:
+        """`pool` makes the connections, which are few: it keeps none. Nothing is asked of the store yet."""
+        self._pool = pool
+        self._line: _Line | None = None
+
+    def ask(self, *commands: Command) -> Replies:
+        """See SharedStore.ask."""
+        if self._line is None or self._line.ended:
+            self._line = _Line(self._pool.make_connection())  # type: ignore[no-untyped-call]
+        return self._line.ask(commands)
 
     async def aclose(self) -> None:
         """End the connection, and all who still wait for it."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
-from feature_store.online.shared import SharedConnection
+from feature_store.online.servers.shared import SharedStore
+from feature_store.online.servers.shared_cluster import open_shared
 from ops.stack.valkey import Valkey
 from tests.waiting import eventually
 
@@ -24,7 +25,7 @@ def test_everybody_gets_their_own_replies(valkey: Valkey) -> None:
     """Also where one is refused, and one has gone before the reply came."""
 
     async def ask_all() -> None:
-        store = SharedConnection(valkey.address)
+        store = open_shared(valkey.address)
         try:
             await store.ask(*(("SET", key(n), n) for n in range(200)))
             asked = [store.ask(("GET", key(n)), ("GET", key(n + 1))) for n in range(0, 200, 2)]
@@ -49,7 +50,7 @@ def test_a_store_that_hangs_or_dies_fails_who_waits_and_no_one_later(tmp_path: P
     server = Valkey(tmp_path, owned=True)
     server.start()
 
-    async def answers(store: SharedConnection) -> bool:
+    async def answers(store: SharedStore) -> bool:
         try:
             await store.ping()
         except RedisError:
@@ -57,7 +58,7 @@ def test_a_store_that_hangs_or_dies_fails_who_waits_and_no_one_later(tmp_path: P
         return True
 
     async def live_through() -> None:
-        store = SharedConnection(server.address)
+        store = open_shared(server.address)
         try:
             assert await answers(store)
             assert server.process is not None
@@ -82,7 +83,7 @@ def test_a_store_that_hangs_or_dies_fails_who_waits_and_no_one_later(tmp_path: P
 
 def test_who_asks_when_it_is_closed_is_told_so(valkey: Valkey) -> None:
     async def ask() -> None:
-        store = SharedConnection(valkey.address)
+        store = open_shared(valkey.address)
         waits = store.ask(("BLPOP", key("nothing"), 0))
         closing = asyncio.create_task(store.aclose())
         with pytest.raises(RedisError, match="closed"):
