@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -48,10 +46,8 @@ class Api:
 
     def start(self) -> None:
         """Start, or start again at the same address."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "ops.cli.main", "api"], env=self.environment, stdout=log, stderr=log
-            )
+        command = ("-m", "ops.cli.main", "api")
+        self.process = self._rig.process(*command, environment=self.environment, log=self.log)
         self._rig.wait_for(self.ready, f"the API to be ready\n{self.log}")
 
     def ready(self) -> bool:

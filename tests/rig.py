@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,16 @@ class Rig:
         )
         self._make_topics()
         self.workers: list[Worker] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self.sent = 0
         self._random = random.Random(name)
         self.rows = OnlineRows(self.settings.store_url, name)
 
     def close(self) -> None:
-        """Kill what still runs."""
-        for worker in self.workers:
-            worker.kill()
+        """Kill what still runs, whatever a test that failed has left."""
+        for process in self._processes:
+            process.kill()
+            process.wait(30)
         self.rows.close()
         for server in self.store:
             server.kill()
@@ -84,6 +86,18 @@ class Rig:
         started = Worker(self, environment or {}, settings)
         self.workers.append(started)
         return started
+
+    def process(
+        self, *command: str, environment: dict[str, str], log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start Python with these arguments; it ends with the rig at the latest.
+
+        log: file that what it says is added to; without one it says it where the tests do.
+        """
+        with nullcontext() if log is None else log.open("ab") as said:
+            process = subprocess.Popen([sys.executable, *command], env=environment, stdout=said, stderr=said)
+        self._processes.append(process)
+        return process
 
     def event(self, buyers: int = 300) -> Event:
         """A new event of a random buyer."""
@@ -243,13 +257,8 @@ class Worker:
 
     def start(self) -> None:
         """Start, or start again after a kill."""
-        command = ["-m", "ops.cli.main", "worker"]
-        environment = self.rig.environment(self.settings)
-        environment |= self.environment
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *command], env=environment, stdout=log, stderr=log
-            )
+        environment = self.rig.environment(self.settings) | self.environment
+        self.process = self.rig.process("-m", "ops.cli.main", "worker", environment=environment, log=self.log)
 
     def kill(self) -> None:
         """SIGKILL, as the kernel out of memory would."""

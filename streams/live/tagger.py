@@ -106,6 +106,7 @@ class Tagger:
             self._count_refused(partitions, batch)
         if not batch.events:
             return
+        self.champion.tell_unseen({event.store for event in batch.events})
         steps, counting = self._fold(partitions, batch)
         folded = self._clock.now_s()
         stores = (batch.events[place].store for place in steps.places.tolist())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 import time
 
 import msgspec
@@ -171,18 +169,18 @@ def test_an_erasure_under_lag_takes_what_still_waits_in_the_topic(rig: Rig) -> N
 
 
 def test_an_archiver_killed_again_and_again_holds_every_event_once(rig: Rig) -> None:
-    command = [sys.executable, "-m", "ops.cli.main", "archive", "--file-events", "40", "--file-seconds", "1"]
+    command = ["-m", "ops.cli.main", "archive", "--file-events", "40", "--file-seconds", "1"]
     environment, archive = rig.environment(rig.settings), rig.folder / "home" / "archive"
     draw = random.Random(7)
     with rig.trickle(rate=300):
         for _ in range(3):
-            archiver = subprocess.Popen(command, env=environment)
+            archiver = rig.process(*command, environment=environment)
             files = len(list(archive.rglob("*.parquet")))
             rig.wait_for(lambda known=files: len(list(archive.rglob("*.parquet"))) > known + 3, "new files")
             random_moment(draw, 0, 0.6)
             archiver.kill()
             archiver.wait(30)
-    subprocess.run([*command, "--once"], env=environment, check=True, timeout=120)
+    assert rig.process(*command, "--once", environment=environment).wait(120) == 0
     held = sorted(event.event_id for batch in history_batches(archive) for event in batch)
     assert held == sorted(f"e{n}" for n in range(1, rig.sent + 1))
     rig.worker()

@@ -140,17 +140,8 @@ def test_events_flow_though_the_control_plane_never_joins_its_group(rig: Rig) ->
         "sys.argv = ['simpersona', 'worker']\n"
         "main()\n"
     )
-    with (rig.folder / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-c", without_control],
-            env=rig.environment(rig.settings),
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        rig.send(500)
-        rig.assert_nothing_lost()
-        assert worker.poll() is None
-    finally:
-        worker.kill()
-        worker.wait(30)
+    environment, log = rig.environment(rig.settings), rig.folder / "worker.log"
+    worker = rig.process("-c", without_control, environment=environment, log=log)
+    rig.send(500)
+    rig.assert_nothing_lost()
+    assert worker.poll() is None

@@ -58,11 +58,13 @@ def calibration(points: Points, runs: list[Coded], events: tuple[int, ...]) -> d
     for coded in runs:
         right = coded.type[rows] == types_at_end(points, coded, rows)
         sure = coded.confidence[rows]
+        told = np.isfinite(sure)  # a forecast that a fact rules out is not stated
+        right, sure = right[told], sure[told]
         counts, stated, was = m.reliability(sure, right)
         per_seed.append(
             {
                 "ece": m.calibration_error(sure, right),
-                "brier": float(m.brier(sure, right, m.once(len(rows)))[0]),
+                "brier": float(m.brier(sure, right, m.once(len(sure)))[0]),
                 "brier_of_base_rate": float(right.mean() * (1 - right.mean())),
                 "accuracy": float(right.mean()),
                 "confidence": float(sure.mean()),

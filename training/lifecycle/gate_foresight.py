@@ -121,14 +121,15 @@ def _panel(bundle: Bundle, rows: EarlyRows) -> dict[str, Measure]:
     then = _type_of_code(bundle)[end.code][held]
     if (said >= 0).any():
         panel["kappa"] = partial(measures.kappa, said[held] + 1, then + 1)
-        if np.isfinite(sure).all():
+        if (sure > 0).any():
             panel["ece"] = partial(measures.calibration_gap, sure[held], said[held] == then)
     return panel
 
 
 def _stated(answers: Encoding) -> tuple[Ints, Floats]:
-    """The type that is said of the end of the session, and its probability."""
-    return answers.forecast, answers.forecast_probability.astype(np.float64)
+    """The type that is said of the end of the session, and its probability; -1 and 0 where a fact rules it
+    out, which is never right and so no miscalibration."""
+    return answers.forecast, np.nan_to_num(answers.forecast_probability.astype(np.float64))
 
 
 def _type_of_code(bundle: Bundle) -> Ints:

@@ -178,10 +178,11 @@ class Judge:
             look = here.get(word.version)
             answer = None if look is None else look.answers.answer(look.encoding, i)
             self._hold(word, key, offset, int(steps.events[i]), int(steps.last_time[i]), answer)
-        if not words and is_judged:
+        sent = [word for word in words if word.reason != "session_end"]  # which repeats, and changes nothing
+        if not sent and is_judged:
             self._silence(key, offset, slot, i, number, here)
         for version, look in here.items():
-            mine = [word for word in words if word.version == version]
+            mine = [word for word in sent if word.version == version]
             if mine and is_judged and not self._is_due(look, slot, i, number, mine):
                 where = f"partition {self._number} offset {offset}"
                 self.note(key, "contradicting", "assignment.rule", where)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import structlog
 import xxhash
 from numpy.typing import NDArray
 
 from feature_store.online.encoding import Tagged
 from inference.calibration.stated import stated
+from inference.calibration.unseen import unseen, what_it_costs
 from inference.encoders.encoder import Encoder, Encoding
 from streams.metrics import WorkerMetrics
+
+log = structlog.get_logger(__name__)
 
 
 def version_hash(codebook_version: str) -> int:
@@ -35,6 +39,13 @@ class Champion:
         """What may be said of buyers, by raw vectors float32 [n, W] and their stores; see Encoder.encode."""
         return stated(self.encoder.encode(vectors), stores, self.encoder.stores)
 
+    def tell_unseen(self, stores: Iterable[str]) -> None:
+        """Log, once, which stores the codebook has never seen, and what that costs."""
+        new = unseen(stores, self.encoder.stores | self._told)
+        if new:
+            self._told.update(new)
+            log.warning("unseen_stores", codebook=self.name, note=what_it_costs(new))
+
     def replace(self, encoder: Encoder) -> Encoder:
         """Answer with another encoder from now on; returns the one before, to be closed."""
         before = self.encoder
@@ -48,5 +59,6 @@ class Champion:
 
     def _use(self, encoder: Encoder) -> None:
         self.encoder = encoder
+        self._told: set[str] = set()
         self.version = np.uint32(version_hash(encoder.codebook_version))
         self._metrics.codebook.labels(encoder.codebook_version).set(1)
