@@ -101,14 +101,14 @@ class VQVAE(nn.Module):
         """The loss terms; without the quantiser (warm-up) the latents go on as they are."""
         inputs = self.scaling(batch.vectors)
         latents = self.encoder(inputs)
-        told, commitment = latents, latents.new_zeros(())
+        read, commitment = latents, latents.new_zeros(())
         if quantize:
-            told, _, commitment = self.quantizer(latents, cells_of(batch.vectors))
+            read, _, commitment = self.quantizer(latents, cells_of(batch.vectors))
         rates = self.store_rates(batch.store)
         return Losses(
-            _taught(self.foresees(told) + rates, batch),
+            _taught(self.foresees(read) + rates, batch),
             _taught(self.foresees(latents) + rates, batch),
-            F.mse_loss(self.decoder(told), inputs[:, :NUMBERS]),
+            F.mse_loss(self.decoder(read), inputs[:, :NUMBERS]),
             commitment,
         )
 

@@ -97,9 +97,9 @@ def _boosted(
     model = HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.1, max_leaf_nodes=15, min_samples_leaf=20, random_state=seed
     )
-    told = np.column_stack([columns, store])
-    model.fit(told[learned], happened[learned])
-    return _log_odds(model.predict_proba(told[judged])[:, 1])
+    table = np.column_stack([columns, store])
+    model.fit(table[learned], happened[learned])
+    return _log_odds(model.predict_proba(table[judged])[:, 1])
 
 
 def _by_store(
