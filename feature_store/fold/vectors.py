@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_store.contract.events import EVENT_TYPES
 from feature_store.fold.acts import AWAY, KINDS, N_KINDS, SESSION_COUNTERS, START, write_acts
 from feature_store.fold.behavior import (
     ALLOWED_LATENESS_MS,
@@ -45,6 +46,8 @@ _CATEGORY_WORD: Final = BITMAP_WORDS - 1
 
 _EVENTS: Final = COUNTER["events"]
 _SESSIONS: Final = COUNTER["sessions"]
+_SESSION_ACTS: Final = COUNTER[f"session_{EVENT_TYPES[0]}"]
+_SESSION_ACTS_TO: Final = _SESSION_ACTS + len(EVENT_TYPES)
 _ACTIVE: Final = COUNTER["active_ms"]
 _STEPS: Final = COUNTER["steps"]
 _LAST: Final = COUNTER["last_time"]
@@ -102,13 +105,10 @@ class Steps(NamedTuple):
     """[k]: the buyer's events so far."""
     last_time: NDArray[np.int64]
     """[k]: the buyer's latest event time, ms."""
+    session_events: NDArray[np.int64]
+    """[k]: the buyer's events in the present session."""
     outcomes: NDArray[np.int8]
     """[m]: what became of each event of the batch, as fold_event says."""
-
-    @property
-    def session_events(self) -> NDArray[np.int64]:
-        """[k]: the buyer's events in the present session."""
-        return np.asarray(self.vectors[:, SESSION.start + N_KINDS].astype(np.int64))
 
 
 def fold_each(
@@ -129,6 +129,7 @@ def fold_each(
         vectors=np.zeros((n, VECTOR_SIZE), dtype=np.float32),
         events=np.empty(n, dtype=np.int64),
         last_time=np.empty(n, dtype=np.int64),
+        session_events=np.empty(n, dtype=np.int64),
         outcomes=np.empty(n, dtype=np.int8),
     )
     done, count = 0, 0
@@ -142,6 +143,7 @@ def fold_each(
         steps.vectors[:count],
         steps.events[:count],
         steps.last_time[:count],
+        steps.session_events[:count],
         steps.outcomes,
     )
 
@@ -166,6 +168,7 @@ def _fold_each(
             steps.places[count] = i
             steps.events[count] = states.counters[slots[i], _EVENTS]
             steps.last_time[count] = states.counters[slots[i], _LAST]
+            steps.session_events[count] = states.counters[slots[i], _SESSION_ACTS:_SESSION_ACTS_TO].sum()
             _write_vector(states, slots[i], steps.vectors[count])
             count += 1
     return len(slots), count
