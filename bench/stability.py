@@ -59,7 +59,7 @@ def retrained(pair: tuple[BuyerVectors, BuyerVectors], config: TrainConfig, fold
     other_seed = config.model_copy(update={"seed": config.seed + 1_000})
     figures: dict[str, Any] = {"champion_buyers": len(champion_data.buyers), "buyers": len(data.buyers)}
     for name, weights in (("cold", None), ("warm", load_weights(folder / "state.pt"))):
-        successor = train(data, other_seed, warm_start=weights, previous=bundle.catalogue)
+        successor = train(data, other_seed, warm_start=weights)
         followed = follow(successor, bundle, data)
         counts = {status: followed.alignment.status.count(status) for status in ("kept", "new", "retired")}
         figures[name] = followed.figures | counts | {"seconds": round(successor.seconds, 1)}

@@ -35,6 +35,7 @@ CONFIG: Final = {
     "forecast_epochs": 0,  # no types: grouping codes takes longer than all the rest
     "epoch_rows": 1024,
     "batch_size": 256,
+    "teacher_share": 0.0,
 }
 LLM_CONFIG: Final = {"epochs": 6, "schedule": "one-stage-mixed"}
 MIDWAY: Final[dict[str, tuple[Any, str]]] = {

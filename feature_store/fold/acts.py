@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from feature_store.contract.events import EVENT_TYPES
 from feature_store.fold.kernel import kernel
+from feature_store.fold.vector import LATEST_ACTS
 
-LATEST: Final = 16
+LATEST: Final = LATEST_ACTS
 """How many acts are kept."""
 KIND_BITS: Final = 5
 _KIND: Final = (1 << KIND_BITS) - 1

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_store.contract.events import EVENT_TYPES
+from feature_store.fold.acts import AWAY, KINDS, N_KINDS, SESSION_COUNTERS, START, write_acts
 from feature_store.fold.behavior import (
     ALLOWED_LATENESS_MS,
     BITMAP_WORDS,
@@ -25,11 +26,22 @@ from feature_store.fold.behavior import (
 from feature_store.fold.kernel import kernel
 from feature_store.fold.memory import PAGES_PER_EVENT, has_room, make_room
 from feature_store.fold.products import CATEGORY_BITS, PRODUCT_BITS, ProductArrays, Products
-from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, PRODUCT_SETS, VECTOR_SIZE
+from feature_store.fold.vector import (
+    EMBEDDING_SIZE,
+    EMBEDDINGS,
+    MASKS,
+    N_SCALARS,
+    PRODUCT_SETS,
+    SESSION,
+    SESSION_SCALARS,
+    VECTOR_SIZE,
+)
 
 _N_SETS: Final = len(PRODUCT_SETS)
 _EMBEDDINGS_AT: Final = EMBEDDINGS.start
 _MASKS_AT: Final = MASKS.start
+_SESSION_AT: Final = SESSION.start
+_ACTS_AT: Final = SESSION.stop
 _CATEGORY_WORD: Final = BITMAP_WORDS - 1
 
 _EVENTS: Final = COUNTER["events"]
@@ -53,6 +65,8 @@ _PRICE_COUNT: Final = COUNTER["price_count"]
 _CART_VALUE: Final = COUNTER["cart_value"]
 _ORDER_VALUE: Final = COUNTER["order_value"]
 _POOLED: Final = COUNTER["viewed"]
+_FIRST: Final = COUNTER["first_time"]
+_OF_SESSION: Final = COUNTER[SESSION_COUNTERS[0]]
 
 
 def _linear_counting(bits: int) -> NDArray[np.float64]:
@@ -286,6 +300,22 @@ def _write_vector(states: StateArrays, slot: int, out: NDArray[np.float32]) -> N
             out[_MASKS_AT + which] = 1.0
             start = _EMBEDDINGS_AT + which * EMBEDDING_SIZE
             _pool(states.sums[slot, which], out[start : start + EMBEDDING_SIZE])
+    _session(c, out[_SESSION_AT:_ACTS_AT])
+    write_acts(states.latest[slot], out[_ACTS_AT:])
+
+
+@kernel
+def _session(c: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    session = c[_OF_SESSION:]
+    acts = np.int64(0)
+    for kind in range(N_KINDS):
+        acts += session[KINDS + kind]
+        out[kind] = session[KINDS + kind]
+    out[N_KINDS] = acts
+    if session[START] > 0:  # 0: a state from before sessions were counted
+        out[N_KINDS + 1] = max(c[_LAST] - session[START], 0) / 1000.0
+    out[N_KINDS + 2] = session[AWAY] / 1000.0
+    out[N_KINDS + 3] = (c[_LAST] - c[_FIRST]) / 1000.0
 
 
 @kernel
@@ -309,4 +339,5 @@ def _ones(word: np.uint64) -> int:
     return count
 
 
+assert len(SESSION_SCALARS) == N_KINDS + 4, "_session writes SESSION_SCALARS, in their order"
 assert N_SCALARS == 16, "_scalars writes the scalars of feature_store.fold.vector.SCALARS, in their order"

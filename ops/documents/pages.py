@@ -15,7 +15,17 @@ from typing import Final
 import click
 
 from feature_store.contract.events import json_schema
-from feature_store.fold.vector import EMBEDDING_SIZE, PRODUCT_SETS, SCALARS, VECTOR_SIZE
+from feature_store.fold.vector import (
+    EMBEDDING_SIZE,
+    GAPS,
+    KINDS,
+    LATEST_ACTS,
+    PRODUCT_SETS,
+    SCALARS,
+    SESSION,
+    SESSION_SCALARS,
+    VECTOR_SIZE,
+)
 from feature_store.sources.adapters.mapping import language
 from feature_store.sources.adapters.presets import preset_files
 from feature_store.sources.formats import CONTRACT, formats
@@ -38,7 +48,11 @@ two, with 0. A SIGHUP that is ignored (`nohup`) stays ignored.
 _FEATURES: Final = """# Features
 
 A buyer is {size} raw numbers (float32): {scalars} behavioural scalars, one pooled product embedding of {dims}
-numbers for each of the sets {sets} (of unit length), and one mask a set (1.0 where it holds something).
+numbers for each of the sets {sets} (of unit length), and one mask a set (1.0 where it holds
+something): these are feature version 1. Version 2 adds {session} numbers of the present session and, of the
+last {acts} acts (no refunds, no further lines of an order), newest first, the kind (columns {kinds}: 1 + the
+type's place in the event contract, 0 where there is none) and the seconds since the act before (columns
+{gaps}). Bundles of version 1 read the first columns.
 Transforms and scaling are in the exported graph. Money is in minor units / 100, so that currencies with and
 without a minor unit share a scale.
 
@@ -86,10 +100,20 @@ def commands_page() -> str:
 
 
 def features_page() -> str:
-    """The 403 numbers: names, axes, units, transforms."""
+    """The numbers of a vector: names, axes, units, transforms."""
     sets = ", ".join(PRODUCT_SETS)
-    lines = [_MADE, _FEATURES.format(size=VECTOR_SIZE, scalars=len(SCALARS), sets=sets, dims=EMBEDDING_SIZE)]
-    for i, s in enumerate(SCALARS):
+    text = _FEATURES.format(
+        size=VECTOR_SIZE,
+        scalars=len(SCALARS),
+        sets=sets,
+        dims=EMBEDDING_SIZE,
+        session=len(SESSION_SCALARS),
+        acts=LATEST_ACTS,
+        kinds=f"{KINDS.start} to {KINDS.stop - 1}",
+        gaps=f"{GAPS.start} to {GAPS.stop - 1}",
+    )
+    lines = [_MADE, text]
+    for i, s in [*enumerate(SCALARS), *enumerate(SESSION_SCALARS, start=SESSION.start)]:
         lines.append(f"| {i} | {s.name} | {s.axis} | {s.unit} | {s.transform} | {s.meaning} |\n")
     return "".join(lines)
 

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import nn
 
 from feature_store.fold.funnel import STRATA, strata
-from feature_store.fold.vector import VECTOR_SIZE
+from feature_store.fold.vector import MASKS
 from inference.encoders.graph import LATENT_SIZE
 from training.encoder.axes import Axes
 from training.evaluation.baselines import (
@@ -57,7 +57,7 @@ def autoencoder_space(vectors: Vectors, seed: int, epochs: int = 30) -> Space:
     """Latents of a plain autoencoder 403-256-128-96 and back on the balanced space: no codebook, no heads."""
     inner = balanced_space(vectors)
     torch.manual_seed(seed)
-    widths = (VECTOR_SIZE, 256, 128, LATENT_SIZE)
+    widths = (MASKS.stop, 256, 128, LATENT_SIZE)
     encoder, decoder = _mlp(widths), _mlp(widths[::-1])
     rows = torch.from_numpy(inner(vectors)).float()
     optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)

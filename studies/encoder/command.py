@@ -83,8 +83,8 @@ def study(
     """Judge the method on files of events: whether types and codes are useful and true, then sanity checks.
 
     PATH is any file that `simpersona events check` accepts, or an archive folder. Long (an hour or more);
-    killed, it loses the run under way, and the same command goes on. The level scale is chosen on validation
-    buyers and written to choice.json in the work folder before the test buyers are opened.
+    killed, it loses the run under way, and the same command goes on. The weight of rebuilding is chosen on
+    validation buyers and written to choice.json in the work folder before the test buyers are opened.
     """
     require_extras("training")
     from studies.encoder.inputs import command_line, stores_to_hold_out, study_inputs

@@ -1,4 +1,4 @@
-"""Inputs of the study: histories from files, the same with the funnel folded away, generated traffic."""
+"""Inputs of the study: histories from files, generated traffic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ops.traffic.buyer_types import TYPE_NAMES
 from ops.traffic.oracle import posterior, true_types
 from studies.encoder.cache import load_points, save_points
 from studies.encoder.generated_traffic import Truth
-from studies.encoder.hidden_funnel import hidden_funnel
 from studies.encoder.part_names import PARTS
 from studies.encoder.plan import BRIEF, Plan
 from studies.encoder.study import Inputs
@@ -51,17 +50,13 @@ def study_inputs(
     if source.given:
         sources.append(repr(source))
     key = hashlib.sha256(json.dumps([sources, most, POSITIONS, _SEED]).encode()).hexdigest()[:24]
-    full, hidden, about = (work / f"points-{key}.{name}" for name in ("npz", "hidden.npz", "json"))
+    full, about = (work / f"points-{key}.{name}" for name in ("npz", "json"))
     if not about.exists():
         tell("reading and folding the events")
-        points = Points.of(training_rows(histories.events()), seed=_SEED, most=most)
-        save_points(full, points)
-        tell("folding them again without the funnel")
-        save_points(hidden, hidden_funnel(points, histories.events()))
+        save_points(full, Points.of(training_rows(histories.events()), seed=_SEED, most=most))
         write_whole(about, json.dumps(histories.described()).encode())
     return Inputs(
         full=load_points(full),
-        hidden=load_points(hidden),
         generated=generated_inputs(generated, work, tell) if generated else None,
         sources=json.loads(about.read_text()),
         split_seed=_SEED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 Useful = Literal["useful", "time"]
-Check = Literal["a", "b", "c", "e", "calibration", "ablations", "scaling"]
+Check = Literal["a", "b", "e", "calibration", "ablations", "scaling"]
 Part = Useful | Check
 CHECKS: Final[tuple[Check, ...]] = get_args(Check)
 """The sanity checks: the paper's parts by letter (f stands beside every purity), and others."""

@@ -25,30 +25,16 @@ BRIEF: Final[dict[str, Any]] = {
     "learning_rate": 2e-3,
 }
 """A shorter training than `simpersona train`'s, so that a study's many runs fit into an hour."""
-SIMVQ: Final[dict[str, Any]] = {"quantizer": "simvq"}
 NO_TYPES: Final[dict[str, Any]] = {"forecast_epochs": 0}
-NO_HEADS: Final[dict[str, Any]] = {f"{axis}_weight": 0.0 for axis in AXES}
 WITHOUT: Final[dict[str, dict[str, Any]]] = {
-    "engagement head": {"engagement_weight": 0.0},
-    "exploration head": {"exploration_weight": 0.0},
-    "purchase head": {"purchase_weight": 0.0},
-    "all three heads": NO_HEADS,
-    "levels told in the latent": {"level_scale": 0.0},
-    "levels told and all three heads": {"level_scale": 0.0, **NO_HEADS},
-    "rows of other stores": {"varied_share": 0.0},
-    "contrastive term": {"contrastive_weight": 0.0},
-    "scalars relative to buyers with as many events": {"relative": False},
-    "prefix rows": {"prefix_share": 0.0},
-    "rebuilding the embeddings and masks": {"embeddings_weight": 0.0, "masks_weight": 0.0},
+    "what comes": {"outcomes_weight": 0.0},
+    "teachers": {"teacher_share": 0.0},
+    "rebuilding": {"rebuilding_weight": 0.0},
 }
-MOST_INCOHERENT: Final = 0.005
-LEAST_PERPLEXITY: Final = 150.0
 _LEAST_ON_VALIDATION: Final = 5  # buyers that a code needs there: the side is small
 RULE: Final = (
-    "on validation buyers: of the level scales with incoherence of at most 0.5 % on every axis and "
-    "perplexity of at least 150, the one with the highest Calinski-Harabasz index on the 16; if there is "
-    "none, the least incoherent. With the funnel hidden: the weight of the purchase head with the highest "
-    "purity"
+    "on validation buyers of the training: the weight of rebuilding with which codes foresee best what comes "
+    "(the least loss of the outcomes)"
 )
 
 
@@ -66,8 +52,7 @@ class Plan(BaseModel):
     ablation_seeds: tuple[int, ...] = (0,)
     held_out: tuple[str, ...]
     parts: tuple[Part, ...] = PARTS
-    level_scales: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0)
-    hidden_purchase_weights: tuple[float, ...] = (0.3, 1.0, 2.0)
+    rebuilding_weights: tuple[float, ...] = (0.1, 0.3, 1.0)
     base: dict[str, Any] = BRIEF
 
 
@@ -83,7 +68,6 @@ class Runners(BaseModel):
 
     plan: Plan
     chosen: dict[str, Any]
-    hidden: dict[str, Any]
 
     def model(self, **differs: Any) -> list[Run]:
         """The chosen encoder, one run a seed; `differs`: fields of Run."""
@@ -114,21 +98,11 @@ class Runners(BaseModel):
         config = self.plan.base | self.chosen | NO_TYPES | differs
         return [Run(kind="model", seed=seed, config=config) for seed in self.plan.ablation_seeds]
 
-    def hidden_model(self, held_out: str | None = None) -> list[Run]:
-        """The encoder that does not see the funnel."""
-        return self.model(view="hidden", config=self.hidden, held_out=held_out)
-
-    def hidden_lloyd(self, held_out: str | None = None) -> list[Run]:
-        """k-means that does not see the funnel."""
-        config = {"hide_funnel": True}
-        return self.baseline("lloyd", view="hidden", config=config, held_out=held_out)
-
     def all(self) -> list[Run]:
         """The runs of all parts of the plan, part by part; some serve several."""
         parts = {
             "a": [*self.model(), *self.baseline("kmeans_standard")],
             "b": self._strong(),
-            "c": self._hidden(),
             "e": [*self.without_types(view="generated"), *self.few("lloyd", view="generated")],
             "calibration": self.model(),
             "ablations": self.ablations(),
@@ -145,70 +119,40 @@ class Runners(BaseModel):
             runs += self.few("lloyd", held_out=store) + self.few("lloyd_levels", held_out=store)
         return runs
 
-    def _hidden(self) -> list[Run]:
-        return [
-            run
-            for store in (None, *self.plan.held_out)
-            for run in (*self.hidden_model(store), *self.hidden_lloyd(store))
-        ]
-
     def ablations(self) -> list[Run]:
-        """The chosen encoder as it is, with the other quantiser, and without each term."""
-        return [run for differs in ({}, SIMVQ, *WITHOUT.values()) for run in self.without(differs)]
+        """The chosen encoder as it is, and without each term."""
+        return [run for differs in ({}, *WITHOUT.values()) for run in self.without(differs)]
 
 
 def choose(plan: Plan, choice: Choice, runs: Runs, tell: Tell) -> Runners:
     """Let validation buyers choose what RULE says, once; `runs` must hold sealed points only."""
     frontier = {
-        s: Run(kind="model", config=plan.base | NO_TYPES | {"level_scale": s}) for s in plan.level_scales
-    }
-    hidden = {
-        w: Run(kind="model", view="hidden", config=_hidden(plan, w)) for w in plan.hidden_purchase_weights
+        w: Run(kind="model", config=plan.base | NO_TYPES | {"rebuilding_weight": w})
+        for w in plan.rebuilding_weights
     }
     lloyd = Run(kind="lloyd")
-    every = [*frontier.values(), *hidden.values(), lloyd]
+    every = [*frontier.values(), lloyd]
 
     def by_validation() -> dict[str, Any]:
         runs.do(every, tell)
         judged = _judged(runs.points["full"])
-        figures = {str(s): _figures(judged, runs, run) for s, run in frontier.items()}
-        unseen = _judged(runs.points["hidden"], hide_funnel=True)
-        purities = {str(w): _figures(unseen, runs, run) for w, run in hidden.items()}
-        best = float(max(figures, key=lambda s: _worth(figures[s])))
-        best_hidden = float(max(purities, key=lambda w: purities[w]["purity"]))
+        figures = {str(w): _figures(judged, runs, run) for w, run in frontier.items()}
+        losses = {str(w): float(runs.get(run).about["outcomes_loss"]) for w, run in frontier.items()}
         return {
             "seed": 0,
             "frontier": figures,
+            "outcomes_loss": losses,
             "lloyd": _figures(judged, runs, lloyd),
-            "hidden": purities,
-            "chosen": {"level_scale": best, "hidden_purchase_weight": best_hidden},
+            "chosen": {"rebuilding_weight": float(min(losses, key=lambda w: losses[w]))},
             "defaults": TrainConfig().model_dump(mode="json"),
         }
 
     chosen = choice.among([runs.path(run) for run in every], RULE, by_validation)["chosen"]
-    return Runners(
-        plan=plan,
-        chosen={"level_scale": chosen["level_scale"]},
-        hidden=_hidden(plan, chosen["hidden_purchase_weight"]),
-    )
+    return Runners(plan=plan, chosen=chosen)
 
 
-def _hidden(plan: Plan, purchase_weight: float) -> dict[str, Any]:
-    # Only whole histories exist without the funnel, a few thousand of them: fewer rows per epoch. Varied rows
-    # would show the funnel again: `events` would be scaled, and what is taken from it would not.
-    differs = {
-        "epoch_rows": 2 * plan.base.get("epoch_rows", TrainConfig().epoch_rows) // 3,
-        "hide_funnel": True,
-        "contrastive_weight": 0.0,
-        "varied_share": 0.0,
-        "level_scale": 0.0,
-        "purchase_weight": purchase_weight,
-    }
-    return plan.base | NO_TYPES | differs
-
-
-def _judged(points: Points, hide_funnel: bool = False) -> Judged:
-    return Judged.of(points, points.where(TRAIN), points.where(VALIDATION), hide_funnel=hide_funnel)
+def _judged(points: Points) -> Judged:
+    return Judged.of(points, points.where(TRAIN), points.where(VALIDATION))
 
 
 def _figures(judged: Judged, runs: Runs, run: Run) -> dict[str, float]:
@@ -217,9 +161,3 @@ def _figures(judged: Judged, runs: Runs, run: Run) -> dict[str, float]:
     measured = panel(judged, codes, least=_LEAST_ON_VALIDATION)
     names = ["ch16", "purity", "perplexity", *(f"incoherence_{axis}" for axis in AXES)]
     return {name: float(np.nan_to_num(measured[name](weights)[0], nan=1.0)) for name in names}
-
-
-def _worth(figures: dict[str, float]) -> tuple[bool, float]:
-    mixed = max(figures[f"incoherence_{axis}"] for axis in AXES)
-    fine = mixed <= MOST_INCOHERENT and figures["perplexity"] >= LEAST_PERPLEXITY
-    return fine, figures["ch16"] if fine else -mixed

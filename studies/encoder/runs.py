@@ -22,6 +22,7 @@ from studies.engine import Job, Tell, kept, result_path, work_through
 from training.encoder.axes import FUNNEL_COLUMNS, MONEY_COLUMNS, Axes
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
+from training.encoder.facts import cells_of
 from training.encoder.train import Trained, train
 from training.evaluation.baselines import Coder, balanced_space, lloyd_kmeans, standard_space
 from training.evaluation.coded import Coded
@@ -38,17 +39,8 @@ _ROWS: Final = 8192
 Kind = Literal[
     "model", "kmeans_standard", "kmeans_scalars", "lloyd", "lloyd_levels", "autoencoder_kmeans", "grid"
 ]
-PLAIN: Final[dict[str, Any]] = {
-    "engagement_weight": 0.0,
-    "exploration_weight": 0.0,
-    "purchase_weight": 0.0,
-    "contrastive_weight": 0.0,
-    "level_scale": 0.0,
-    "varied_share": 0.0,
-    "relative": False,
-    "prefix_share": 0.0,
-}
-"""A plain VQ-VAE: rebuilding and commitment alone, absolute scalars, whole histories."""
+PLAIN: Final[dict[str, Any]] = {"outcomes_weight": 0.0, "rebuilding_weight": 1.0}
+"""A VQ-VAE that is taught nothing of what comes: rebuilding and commitment alone."""
 
 
 class Run(BaseModel):
@@ -145,6 +137,7 @@ def _execute(run: Run, points: Points) -> Coded:
         trained = train(data, TrainConfig(seed=run.seed, **run.config))
         coder: Coder = trained.model
         about = {"epochs": trained.epochs, "best_epoch": trained.best_epoch}
+        about["outcomes_loss"] = trained.validation_losses["outcomes"]
         if trained.forecasting is not None:
             kind, confidence = forecasts(trained, vectors)
             type_of_code = trained.forecasting.groups.type_of_code
@@ -158,7 +151,6 @@ def _execute(run: Run, points: Points) -> Coded:
 def fit_baseline(run: Run, data: BuyerVectors) -> Coder:
     """A coder without a codebook of ours, fitted on the whole histories of training buyers."""
     whole = data.vectors[data.whole]
-    hide = bool(run.config.get("hide_funnel", False))
     if run.kind == "grid":
         return baselines.Grid(Axes.fit(whole))
     if run.kind == "kmeans_standard":
@@ -167,7 +159,7 @@ def fit_baseline(run: Run, data: BuyerVectors) -> Coder:
         return baselines.minibatch_kmeans(standard_space(whole, N_SCALARS), whole, run.seed)
     if run.kind == "autoencoder_kmeans":
         return lloyd_kmeans(baselines.autoencoder_space(whole, run.seed), whole, run.seed)
-    space = balanced_space(whole, hide_funnel=hide)
+    space = balanced_space(whole)
     if run.kind == "lloyd_levels":
         space = baselines.levels_space(space, Axes.fit(whole))
     return lloyd_kmeans(space, whole, run.seed)
@@ -179,7 +171,8 @@ def forecasts(trained: Trained, vectors: Vectors) -> tuple[Ints, Floats]:
     assert trained.model.forecast is not None
     types, sure = [], []
     for part in torch.split(torch.from_numpy(vectors), _ROWS):
-        probability = trained.model.forecast(trained.model.scaling(part)).softmax(dim=1)
+        odds = trained.model.forecast(trained.model.latents(part), cells_of(part))
+        probability = odds.softmax(dim=1)
         top = probability.max(dim=1)
         types.append(top.indices.numpy())
         sure.append(top.values.double().numpy())

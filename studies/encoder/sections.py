@@ -7,14 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from feature_store.fold.funnel import STRATA, strata
 from studies.encoder.baselines import gradient_boosting
 from studies.encoder.generated_traffic import Truth, judge_generated
-from studies.encoder.hidden_funnel import hidden_columns
 from studies.encoder.part_names import Check
-from studies.encoder.plan import SIMVQ, WITHOUT, Runners, checks_of
+from studies.encoder.plan import WITHOUT, Runners, checks_of
 from studies.encoder.runs import Run, Runs
 from training.evaluation.baselines import everyone_looks, mask_rule
 from training.evaluation.landmarks import calibration
@@ -41,7 +39,6 @@ STRONG: Final = [
     "perplexity",
     "purity",
 ]
-UNSEEN: Final = ["purity", "macro_recall", "js", "incoherence_engagement", "incoherence_exploration"]
 
 
 def bar(asked: str, value: Any, won: bool) -> Figures:
@@ -56,17 +53,14 @@ class Study:
         self._runs = runs
         self._of = runners
         self._truth = truth
-        full, hidden = runs.points["full"], runs.points["hidden"]
+        full = runs.points["full"]
         self._in_store = Judged.of(full, full.where(TRAIN), full.where(TEST))
-        unseen = hidden.where(TEST, _stores_with_a_funnel(hidden))
-        self._hidden = Judged.of(hidden, hidden.where(TRAIN), unseen, hide_funnel=True)
 
     def figures(self, tell: Callable[[str], None]) -> dict[Check, Figures]:
         """The sanity checks of the plan."""
         parts: dict[Check, Callable[[], Figures]] = {
             "a": self.paper_setting,
             "b": self.strong_baselines,
-            "c": self.unseen_label,
             "e": self.ground_truth,
             "calibration": self.calibration,
             "ablations": self.ablations,
@@ -118,7 +112,7 @@ class Study:
             "autoencoder + k-means": self._of.few("autoencoder_kmeans"),
             "grid of 36": [Run(kind="grid")],
         }
-        compared = self._compared(judged, contenders, STRONG, _references(judged, hidden=False))
+        compared = self._compared(judged, contenders, STRONG, _references(judged))
         ratio = compared.figure("model", "ch16")["mean"] / compared.figure("Lloyd", "ch16")["mean"]
         perplexity = compared.figure("model", "perplexity")["mean"]
         bars = []
@@ -143,11 +137,11 @@ class Study:
             "bars": bars,
         }
 
-    def _of_store(self, points: Points, store: str, *, hide_funnel: bool = False) -> Judged:
+    def _of_store(self, points: Points, store: str) -> Judged:
         index = points.stores.index(store)
         others = [i for i in range(len(points.stores)) if i != index]
         test = np.flatnonzero((points.store == index) & (points.side != VALIDATION))
-        return Judged.of(points, points.where(TRAIN, others), test, hide_funnel=hide_funnel)
+        return Judged.of(points, points.where(TRAIN, others), test)
 
     def _held_out(self, store: str) -> Figures:
         judged = self._of_store(self._runs.points["full"], store)
@@ -157,47 +151,9 @@ class Study:
             "Lloyd + levels": self._of.few("lloyd_levels", held_out=store),
         }
         names = ["purity", "incoherence_engagement", "incoherence_exploration", "js", "perplexity"]
-        extra = _references(judged, hidden=False) | {"pooled mix": _pooled(judged)}
+        extra = _references(judged) | {"pooled mix": _pooled(judged)}
         compared = self._compared(judged, contenders, names, extra)
         return {"figures": compared.as_json(), "buyers": len(judged.test)}
-
-    def unseen_label(self) -> Figures:
-        """Part c."""
-        judged = self._hidden
-        contenders = {"model": self._of.hidden_model(), "Lloyd": self._of.hidden_lloyd()}
-        compared = self._compared(judged, contenders, UNSEEN, _references(judged, hidden=True))
-        apart = {name: compared.difference("model", "Lloyd", name) for name in UNSEEN}
-        bars = [
-            _seed_bar(f"{name} in-store above k-means", apart[name]) for name in ("purity", "macro_recall")
-        ]
-        held_out = {}
-        for store in self._of.plan.held_out:
-            part = self._hidden_held_out(store)
-            held_out[store] = part
-            bars.append(_seed_bar(f"js on {store}, held out, below k-means", part["differences"]["Lloyd"]))
-            bars.append(
-                _seed_bar(f"js on {store}, held out, below the pooled mix", part["differences"]["pooled mix"])
-            )
-        return {
-            "figures": compared.as_json(),
-            "differences": apart,
-            "held_out": held_out,
-            "bars": bars,
-            "buyers": len(judged.test),
-        }
-
-    def _hidden_held_out(self, store: str) -> Figures:
-        judged = self._of_store(self._runs.points["hidden"], store, hide_funnel=True)
-        contenders = {"model": self._of.hidden_model(store), "Lloyd": self._of.hidden_lloyd(store)}
-        extra = _references(judged, hidden=True) | {"pooled mix": _pooled(judged)}
-        compared = self._compared(judged, contenders, ["purity", "macro_recall", "js"], extra)
-        return {
-            "figures": compared.as_json(),
-            "differences": {
-                other: compared.difference("model", other, "js") for other in ("Lloyd", "pooled mix")
-            },
-            "buyers": len(judged.test),
-        }
 
     def calibration(self) -> Figures:
         """For the API's confidence (issue 5, part 3)."""
@@ -214,11 +170,10 @@ class Study:
         return judge_generated(self._runs.points["generated"], self._truth, runs, LANDMARKS)
 
     def ablations(self) -> Figures:
-        """The chosen encoder with each term left out, and with the other quantiser."""
+        """The chosen encoder with each term left out."""
         judged = self._in_store
         contenders = {
             "chosen": self._of.without({}),
-            "SimVQ instead of EMA": self._of.without(SIMVQ),
         }
         contenders |= {f"without {what}": self._of.without(differs) for what, differs in WITHOUT.items()}
         names = ["ch16", "purity", "js", *INCOHERENCE, "perplexity"]
@@ -257,30 +212,16 @@ class Study:
         return parts
 
 
-def _stores_with_a_funnel(points: Points) -> list[int]:
-    """Stores of which any training buyer entered the funnel: elsewhere D is no guess."""
-    learned = points.where(TRAIN)
-    entered = strata(points.whole(learned)) != STRATA.index("D")
-    return [int(store) for store in np.unique(points.store[learned][entered])]
-
-
-def _seed_bar(asked: str, apart: Figures) -> Figures:
-    seeds = len(apart["seeds"])
-    above = apart["seeds_interval_above_0"]
-    return bar(f"{asked}, whole interval, at every seed", f"{above} of {seeds} seeds", above == seeds)
-
-
-def _references(judged: Judged, *, hidden: bool) -> dict[str, Panel]:
+def _references(judged: Judged) -> dict[str, Panel]:
     """Part f: what purity is worth without any codes."""
     test, learned = judged.points.whole(judged.test), judged.points.whole(judged.train)
-    rows: Callable[[NDArray[np.float32]], NDArray[np.float64]] = (
-        hidden_columns if hidden else lambda vectors: vectors.astype(np.float64)
-    )
-    boosting = gradient_boosting(rows(learned), strata(learned), seed=0)
-    predicted = np.asarray(boosting.predict(rows(test)), dtype=np.int64)
-    known = {"everyone is D": everyone_looks(test), "gradient boosting": predicted}
-    if not hidden:
-        known["mask rule"] = mask_rule(test)
+    boosting = gradient_boosting(learned.astype(np.float64), strata(learned), seed=0)
+    predicted = np.asarray(boosting.predict(test.astype(np.float64)), dtype=np.int64)
+    known = {
+        "everyone is D": everyone_looks(test),
+        "gradient boosting": predicted,
+        "mask rule": mask_rule(test),
+    }
     return {who: reference(judged, predicted) for who, predicted in known.items()}
 
 

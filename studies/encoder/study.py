@@ -20,12 +20,10 @@ from training.evaluation.points import LANDMARKS, SHARES, TEST, TRAIN, Points, s
 
 
 class Inputs(NamedTuple):
-    """What a study reads. full: histories; hidden: the same buyers with the funnel folded away (see
-    hidden.hidden_funnel); generated: traffic with known latent types, or None; sources: one line per file;
-    split_seed: what drew the sides."""
+    """What a study reads. full: histories; generated: traffic with known latent types, or None; sources: one
+    line per file; split_seed: what drew the sides."""
 
     full: Points
-    hidden: Points
     generated: tuple[Points, Truth] | None
     sources: list[str]
     split_seed: int
@@ -41,8 +39,8 @@ def run_study(inputs: Inputs, plan: Plan, work: Path, tell: Tell) -> dict[str, A
     if "e" in plan.parts and inputs.generated is None:
         raise EvaluationError("part e needs generated traffic")
     choice = Choice(work / "choice.json")
-    tell("validation chooses the level scale; the test buyers are sealed")
-    views = {"full": inputs.full, "hidden": inputs.hidden}
+    tell("validation chooses the weight of rebuilding; the test buyers are sealed")
+    views = {"full": inputs.full}
     untested = {view: without_test(points) for view, points in views.items()}
     runners = choose(plan, choice, Runs(work / "runs", untested), tell)
     choice.open()
@@ -74,12 +72,10 @@ def _setup(inputs: Inputs, plan: Plan) -> dict[str, Any]:
     stores = {}
     for index, store in enumerate(full.stores):
         of = full.store == index
-        hidden = inputs.hidden.store == inputs.hidden.stores.index(store)
         stores[store] = {
             "train": int((of & (full.side == TRAIN)).sum()),
             "test": int((of & (full.side == TEST)).sum()),
             "buyers": int(of.sum()),
-            "with_funnel_hidden": int(hidden.sum()),
             "strata": dict(zip(STRATA, np.bincount(labels[of], minlength=len(STRATA)).tolist(), strict=True)),
         }
     return {

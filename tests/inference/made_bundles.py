@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from feature_store.fold.vector import VECTOR_SIZE
+from feature_store.fold.vector import FEATURE_WIDTHS, VECTOR_SIZE
 from inference.bundles.bundle import Bundle
 from inference.bundles.publish import seal_bundle
 
@@ -17,12 +17,13 @@ TYPES = ("browser", "comparer")
 
 
 def model_bytes(seed: int = 0, **changes: object) -> bytes:
-    """A linear encoder with a random codebook of 256 codes; the type is 1 where the code is odd.
+    """A linear encoder of feature version 1 with a random codebook of 256 codes; the type is 1 where the code
+    is odd.
 
     changes: input_size, code_dtype, latent_name and fixed_batch spoil one thing each.
     """
     random = np.random.default_rng(seed)
-    size = int(str(changes.get("input_size", VECTOR_SIZE)))
+    size = int(str(changes.get("input_size", FEATURE_WIDTHS[1])))
     latent = str(changes.get("latent_name", "latent"))
     code_dtype = int(str(changes.get("code_dtype", TensorProto.INT64)))
     n = 8 if changes.get("fixed_batch") else "n"

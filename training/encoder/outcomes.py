@@ -49,7 +49,7 @@ def outcomes_of(data: BuyerVectors) -> Outcomes:
     before = _session_before(data)
     funnel = counts[:, _FUNNEL] - np.where(before[:, None] >= 0, counts[before][:, _FUNNEL], 0.0)
     untouched = np.cumsum(funnel[:, ::-1], axis=1)[:, ::-1] == 0
-    inside = (data.position > 0) & (data.time[end] + SESSION_GAP_MS < last_time)
+    inside = (data.position > 0) & is_over(data)
     begun = (before >= 0) | (counts[:, SESSIONS_COLUMN] == 1)
     ended = end == np.arange(len(end))
     left = counts[end, EVENTS_COLUMN] - counts[:, EVENTS_COLUMN]
@@ -68,6 +68,11 @@ def outcomes_of(data: BuyerVectors) -> Outcomes:
         ((follows >= 0) & (away <= RETURN_MS))[:, None],
     ]
     return Outcomes(np.hstack(known), np.hstack(known) & np.hstack(happened))
+
+
+def is_over(data: BuyerVectors) -> NDArray[np.bool_]:
+    """Whether each row's session had ended when its store's history ended, bool [n]."""
+    return np.asarray(data.time[data.session_end] + SESSION_GAP_MS < _last_time_of_store(data))
 
 
 def _session_before(data: BuyerVectors) -> NDArray[np.int64]:

@@ -7,36 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.encoder.axes import MIN_EVENTS
-from training.encoder.config import TrainConfig
-from training.encoder.dataset import EVENTS_COLUMN, BuyerVectors
+from training.encoder.dataset import BuyerVectors
 
 
 class Sampler:
     """Draws rows, with replacement, so that big stores and brief visits do not fill the codebook.
 
     Most visitors of a shop leave after a click or two and look alike; most buyers of a collection of stores
-    are those of the biggest. So stores weigh by a power of their buyers, and shares are fixed for brief
-    histories and for prefixes (TrainConfig.store_balance, brief_share, prefix_share).
+    are those of the biggest. So the rows of a store at one position weigh together the root of their number.
     """
 
-    def __init__(self, data: BuyerVectors, rows: NDArray[np.int64], config: TrainConfig) -> None:
+    def __init__(self, data: BuyerVectors, rows: NDArray[np.int64], seed: int) -> None:
         store = store_index(data)[data.buyer[rows]]
-        whole = data.whole[rows]
-        brief = data.vectors[rows, EVENTS_COLUMN] < MIN_EVENTS
-        weight = np.ones(len(rows))
-        for kind in (0, 1, 2, 3):
-            group = (whole * 2 + brief) == kind
-            per_store = np.bincount(store[group], minlength=store.max() + 1).clip(1)
-            weight[group] = per_store[store[group]] ** -config.store_balance
-            share = (1 - config.prefix_share if kind >= 2 else config.prefix_share) * (
-                config.brief_share if kind % 2 else 1 - config.brief_share
-            )
-            if group.any():
-                weight[group] *= share / weight[group].sum()
+        _, group, sizes = np.unique(
+            store * (data.position.max(initial=0) + 2) + data.position[rows] + 1,
+            return_inverse=True,
+            return_counts=True,
+        )
         self._rows = rows
-        self._edges = np.cumsum(weight)
-        self._seed = config.seed
+        self._edges = np.cumsum(sizes[group] ** -0.5)
+        self._seed = seed
 
     def draw(self, epoch: int, n: int) -> NDArray[np.int64]:
         """n rows int64 of an epoch; a function of seed and epoch alone, so a resumed run draws the same."""

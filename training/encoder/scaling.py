@@ -9,108 +9,64 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from feature_store.fold.vector import EMBEDDING_SIZE, EMBEDDINGS, MASKS, N_SCALARS, SCALARS, VECTOR_SIZE
-from training.encoder.axes import EVENTS, FUNNEL_COLUMNS, KNOTS, MONEY_COLUMNS, ByEvents
+from feature_store.contract.events import EVENT_TYPES
+from feature_store.fold.vector import GAPS, KINDS, MASKS, N_SCALARS, SCALARS, SESSION
+
+NUMBERS: Final = N_SCALARS + SESSION.stop - SESSION.start
+RECENT: Final = KINDS.stop - KINDS.start
+STEP: Final = len(EVENT_TYPES) + 1
+"""What is seen of one of the latest events: its type, one-hot, and the log of the gap before it."""
+INPUTS: Final = NUMBERS + MASKS.stop - MASKS.start + RECENT * STEP
 
 _MAX_RAW: Final = 1e12
-_MAX_SIGMAS: Final = 6.0
-"""Scaled scalars are clipped here: a shopper beyond it is as unusual as the encoder can express."""
-_FLAT: Final = 1e-6
-_FUNNEL: Final = [i for i, scalar in enumerate(SCALARS) if scalar.axis == "funnel"] + [*MONEY_COLUMNS]
-_CARTED_AND_BOUGHT: Final = slice(EMBEDDINGS.start + EMBEDDING_SIZE, EMBEDDINGS.stop)
+_REACH: Final = 4.0
+"""Numbers end at so many deviations, smoothly: a history of years is no farther off than the busiest week."""
+_GAP_UNIT: Final = 4.0
+_FLAT: Final = 1e-3
 
 
 class Scaling(nn.Module):
-    """Raw vectors float32 [n, W] -> scaled float32 [n, W], always finite.
+    """Raw vectors float32 [n, W] -> inputs float32 [n, INPUTS], always finite and bounded.
 
-    Scalars: their transform (feature_store.fold.vector.SCALARS), then zero mean and unit variance on the
-    training rows. With `relative`, all but events are first set against the mean and the deviation among
-    buyers with as many events (axes.ByEvents): a code then says how somebody shops and not, sixteen
-    times over, how long. Embeddings: scaled so that the three together vary `embedding_weight` times as
-    much as the 16 scalars together; unscaled, 384 columns would drown them. Masks: as they are.
+    Numbers (the 16 scalars, the session's block): log1p, zero mean and unit variance on the training rows,
+    then r tanh(x / r) with r = 4. Masks as they are. The latest 16 events: type one-hot, log1p of the seconds
+    since the event before, over 4. The embeddings are not seen: which products a shop sells tells less of its
+    shoppers than it takes from an encoder that meets other shops (docs/adr/0054).
     """
 
     mean: Tensor
     deviation: Tensor
-    embedding_scale: Tensor
-    shown: Tensor
-    knots: Tensor
-    by_events_mean: Tensor
-    by_events_deviation: Tensor
+    kinds: Tensor
 
-    def __init__(
-        self, mean: Tensor, deviation: Tensor, embedding_scale: float, by_events: ByEvents, hide_funnel: bool
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.hide_funnel = hide_funnel
-        shown = torch.ones(VECTOR_SIZE)
-        if hide_funnel:
-            shown[_FUNNEL] = shown[_CARTED_AND_BOUGHT] = shown[MASKS.start + 1 : MASKS.stop] = 0.0
-        self.register_buffer("shown", shown)
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
-        self.register_buffer("embedding_scale", torch.tensor(embedding_scale, dtype=torch.float32))
-        self.register_buffer("knots", torch.from_numpy(KNOTS).float())
-        self.register_buffer("by_events_mean", torch.from_numpy(by_events.mean).float())
-        self.register_buffer("by_events_deviation", torch.from_numpy(by_events.deviation).float())
+        self.register_buffer("mean", torch.zeros(NUMBERS))
+        self.register_buffer("deviation", torch.ones(NUMBERS))
+        self.register_buffer("kinds", torch.arange(1, len(EVENT_TYPES) + 1, dtype=torch.float32))
 
     @classmethod
-    def fit(
-        cls,
-        vectors: NDArray[np.float32],
-        embedding_weight: float,
-        *,
-        relative: bool = False,
-        hide_funnel: bool = False,
-    ) -> Self:
-        """Take the scales of training rows float32 [n, W]. A constant scalar stays unscaled."""
-        rows = torch.from_numpy(vectors)
-        none = ByEvents(np.zeros((len(KNOTS), N_SCALARS)), np.ones((len(KNOTS), N_SCALARS)))
-        zero, one = torch.zeros(N_SCALARS), torch.ones(N_SCALARS)
-        scaling = cls(zero, one, 1.0, none, hide_funnel)
-        by_events = none
-        if relative:
-            logs = scaling.logs(rows).double().numpy()
-            by_events = ByEvents.fit(logs[:, EVENTS], logs)
-            by_events.mean[:, EVENTS], by_events.deviation[:, EVENTS] = 0.0, 1.0
-            scaling = cls(zero, one, 1.0, by_events, hide_funnel)
-        scalars = scaling.against_peers(scaling.logs(rows)).clamp(-_MAX_SIGMAS, _MAX_SIGMAS).double()
-        deviation = scalars.std(dim=0, correction=0)
+    def fit(cls, vectors: NDArray[np.float32]) -> Self:
+        """Take the scales of training rows float32 [n, W]. A constant number stays unscaled."""
+        scaling = cls()
+        logs = scaling.logs(torch.from_numpy(vectors)).double()
+        deviation = logs.std(dim=0, correction=0)
         deviation[deviation < _FLAT] = 1.0
-        seen = vectors[:, EMBEDDINGS] * scaling.shown[EMBEDDINGS].numpy()
-        variance = float(seen.var(axis=0, dtype=np.float64).sum())
-        scale = (embedding_weight * N_SCALARS / variance) ** 0.5 if variance > _FLAT else 1.0
-        return cls(scalars.mean(dim=0).float(), deviation.float(), scale, by_events, hide_funnel)
+        scaling.mean.copy_(logs.mean(dim=0))
+        scaling.deviation.copy_(deviation)
+        return scaling
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Scale raw vectors."""
-        scalars = (self.against_peers(self.logs(vectors)) - self.mean) / self.deviation
-        return torch.cat(
-            [
-                scalars.clamp(-_MAX_SIGMAS, _MAX_SIGMAS),
-                vectors[:, EMBEDDINGS].clamp(-1.0, 1.0) * self.embedding_scale * self.shown[EMBEDDINGS],
-                vectors[:, MASKS].clamp(0.0, 1.0) * self.shown[MASKS],
-            ],
-            dim=1,
-        )
+        numbers = _REACH * torch.tanh((self.logs(vectors) - self.mean) / self.deviation / _REACH)
+        gaps = torch.log1p(vectors[:, GAPS].clamp(0.0, _MAX_RAW)) / _GAP_UNIT
+        kinds = (vectors[:, KINDS].unsqueeze(2) == self.kinds).to(vectors.dtype)
+        order = torch.cat([kinds, gaps.unsqueeze(2)], dim=2).flatten(1)
+        return torch.cat([numbers, vectors[:, MASKS].clamp(0.0, 1.0), order], dim=1)
 
     def logs(self, vectors: Tensor) -> Tensor:
-        """The transformed scalars float32 [n, 16], the funnel left out of all of them where it is hidden."""
-        scalars = vectors[:, :N_SCALARS].clamp(0.0, _MAX_RAW)
-        if self.hide_funnel:
-            funnel = scalars[:, list(FUNNEL_COLUMNS)].sum(dim=1, keepdim=True)
-            events = (scalars[:, EVENTS : EVENTS + 1] - funnel).clamp(min=0.0)
-            scalars = torch.cat([events, scalars[:, EVENTS + 1 :]], dim=1) * self.shown[:N_SCALARS]
-        # One transform serves all 16 today; the assertion below fails at import if the layout asks for more.
-        return torch.log1p(scalars)
-
-    def against_peers(self, logs: Tensor) -> Tensor:
-        """Deviations from what buyers with as many events do, float32 [n, 16]; axes.hat_weights in torch."""
-        steps = (logs[:, EVENTS : EVENTS + 1] - self.knots[:-1]) / (self.knots[1:] - self.knots[:-1])
-        steps = steps.clamp(0.0, 1.0)
-        mean = self.by_events_mean[0] + steps @ self.by_events_mean.diff(dim=0)
-        return (logs - mean) / (self.by_events_deviation[0] + steps @ self.by_events_deviation.diff(dim=0))
+        """log1p of the numbers, float32 [n, NUMBERS]."""
+        numbers = torch.cat([vectors[:, :N_SCALARS], vectors[:, SESSION]], dim=1)
+        return torch.log1p(numbers.clamp(0.0, _MAX_RAW))
 
 
-assert EVENTS == 0
 assert all(scalar.transform == "log1p" for scalar in SCALARS)

@@ -18,16 +18,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
-from inference.bundles.catalogue import Catalogue
 from inference.encoders.graph import CODES
 from training.encoder import checkpoint
-from training.encoder.axes import Axes
 from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors, split_by_buyer
+from training.encoder.facts import cells_of
 from training.encoder.model import VQVAE, Batch, Losses
-from training.encoder.sampling import Sampler
+from training.encoder.outcomes import outcomes_of
+from training.encoder.sampling import Sampler, store_index
 from training.encoder.scaling import Scaling
-from training.encoder.variation import in_other_stores
+from training.encoder.teachers import Targets, teach
 from training.errors import DatasetError, DivergedError, WeightsError
 from training.types.forecast import Forecasting, add_forecast
 
@@ -36,19 +36,19 @@ log = structlog.get_logger()
 _INITIAL_ROWS = 32_768  # enough for 256 k-means centres; more only takes longer
 _VALIDATION_ROWS = 4096
 _EVALUATION_ROWS = 8192
-_VARIES = 1  # parts this stream of random numbers from the sampler's
+STORE_RATES = "store_rates.weight"
+"""The one weight that is not begun with: another training has other stores."""
 
 
 class Trained(NamedTuple):
     """A trained model (in eval mode, on the CPU) and how the training went.
 
-    axes are the levels as fitted on the training buyers. forecasting holds the types and how well they are
-    forecast; None where no types were asked for (forecast_epochs 0).
+    forecasting holds the types and how well they are forecast; None where no types were asked for
+    (forecast_epochs 0).
     """
 
     model: VQVAE
     config: TrainConfig
-    axes: Axes
     epochs: int
     best_epoch: int
     seconds: float
@@ -75,14 +75,13 @@ def train(
     resume: Path | None = None,
     *,
     warm_start: Mapping[str, Tensor] | None = None,
-    previous: Catalogue | None = None,
 ) -> Trained:
     """Train on data; the model of the epoch with the lowest validation loss is returned.
 
     `resume` names a checkpoint file: written after each epoch, and where it is there already, training goes
     on from it and comes to the result that it would have had without the stop. It is removed at the end.
     `warm_start` are the weights of a champion (training.lifecycle.successor), begun with in place of a
-    warm-up and of placing the codes; `previous` is its catalogue, whose types keep their names.
+    warm-up and of placing the codes.
 
     Raises:
         DatasetError: the data is empty, not finite, or has fewer different rows than codes; or the
@@ -94,24 +93,19 @@ def train(
     check_trainable(data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, validation = split_by_buyer(data, config.validation_share, config.seed)
-    whole = training[data.whole[training]]
-    axes = Axes.fit(data.vectors[whole])
-    rows = Rows(data, axes, device)
+    sampler = Sampler(data, training, config.seed)
     torch.manual_seed(config.seed)
-    scaling = Scaling.fit(
-        data.vectors[Sampler(data, training, config).draw(0, config.epoch_rows)],
-        config.embedding_weight,
-        relative=config.relative,
-        hide_funnel=config.hide_funnel,
-    )
-    run = _Run(VQVAE(scaling, axes, config).to(device), config)
+    scaling = Scaling.fit(data.vectors[sampler.draw(0, config.epoch_rows)])
+    run = _Run(VQVAE(scaling, 1 + int(store_index(data).max()), config).to(device), config)
     if warm_start is not None:
         run.warm_start(warm_start)
     of = checkpoint.fingerprint(data, config, warm_start) if resume else ""
     if kept := checkpoint.load(resume, of):
         run.restore(kept)
-    sampler = Sampler(data, training, config)
-    judged = rows.take(Sampler(data, validation, config).draw(0, min(_VALIDATION_ROWS, 4 * len(validation))))
+    rows = Rows(data, config, device)
+    judged = rows.take(
+        Sampler(data, validation, config.seed).draw(0, min(_VALIDATION_ROWS, 4 * len(validation)))
+    )
     with _progress() as progress:
         bar = progress.add_task("training", total=config.warmup_epochs + config.epochs, loss=run.best)
         while not run.finished:
@@ -120,45 +114,40 @@ def train(
             if resume:
                 checkpoint.save(resume, of, run.state())
     model = run.best_model()
-    forecasting = None
-    if config.forecast_epochs:
-        forecasting = add_forecast(model, data, training, validation, config, previous)
+    forecasting = add_forecast(model, data, training, validation, config) if config.forecast_epochs else None
     seconds = time.perf_counter() - started
     log.info("trained", epochs=run.epoch, best_epoch=run.best_epoch, loss=run.best, seconds=round(seconds, 1))
     if resume:
         resume.unlink(missing_ok=True)
     return Trained(
-        model.cpu().eval(), config, axes, run.epoch, run.best_epoch, seconds, run.best_losses, forecasting
+        model.cpu().eval(), config, run.epoch, run.best_epoch, seconds, run.best_losses, forecasting
     )
 
 
 class Rows:
     """The data as batches."""
 
-    def __init__(self, data: BuyerVectors, axes: Axes, device: torch.device) -> None:
-        self._data = data
-        self._axes = axes
-        self._levels = np.stack(axes.levels(data.vectors), axis=1)
+    def __init__(self, data: BuyerVectors, config: TrainConfig, device: torch.device) -> None:
+        targets = teach(data, outcomes_of(data), config.teacher_share, config.seed)
+        self._vectors = data.vectors
+        self._store = store_index(data)[data.buyer]
+        self._chance = targets.chance
+        self._weight = targets.known * _outcome_weights(targets)
         self._device = device
 
     def take(self, rows: NDArray[np.int64]) -> Batch:
         """The batch of rows int64 [n]."""
-        end = self._data.session_end[rows]
-        vectors = self._data.vectors
-        return self._batch(vectors[rows], self._levels[rows], vectors[end], end == rows)
+        columns = (self._vectors, self._store, self._chance, self._weight)
+        return Batch(*(torch.from_numpy(column[rows]).to(self._device) for column in columns))
 
-    def take_varied(self, rows: NDArray[np.int64], share: float, random: np.random.Generator) -> Batch:
-        """The batch of rows int64 [n], a share of them as other stores would tell them."""
-        end = self._data.session_end[rows]
-        vectors, ends, moved = in_other_stores(
-            self._data.vectors[rows], self._data.vectors[end], share, random
-        )
-        levels = self._levels[rows]
-        levels[moved] = np.stack(self._axes.levels(vectors[moved]), axis=1)
-        return self._batch(vectors, levels, ends, end == rows)
 
-    def _batch(self, *columns: NDArray[Any]) -> Batch:
-        return Batch(*(torch.from_numpy(column).to(self._device) for column in columns))
+def _outcome_weights(targets: Targets) -> NDArray[np.float32]:
+    """Weight of each outcome where it is known, float32 [8]: a guess of the mean costs 1 on average over all
+    rows, whether the outcome is rare or hardly ever known."""
+    rows = np.maximum(targets.known.sum(axis=0), 1)
+    rate = ((targets.known * targets.chance).sum(axis=0) / rows).clip(1e-4, 1 - 1e-4)
+    entropy = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+    return np.asarray(len(targets.known) / (entropy * rows), dtype=np.float32)
 
 
 class _Run:
@@ -179,9 +168,11 @@ class _Run:
     def warm_start(self, weights: Mapping[str, Tensor]) -> None:
         """Begin after the warm-up, with these weights and this codebook."""
         try:
-            self.model.load_state_dict(dict(weights))
-        except RuntimeError as error:  # keys or shapes
+            left = self.model.load_state_dict(dict(weights), strict=False)
+        except RuntimeError as error:  # shapes
             raise WeightsError("the weights to begin with are of a model of other layers") from error
+        if left.unexpected_keys or {*left.missing_keys} != {STORE_RATES}:
+            raise WeightsError("the weights to begin with are of a model of other layers")
         self.epoch = self.config.warmup_epochs
         self._placed = True
 
@@ -197,10 +188,8 @@ class _Run:
         if self.epoch == self.config.warmup_epochs and not self._placed:
             self._place_codes(rows, drawn)
         self.model.train()
-        random = np.random.default_rng([self.config.seed, self.epoch, _VARIES])
         for start in range(0, len(drawn), self.config.batch_size):
-            part = drawn[start : start + self.config.batch_size]
-            batch = rows.take_varied(part, self.config.varied_share, random)
+            batch = rows.take(drawn[start : start + self.config.batch_size])
             loss = self.model(batch, quantize=warm).total(self.config)
             _check_finite(loss.item())
             self._optimiser.zero_grad(set_to_none=True)
@@ -212,11 +201,12 @@ class _Run:
             self._judge(judged)
 
     def _place_codes(self, rows: Rows, drawn: NDArray[np.int64]) -> None:
+        vectors = rows.take(drawn[:_INITIAL_ROWS]).vectors
         with torch.no_grad():
-            latents = self.model.latents(rows.take(drawn[:_INITIAL_ROWS]).vectors)
+            latents = self.model.latents(vectors)
         if not torch.isfinite(latents).all():
             raise DivergedError("the latents became NaN or inf; lower the learning rate")
-        self.model.quantizer.initialise(latents)
+        self.model.quantizer.initialise(latents, cells_of(vectors))
 
     def _judge(self, judged: Batch) -> None:
         terms = validation_losses(self.model, judged)

@@ -2,8 +2,7 @@
 
 Every coder is fitted on raw vectors float32 [n, W] of training buyers and gives codes int64 [n] in
 [0, CODES). Spaces: `standard` is the paper's own setting (its k-means saw all 403 columns standard-scaled);
-`balanced` is training.encoder.scaling.Scaling, in which the three embeddings together vary half as much
-as the 16 scalars together.
+in `balanced` the three embeddings together vary half as much as the 16 scalars together.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
@@ -21,9 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from feature_store.fold.funnel import STRATA
-from feature_store.fold.vector import MASKS, N_SCALARS, VECTOR_SIZE
+from feature_store.fold.vector import EMBEDDINGS, MASKS, N_SCALARS
 from inference.encoders.graph import CODES
-from training.encoder.scaling import Scaling
 
 Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -31,6 +28,8 @@ Ints = NDArray[np.int64]
 Space = Callable[[Vectors], Floats]
 
 EMBEDDING_WEIGHT: Final = 0.5
+_FLAT: Final = 1e-6
+_MOST_SIGMAS: Final = 6.0
 
 
 class Coder(Protocol):
@@ -48,19 +47,22 @@ def logs(vectors: Vectors) -> Floats:
     return out
 
 
-def standard_space(vectors: Vectors, columns: int = VECTOR_SIZE) -> Space:
+def standard_space(vectors: Vectors, columns: int = MASKS.stop) -> Space:
     """The first `columns` columns, each brought to mean 0 and variance 1 on the given buyers."""
     scaler = StandardScaler().fit(logs(vectors)[:, :columns])
     return lambda rows: np.asarray(scaler.transform(logs(rows)[:, :columns]))
 
 
-def balanced_space(vectors: Vectors, *, hide_funnel: bool = False) -> Space:
-    """Blocks of equal say (Scaling, absolute); with hide_funnel nothing of the funnel is in it."""
-    scaling = Scaling.fit(vectors, EMBEDDING_WEIGHT, hide_funnel=hide_funnel)
+def balanced_space(vectors: Vectors) -> Space:
+    """Blocks of equal say: the 16 scalars' log1p with mean 0 and variance 1, within 6 deviations, and the
+    three embeddings, together half as varied; the masks as they are."""
+    scaler = StandardScaler().fit(logs(vectors)[:, :N_SCALARS])
+    varies = float(vectors[:, EMBEDDINGS].var(axis=0, dtype=np.float64).sum())
+    scale = (EMBEDDING_WEIGHT * N_SCALARS / varies) ** 0.5 if varies > _FLAT else 1.0
 
     def space(rows: Vectors) -> Floats:
-        with torch.no_grad():
-            return np.asarray(scaling(torch.from_numpy(rows)).double().numpy())
+        scalars = scaler.transform(logs(rows)[:, :N_SCALARS]).clip(-_MOST_SIGMAS, _MOST_SIGMAS)
+        return np.hstack([scalars, scale * rows[:, EMBEDDINGS], rows[:, MASKS]])
 
     return space
 

@@ -42,7 +42,7 @@ class Judged(NamedTuple):
     spaces: dict[str, Floats]
 
     @classmethod
-    def of(cls, points: Points, train: Ints, test: Ints, *, hide_funnel: bool = False) -> Judged:
+    def of(cls, points: Points, train: Ints, test: Ints) -> Judged:
         """What is known of the judged buyers before any run."""
         learned, judged = points.whole(train), points.whole(test)
         everyone = points.whole(np.arange(len(points.side)))
@@ -50,7 +50,7 @@ class Judged(NamedTuple):
         engagement, exploration = axes.scores(everyone)
         levels = axes.levels(judged)
         standard = standard_space(learned)(judged)
-        balanced = balanced_space(learned, hide_funnel=hide_funnel)(judged)
+        balanced = balanced_space(learned)(judged)
         return cls(
             points=points,
             train=train,

@@ -58,11 +58,11 @@ def train_step(
     """Train, from the champion's weights where they are kept and fit; a killed training goes on by epochs."""
     checkpoint = folder / _CHECKPOINT
     try:
-        trained = train(data, config, checkpoint, warm_start=weights, previous=champion.catalogue)
+        trained = train(data, config, checkpoint, warm_start=weights)
         warm = weights is not None
     except WeightsError as error:
         log.warning("cold_start", because="the champion's weights do not fit", error=first_line(error))
-        trained = train(data, config, checkpoint, previous=champion.catalogue)
+        trained = train(data, config, checkpoint)
         warm = False
     save_trained(trained, folder / _TRAINED)
     return {"warm_start": warm, "epochs": trained.epochs, "seconds": round(trained.seconds, 1)}

@@ -21,9 +21,10 @@ from feature_store.workspace import write_whole
 from inference.bundles.bundle import Bundle
 from inference.encoders.graph import CODES, open_graph, run_graph
 from training.encoder.dataset import BuyerVectors, split_by_buyer
-from training.encoder.train import Trained
+from training.encoder.train import STORE_RATES, Trained
 from training.errors import RetrainError
 from training.lifecycle.align import Alignment, align_codes, same_share
+from training.types.types import TypeGroups
 
 log = structlog.get_logger()
 
@@ -97,20 +98,21 @@ def renumbered(trained: Trained, numbers: NDArray[np.int64]) -> Trained:
     if trained.forecasting is None:
         return trained
     groups = trained.forecasting.groups
-    of_code = np.empty_like(groups.type_of_code)
-    of_code[numbers] = groups.type_of_code
+    of_code, lift = groups.type_of_code[order.numpy()], groups.lift[order.numpy()]
     types = tuple(
         msgspec.structs.replace(kind, codes=tuple(np.flatnonzero(of_code == index).tolist()))
         for index, kind in enumerate(groups.types)
     )
-    groups = groups._replace(type_of_code=of_code, types=types)
-    return trained._replace(forecasting=trained.forecasting._replace(groups=groups))
+    return trained._replace(forecasting=trained.forecasting._replace(groups=TypeGroups(of_code, types, lift)))
 
 
 def save_weights(trained: Trained, path: Path) -> None:
-    """Write state.pt: what a successor begins with. The forecast is left out, types are made anew."""
+    """Write state.pt: what a successor begins with. The forecast is left out, types are made anew; and the
+    stores' rates, another training has other stores."""
     weights = {
-        name: value for name, value in trained.model.state_dict().items() if not name.startswith(_FORECAST)
+        name: value
+        for name, value in trained.model.state_dict().items()
+        if not name.startswith(_FORECAST) and name != STORE_RATES
     }
     content = io.BytesIO()
     torch.save(weights, content)

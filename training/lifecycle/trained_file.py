@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feature_store.fold.vector import N_SCALARS
+from feature_store.fold.funnel import FACT_CELLS
 from feature_store.workspace import write_whole
-from inference.bundles.catalogue import PersonaType, ScalarScale
-from training.encoder.axes import KNOTS, Axes, ByEvents
+from inference.bundles.catalogue import PersonaType
 from training.encoder.config import TrainConfig
 from training.encoder.model import VQVAE, Forecast
 from training.encoder.scaling import Scaling
-from training.encoder.train import Trained
+from training.encoder.train import STORE_RATES, Trained
 from training.errors import RetrainError
 from training.types.forecast import Forecasting
 from training.types.types import TypeGroups
@@ -30,10 +29,7 @@ from training.types.types import TypeGroups
 
 class _Forecasting(msgspec.Struct, frozen=True):
     types: tuple[PersonaType, ...]
-    scale: ScalarScale
-    kept: dict[str, float]
-    choice: dict[str, Any]
-    temperature: float
+    temperature: float | None
     validation: dict[int, dict[str, float]]
 
 
@@ -64,8 +60,7 @@ def save_trained(trained: Trained, path: Path) -> None:
         {
             "about": msgspec.msgpack.encode(about, enc_hook=_plain),
             "model": trained.model.state_dict(),
-            "axes": _axes_tensors(trained.axes),
-            "type_of_code": None if forecasting is None else _tensor(forecasting.groups.type_of_code),
+            "groups": None if forecasting is None else _tensors(forecasting.groups),
         },
         content,
     )
@@ -82,10 +77,9 @@ def load_trained(path: Path) -> Trained:
         kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         about = msgspec.msgpack.decode(kept["about"], type=_About)
         config = TrainConfig.model_validate(about.config)
-        axes = _axes(kept["axes"])
-        model = VQVAE(_unfitted_scaling(config), axes, config)
-        if about.forecasting is not None:
-            model.forecast = Forecast(len(about.forecasting.types), config.forecast_dropout)
+        model = VQVAE(Scaling(), len(kept["model"][STORE_RATES]), config)
+        if about.forecasting is not None and about.forecasting.temperature is not None:
+            model.forecast = Forecast(np.ones((FACT_CELLS, len(about.forecasting.types)), np.bool_))
         model.load_state_dict(kept["model"])
         forecasting = None if about.forecasting is None else _forecasting(about.forecasting, kept)
     except Exception as error:  # torch, zip, msgspec, pydantic and a missing key each have their own
@@ -95,7 +89,6 @@ def load_trained(path: Path) -> Trained:
     return Trained(
         model.eval(),
         config,
-        axes,
         about.epochs,
         about.best_epoch,
         about.seconds,
@@ -105,45 +98,19 @@ def load_trained(path: Path) -> Trained:
 
 
 def _about_forecasting(forecasting: Forecasting) -> _Forecasting:
-    groups = forecasting.groups
-    return _Forecasting(
-        groups.types,
-        groups.scale,
-        groups.kept,
-        groups.choice,
-        forecasting.temperature,
-        forecasting.validation,
-    )
+    return _Forecasting(forecasting.groups.types, forecasting.temperature, forecasting.validation)
 
 
 def _forecasting(about: _Forecasting, kept: dict[str, Any]) -> Forecasting:
-    groups = TypeGroups(kept["type_of_code"].numpy(), about.types, about.scale, about.kept, about.choice)
-    return Forecasting(groups, about.temperature, about.validation)
+    columns = {name: tensor.numpy() for name, tensor in kept["groups"].items()}
+    return Forecasting(TypeGroups(types=about.types, **columns), about.temperature, about.validation)
 
 
-def _axes_tensors(axes: Axes) -> dict[str, Tensor]:
-    arrays = axes._asdict() | axes.by_events._asdict()
-    del arrays["by_events"]
-    return {name: _tensor(array) for name, array in arrays.items()}
-
-
-def _axes(kept: dict[str, Tensor]) -> Axes:
-    arrays = {name: tensor.numpy() for name, tensor in kept.items()}
-    by_events = ByEvents(arrays.pop("mean"), arrays.pop("deviation"))
-    return Axes(**arrays, by_events=by_events)
+def _tensors(groups: TypeGroups) -> dict[str, Tensor]:
+    return {"type_of_code": torch.from_numpy(groups.type_of_code), "lift": torch.from_numpy(groups.lift)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):  # numpy rounds to its own kinds of numbers
         return value.item()
     raise NotImplementedError(f"a trained encoder holds a {type(value).__name__}, which its file cannot")
-
-
-def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
-
-
-def _unfitted_scaling(config: TrainConfig) -> Scaling:
-    """A scaling whose scales the model's weights replace."""
-    none = ByEvents(np.zeros((len(KNOTS), N_SCALARS)), np.ones((len(KNOTS), N_SCALARS)))
-    return Scaling(torch.zeros(N_SCALARS), torch.ones(N_SCALARS), 1.0, none, config.hide_funnel)

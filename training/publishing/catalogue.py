@@ -7,21 +7,19 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.spatial.distance import cdist
 
 from feature_store.contract.events import Event
 from feature_store.fold.funnel import STRATA, strata
-from feature_store.fold.vector import N_SCALARS, SCALARS
 from feature_store.history.offline_fold import BuyerKey
 from feature_store.online.assignment import token
 from inference.bundles.catalogue import Catalogue, CodeCard, Estimate
 from inference.encoders.graph import CODES
+from training.encoder.quantizers.moving_averages import EmaQuantizer
+from training.publishing.percentiles import AXES, mean_percentiles
 from training.publishing.sessions import SharedShapes, longest_sessions
-from training.types.grouping import fit_scale, type_points
-from training.types.measures import distances_between
 from training.types.types import TypeGroups
 
-AXES: Final = tuple(dict.fromkeys(scalar.axis for scalar in SCALARS))
 _SHOWN_BUYERS: Final = 200
 """Of each code, so many buyers nearest its centre lend their sessions: typical, and bounded in memory."""
 _NEAREST: Final = 5
@@ -35,21 +33,22 @@ def make_catalogue(
     vectors: NDArray[np.float32],
     codes: Ints,
     distance: NDArray[np.float32],
-    codebook: NDArray[np.float32],
+    quantizer: EmaQuantizer,
     groups: TypeGroups | None,
     events: Iterable[Sequence[Event]] = (),
 ) -> Catalogue:
     """The catalogue of a codebook, from its training buyers' whole histories.
 
     buyers [n] with vectors float32 [n, W] raw, codes int64 [n] and distance float32 [n] to the code's
-    centre; codebook float32 [256, 96]. groups: their types, if the bundle has any. events: the same
-    history once more, in batches; without it, cards have no sessions.
+    centre; quantizer: the codebook and the cell of each code. groups: their types, if the bundle has any.
+    events: the same history once more, in batches; without it, cards have no sessions.
     """
     stores = np.array([store for store, _ in buyers])
     counts = np.bincount(codes, minlength=CODES)
     stratum = strata(vectors)
-    axes = _mean_percentiles(vectors, stores, codes, groups)
-    nearest = _nearest(codebook, counts)
+    axes = mean_percentiles(vectors, stores, codes)
+    nearest = _nearest(quantizer.codebook.detach().numpy(), counts)
+    cells = quantizer.cell_of_code.tolist()
     order = np.lexsort((distance, codes))
     members = [order[start : start + n] for start, n in zip(np.cumsum(counts) - counts, counts, strict=True)]
     shown = [[buyers[row] for row in rows[:_SHOWN_BUYERS].tolist()] for rows in members]
@@ -58,13 +57,16 @@ def make_catalogue(
     for code in range(CODES):
         kind = None if groups is None else groups.types[groups.type_of_code[code]].name
         if counts[code] == 0:
-            cards.append(CodeCard(code=code, token=token(code), type=kind, nearest=nearest[code]))
+            cards.append(
+                CodeCard(code=code, token=token(code), type=kind, cell=cells[code], nearest=nearest[code])
+            )
             continue
         cards.append(
             CodeCard(
                 code=code,
                 token=token(code),
                 type=kind,
+                cell=cells[code],
                 share=round(float(counts[code] / len(codes)), 6),
                 buyers=int(counts[code]),
                 funnel=funnel_mix(stratum[members[code]]),
@@ -79,7 +81,6 @@ def make_catalogue(
         codes=tuple(cards),
         buyers=len(codes),
         funnel=funnel_mix(stratum),
-        scale=None if groups is None else groups.scale,
     )
 
 
@@ -99,26 +100,8 @@ def wilson(hits: int, n: int) -> Estimate:
     return Estimate(round(share, 4), round(low, 4), round(high, 4))
 
 
-def _mean_percentiles(
-    vectors: NDArray[np.float32], stores: NDArray[np.str_], codes: Ints, groups: TypeGroups | None
-) -> Ints:
-    """Mean percentile (0 to 100) of each code's buyers on each axis, int64 [256, 5].
-
-    A buyer's place on an axis is the mean of its standardised scalars; ties share their mean rank.
-    """
-    scale = fit_scale(vectors) if groups is None else groups.scale
-    points = type_points(vectors, stores, scale)[:, :N_SCALARS]
-    counts = np.maximum(np.bincount(codes, minlength=CODES), 1)
-    means = np.zeros((CODES, len(AXES)), dtype=np.int64)
-    for column, axis in enumerate(AXES):
-        score = points[:, [i for i, scalar in enumerate(SCALARS) if scalar.axis == axis]].mean(axis=1)
-        percentile = 100 * (rankdata(score) - 0.5) / len(score)
-        means[:, column] = np.rint(np.bincount(codes, percentile, minlength=CODES) / counts)
-    return means
-
-
 def _nearest(codebook: NDArray[np.float32], counts: Ints) -> list[tuple[int, ...]]:
-    distances = distances_between(codebook.astype(np.float64), codebook.astype(np.float64))
+    distances = cdist(codebook, codebook)
     np.fill_diagonal(distances, np.inf)
     distances[:, counts == 0] = np.inf
     order = np.argsort(distances, axis=1, kind="stable")[:, :_NEAREST]

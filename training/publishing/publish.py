@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from feature_store.contract.events import Event
 from inference.bundles.bundle import CATALOGUE, MODEL, Bundle
-from inference.bundles.catalogue import encode_catalogue, types_by_fact
+from inference.bundles.catalogue import encode_catalogue
 from inference.bundles.publish import seal_bundle
 from inference.bundles.reference import REFERENCE
 from inference.encoders.graph import CODES, open_graph, run_graph
@@ -23,7 +23,7 @@ from training.encoder.train import Trained
 from training.errors import ExportError
 from training.lifecycle.align import Status, with_status
 from training.publishing.catalogue import make_catalogue
-from training.publishing.export import check_parity, export_onnx
+from training.publishing.export import ServingGraph, check_parity, export_onnx
 from training.publishing.reference import make_reference
 from training.publishing.report import code_shares, evaluation
 
@@ -49,13 +49,15 @@ def publish(
     command: str,
     events: Callable[[], Iterable[Sequence[Event]]] = tuple,
     status: Sequence[Status | None] = (),
+    made_up: bool = False,
 ) -> tuple[Bundle, dict[str, Any]]:
     """Export the model and seal the bundle folder `out`; returns it and evaluation.json's content.
 
     The folder is filled beside `out` and renamed when it is complete. `events` opens the history that `data`
     was folded from: it is read once more for the sessions on the codes' cards and once for the reference;
     without it, the cards have no sessions and the reference no counts. `status`, one per code, is what the
-    alignment says of them; empty where the codebook follows no other.
+    alignment says of them; empty where the codebook follows no other. `made_up`: the stores of `data` do not
+    exist, so the bundle has seen none.
 
     Raises:
         ExportError: the graph is not valid, differs from torch, or the bundle is too large.
@@ -73,6 +75,7 @@ def publish(
             sources=sources,
             seed=trained.config.seed,
             command=command,
+            stores=[] if made_up else [store for store, _ in data.buyers],
         )
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -87,8 +90,10 @@ def _fill(
     status: Sequence[Status | None],
 ) -> dict[str, Any]:
     model = staging / MODEL
-    export_onnx(trained.model, model)
-    parity = check_parity(trained.model, model, data.vectors, trained.config.seed)
+    groups = trained.forecasting and trained.forecasting.groups
+    graph = ServingGraph(trained.model, groups and groups.type_of_code).eval()
+    export_onnx(graph, model)
+    parity = check_parity(graph, model, data.vectors, trained.config.seed)
     encode = partial(run_graph, open_graph(model.read_bytes(), threads=1))
     whole = data.vectors[: len(data.buyers)]  # a view: they may be a file larger than memory
     served = encode(whole)
@@ -98,15 +103,14 @@ def _fill(
         whole,
         served.code,
         served.distance,
-        trained.model.quantizer.codebook.detach().numpy(),
-        trained.forecasting and trained.forecasting.groups,
+        trained.model.quantizer,
+        groups,
         events(),
     )
     if status:
         catalogue = with_status(catalogue, status)
     (staging / CATALOGUE).write_bytes(encode_catalogue(catalogue))
-    kinds = types_by_fact(catalogue)
-    _write(staging / REFERENCE, make_reference(events(), lambda rows: kinds.apply(encode(rows), rows)))
+    _write(staging / REFERENCE, make_reference(events(), encode))
     _write(staging / "evaluation.json", evaluated)
     size = sum(file.stat().st_size for file in staging.iterdir())
     if size > MAX_BUNDLE_BYTES:

@@ -47,7 +47,7 @@ def _forecast(forecasting: Forecasting | None) -> dict[str, Any] | None:
     if forecasting is None:
         return None
     return {
-        "types": forecasting.groups.choice,
+        "types": forecasting.groups.described(),
         "temperature": forecasting.temperature,
         "validation_by_events": forecasting.validation,
     }

@@ -1,164 +1,122 @@
-"""Codes -> 6 to 12 types: groups of codes whose buyers behave alike.
+"""Codes -> 8 to 12 types: the fact cells, of which those of lookers are cut by what their codes foresee.
 
-`group_codes` is the door, and says in which order to read. Buyers become points, codes profiles, profiles
-groups (grouping.py, with its measures in measures.py). After a retrain the previous groups stay where they
-are nearly as good, and names where profiles hardly moved (previous.py). What comes out is named and
-described (names.py). The forecast of these types is trained and judged in forecast.py.
+A code belongs to one fact cell, so its type is a fact for six of the eight cells. Most shoppers only look;
+they are cut into tiers by how likely their codes make it that the session goes deeper into the funnel,
+against the average looker of the same store. The borders are fixed numbers (names.py), not quantiles, and a
+code's chance is drawn to the average where few rows know it, so a retrain moves a type only if behaviour did.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_store.fold.funnel import STRATA, strata
-from feature_store.fold.vector import N_SCALARS
-from inference.bundles.catalogue import Catalogue, PersonaType, ScalarScale
-from training.errors import DatasetError
-from training.types.grouping import (
-    RESAMPLES,
-    choose_count,
-    cut,
-    deviations,
-    draws,
-    fit_scale,
-    nearest_codes,
-    type_points,
-)
-from training.types.measures import Floats, Ints, distances_between, group_means
-from training.types.names import Behaviour, describe_type, name_types
-from training.types.previous import group_as_before, match_previous, profile_radii, with_profiles
+from feature_store.fold.funnel import DEPTHS, FACT_CELLS, VISITS, Depth, Visits, fact_cells
+from inference.bundles.catalogue import PersonaType
+from inference.bundles.facts import Facts
+from inference.encoders.graph import CODES
+from training.encoder.dataset import BuyerVectors
+from training.encoder.outcomes import is_over
+from training.encoder.sampling import store_index
+from training.types.names import TIERS, Tier, describe_type, type_name
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_PRIOR_ROWS: Final = 20.0
+"""A code's chance is drawn to the average as if so many rows more had that."""
 
 
 class TypeGroups(NamedTuple):
     """What the codes were grouped into.
 
-    type_of_code int64 [256], an index into types: every code has exactly one type. kept holds the names
-    taken over from the previous catalogue with the distance their profile moved. choice says how the count
-    was chosen: for each one tried the stability of its least stable type, Rand index, silhouette and
-    smallest share, and the seed.
+    type_of_code int64 [256], an index into types: every code has exactly one type. lift float64 [256]: how
+    many times as likely as the average looker of the same store a session of a looker's code goes deeper, 1
+    for codes of other cells.
     """
 
     type_of_code: Ints
     types: tuple[PersonaType, ...]
-    scale: ScalarScale
-    kept: dict[str, float]
-    choice: dict[str, Any]
+    lift: Floats
+
+    def described(self) -> list[dict[str, Any]]:
+        """Each type's name, share, and the lowest and highest lift of its codes, ready for JSON."""
+        return [
+            {
+                "name": kind.name,
+                "share": kind.share,
+                "codes": len(kind.codes),
+                "lift": [round(float(edge(self.lift[list(kind.codes)])), 3) for edge in (np.min, np.max)],
+            }
+            for kind in self.types
+        ]
 
 
-def group_codes(
-    vectors: NDArray[np.float32],
-    codes: Ints,
-    stores: NDArray[Any],
-    codebook: NDArray[np.float32],
-    *,
-    seed: int,
-    previous: Catalogue | None = None,
-) -> TypeGroups:
-    """Group the codes of training buyers into named types, in the order of falling share.
+class _Kind(NamedTuple):
+    depth: Depth
+    visits: Visits
+    tier: Tier | None
+    codes: Ints
 
-    vectors float32 [n, W] raw, whole histories; codes int64 [n]; stores [n], any labels; codebook
-    float32 [256, 96]. A code without buyers takes the type of the nearest code that has some. With
-    `previous`, a type whose profile lies where one of that catalogue's did keeps its name.
 
-    Raises:
-        DatasetError: there is no buyer.
+def group_codes(data: BuyerVectors, rows: Ints, codes: Ints, cell_of_code: Ints) -> TypeGroups:
+    """Group the codes into named types, by cell and tier.
+
+    rows int64 [m]: of training buyers, with codes int64 [m]; cell_of_code int64 [256].
     """
-    if len(codes) == 0:
-        raise DatasetError("there is no buyer to make types from; give data that holds buyers")
-    old = with_profiles(previous)
-    own_scale = fit_scale(vectors)
-    scale = old.scale if old is not None and old.scale is not None else own_scale
-    points = type_points(vectors, stores, scale)
-
-    near, drawn = nearest_codes(codebook), draws(len(codes), seed)
-    whole = cut(points, codes, near)
-    samples = [cut(points[rows], codes[rows], near) for rows in drawn]
-    count, tried = choose_count(whole, samples)
-    grouped, again = whole.groups[count], [sample.groups.get(count) for sample in samples]
-    as_before = None if old is None else group_as_before(old, whole, samples)
-    if as_before is not None:
-        grouped, again = as_before
-
-    type_of_code = _by_share(_spread_to_unused(grouped, whole.weights, codebook), whole.weights)
-    type_of_buyer = type_of_code[codes]
-    profiles = group_means(points, type_of_buyer, int(grouped.max()) + 1)
-    redrawn = [
-        (points[rows], labels[codes[rows]])
-        for rows, labels in zip(drawn, again, strict=True)
-        if labels is not None
-    ]
-    radii = profile_radii(profiles, redrawn)
-
-    standard = points if scale == own_scale else type_points(vectors, stores, own_scale)
-    behaviours = _behaviours(vectors, deviations(standard), type_of_buyer, len(profiles))
-    kept = {} if old is None else match_previous(profiles, radii, old)
-    names = _named(behaviours, {index: name for index, (name, _) in kept.items()}, previous)
-    types = tuple(
-        PersonaType(
-            name=name,
-            codes=tuple(np.flatnonzero(type_of_code == index).tolist()),
-            share=round(behaviours[index].share, 6),
-            buyers=int((type_of_buyer == index).sum()),
-            centre=tuple(profiles[index].round(4).tolist()),
-            radius=round(float(radii[index]), 4),
-            **describe_type(name, behaviours[index], behaviours),
-        )
-        for index, name in enumerate(names)
-    )
-    return TypeGroups(
-        type_of_code=type_of_code,
-        types=types,
-        scale=scale,
-        kept={name: round(distance, 4) for name, distance in kept.values()},
-        choice={
-            "seed": seed,
-            "resamples": RESAMPLES,
-            "types": len(types),
-            "as_before": as_before is not None,
-            "tried": tried,
-        },
-    )
-
-
-def _named(behaviours: list[Behaviour], kept: dict[int, str], previous: Catalogue | None) -> list[str]:
-    before = {kind.name for kind in previous.types} if previous is not None else set()
-    return name_types(behaviours, kept, retired=before - {*kept.values()})
-
-
-def _spread_to_unused(labels: Ints, weights: Floats, codebook: NDArray[np.float32]) -> Ints:
-    used = np.flatnonzero(weights > 0)
-    whole = labels.copy()
-    unused = np.flatnonzero(weights == 0)
-    nearest = distances_between(
-        codebook[unused].astype(np.float64), codebook[used].astype(np.float64)
-    ).argmin(axis=1)
-    whole[unused] = labels[used[nearest]]
-    return whole
-
-
-def _by_share(labels: Ints, weights: Floats) -> Ints:
-    sizes = np.bincount(labels, weights)
-    rank = np.empty(len(sizes), dtype=np.int64)
-    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
-    return rank[labels]
-
-
-def _behaviours(
-    vectors: NDArray[np.float32], standard: Floats, type_of_buyer: Ints, count: int
-) -> list[Behaviour]:
-    stratum = strata(vectors)
-    found = []
-    for index in range(count):
-        mine = np.flatnonzero(type_of_buyer == index)
-        found.append(
-            Behaviour(
-                share=len(mine) / len(vectors),
-                raw=vectors[mine, :N_SCALARS].mean(axis=0, dtype=np.float64),
-                standard=standard[mine].mean(axis=0),
-                strata=np.bincount(stratum[mine], minlength=len(STRATA)) / len(mine),
+    inside = (data.position[rows] > 0) & is_over(data)[rows]
+    deeper = _depth(data, data.session_end[rows]) > _depth(data, rows)
+    store = store_index(data)[data.buyer[rows]]
+    looks = inside & (_depth(data, rows) == 0)
+    lift = _lift(codes[looks], deeper[looks], store[looks])
+    whole = data.whole[rows]
+    types: list[PersonaType] = []
+    type_of_code = np.empty(CODES, dtype=np.int64)
+    for depth, visits, tier, mine in _kinds(cell_of_code, lift):
+        type_of_code[mine] = len(types)
+        buyers = int(np.isin(codes[whole], mine).sum())
+        share = buyers / max(int(whole.sum()), 1)
+        judged = inside & np.isin(codes, mine)
+        goes_deeper = float(deeper[judged].mean()) if judged.any() and depth != DEPTHS[-1] else None
+        types.append(
+            PersonaType(
+                name=type_name(depth, visits, tier),
+                codes=tuple(mine.tolist()),
+                share=round(share, 6),
+                buyers=buyers,
+                facts=Facts(depth=depth, visits=visits),
+                **describe_type(depth, visits, tier, share=share, goes_deeper=goes_deeper),
             )
         )
-    return found
+    return TypeGroups(type_of_code, tuple(types), lift)
+
+
+def _kinds(cell_of_code: Ints, lift: Floats) -> Iterator[_Kind]:
+    for cell in range(FACT_CELLS):
+        depth = cast(Depth, DEPTHS[cell // len(VISITS)])
+        visits = cast(Visits, VISITS[cell % len(VISITS)])
+        mine = np.flatnonzero(cell_of_code == cell)
+        if depth != get_args(Depth)[0]:
+            yield _Kind(depth, visits, None, mine)
+            continue
+        tier_of = np.searchsorted([tier.least for tier in TIERS], lift[mine], side="right") - 1
+        for index, tier in enumerate(TIERS):
+            if (tier_of == index).any():
+                yield _Kind(depth, visits, tier, mine[tier_of == index])
+
+
+def _lift(codes: Ints, deeper: NDArray[np.bool_], store: Ints) -> Floats:
+    """How many times as likely as in the average row of its store a row of each code goes deeper [256]."""
+    rows = np.bincount(store)
+    rate = np.bincount(store, deeper) / np.maximum(rows, 1)
+    expected = np.bincount(codes, rate[store], minlength=CODES) if len(codes) else np.zeros(CODES)
+    seen = np.bincount(codes, deeper, minlength=CODES)
+    prior = _PRIOR_ROWS * float(deeper.mean()) if deeper.any() else 1.0
+    return np.asarray((seen + prior) / (expected + prior))
+
+
+def _depth(data: BuyerVectors, rows: Ints) -> Ints:
+    return np.asarray(fact_cells(data.vectors[rows]) // len(VISITS))

@@ -32,6 +32,7 @@ from training.encoder.dataset import describe_source, training_rows
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many passes over the data.")
 @click.option("--note", help="How the files were made; kept among the manifest's sources.")
+@click.option("--made-up", is_flag=True, help="The stores do not exist: the bundle is to have seen no store.")
 @json_option
 def train(
     paths: tuple[Path, ...],
@@ -40,6 +41,7 @@ def train(
     seed: int,
     epochs: int | None,
     note: str | None,
+    made_up: bool,
     as_json: bool,
 ) -> None:
     """Train an encoder on files of events and publish it as a bundle.
@@ -80,6 +82,7 @@ def train(
                 sources=described + ([note] if note else []),
                 command=shlex.join(["simpersona", *sys.argv[1:]]),
                 events=again,
+                made_up=made_up,
             )
     report = bundle.summary() | {"evaluation": evaluated}
     if as_json:

@@ -70,7 +70,6 @@ def markdown(report: Figures) -> str:
     checks = {
         "a": _paper,
         "b": _strong,
-        "c": _hidden,
         "e": _generated,
         "calibration": _calibration,
         "ablations": _ablations,
@@ -119,17 +118,16 @@ def _head(report: Figures) -> Iterator[str]:
         )
     most = max(store["buyers"] for store in setup["stores"].values())
     yield f"Judged are buyers with 3 events or more, at most {most:,} of a store:\n"
-    yield header("store", "training", "test", "A", "B", "C", "D", "with the funnel hidden")
+    yield header("store", "training", "test", "A", "B", "C", "D")
     for name, store in setup["stores"].items():
         strata = " | ".join(str(store["strata"][stratum]) for stratum in "ABCD")
-        yield f"| {name} | {store['train']} | {store['test']} | {strata} | {store['with_funnel_hidden']} |"
+        yield f"| {name} | {store['train']} | {store['test']} | {strata} |"
     yield ""
     yield "Sources: " + "; ".join(setup["sources"]) + ".\n"
     chosen = choice["chosen"]
     yield (
-        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: level scale "
-        f"{chosen['level_scale']}, with the funnel hidden a purchase head of weight "
-        f"{chosen['hidden_purchase_weight']} (seed {choice['seed']}; fixed {choice['fixed_at']}, test buyers "
+        f"**Validation chose, test was read afterwards.** Rule: {choice['rule']}. Chosen: "
+        f"{chosen['rebuilding_weight']} (seed {choice['seed']}; fixed {choice['fixed_at']}, test buyers "
         f"first opened {choice['opened_at']}). All other settings are TrainConfig's defaults. The sides are "
         f"drawn by seed {setup['split_seed']}: an earlier study's test figures led to changes of the encoder "
         f"that were tried on training and validation buyers of this split alone (docs/adr/0031). Both draw "
@@ -179,8 +177,7 @@ def _strong(report: Figures) -> Iterator[str]:
     yield (
         "In-store test buyers; CH in the balanced space (embeddings together vary half as much as the 16). "
         "Lloyd works in that space; `+ levels` has the one-hot levels of the axes appended, so it is told "
-        "what is asked, and so is our encoder by its level coordinates (docs/adr/0031; what is left without "
-        "them is the first row of the frontier); MiniBatch on the 16 owns the objective of CH on the 16. The "
+        "what is asked; MiniBatch on the 16 owns the objective of CH on the 16. The "
         "last rows use no codes.\n"
     )
     names = ["ch16", "incoherence_engagement", "incoherence_exploration", "perplexity", "purity"]
@@ -190,7 +187,7 @@ def _strong(report: Figures) -> Iterator[str]:
     yield from _table(part["differences"], [name for name in names if name != "perplexity"])
     yield "![Coherence against spread](evaluation/frontier.svg)\n"
     yield "The frontier, on validation buyers (codes with 5 buyers or more, one seed, worst axis):\n"
-    yield header("level scale", "CH on the 16", "worst incoherence %", "purity %", "perplexity")
+    yield header("weight of rebuilding", "CH on the 16", "worst incoherence %", "purity %", "perplexity")
     choice = report["choice"]
     rows = {**choice["frontier"], "Lloyd k-means": choice["lloyd"]}
     for weight, figures in rows.items():
@@ -199,38 +196,9 @@ def _strong(report: Figures) -> Iterator[str]:
             f"{100 * figures['purity']:.1f} | {figures['perplexity']:.0f} |"
         )
     yield ""
-    coherent = [weight for weight, figures in choice["frontier"].items() if worst(figures) <= 0.005]
-    yield (
-        f"The 0.5 % point: level scale {coherent[0]}, CH {choice['frontier'][coherent[0]]['ch16']:.1f}.\n"
-        if coherent
-        else "No level scale of these comes to 0.5 % on validation buyers.\n"
-    )
     for store, held_out in part["held_out"].items():
         yield f"### {store}, held out ({held_out['buyers']:,} buyers)\n"
         yield from _table(held_out["figures"], ["purity", *names[1:3], "js", "perplexity"])
-
-
-def _hidden(report: Figures) -> Iterator[str]:
-    part = report["c"]
-    yield "## c. Where the label is not in the input\n"
-    yield (
-        f"Funnel events are folded away before anybody sees a vector, so no count, time or product knows of "
-        f"them; the heads' targets and the strata stay. {part['buyers']:,} test buyers of stores that have a "
-        f"funnel, codes from all stores. k-means is Lloyd on the balanced space; gradient boosting is "
-        f"supervised.\n"
-    )
-    names = ["purity", "macro_recall", "js", "incoherence_engagement", "incoherence_exploration"]
-    yield from _table(part["figures"], names)
-    yield "Ours less k-means, by seed:\n"
-    yield header("", "mean", "seeds whose whole interval is on the better side")
-    for name in names[:3]:
-        apart = part["differences"][name]
-        seeds = f"{apart['seeds_interval_above_0']} of {len(apart['seeds'])}"
-        yield f"| {TITLES[name]} | {cell(name, apart)} | {seeds} |"
-    yield ""
-    for store, held_out in part["held_out"].items():
-        yield f"### {store}, held out ({held_out['buyers']:,} buyers), the funnel hidden\n"
-        yield from _table(held_out["figures"], names[:3])
 
 
 def _generated(report: Figures) -> Iterator[str]:
@@ -275,10 +243,6 @@ def _ablations(report: Figures) -> Iterator[str]:
     yield f"In-store test buyers, seeds {seeds}; compare with the spread of seeds in b.\n"
     yield from _table(part["figures"], list(next(iter(part["figures"].values()))))
     yield "![What each term does](evaluation/ablations.svg)\n"
-    yield (
-        "EMA against SimVQ is the row of that name. A two-level codebook (types x variants) was compared "
-        "with the flat one in docs/adr/0014 and is not part of the study: types are groups of flat codes.\n"
-    )
 
 
 def _scaling(report: Figures) -> Iterator[str]:

@@ -46,7 +46,7 @@ def write_plots(report: dict[str, Any], folder: Path) -> None:
 def _frontier(axes: Axes, report: dict[str, Any]) -> None:
     choice = report["choice"]
     points = [
-        (100 * worst(figures), figures["ch16"], f"levels {scale}")
+        (100 * worst(figures), figures["ch16"], f"rebuilding {scale}")
         for scale, figures in choice["frontier"].items()
     ]
     axes.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", color=_OURS, label="VQ-VAE")

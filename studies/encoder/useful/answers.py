@@ -16,7 +16,7 @@ from training.encoder.config import TrainConfig
 from training.encoder.dataset import BuyerVectors
 from training.encoder.train import train
 from training.evaluation.points import select
-from training.publishing.export import export_onnx
+from training.publishing.export import ServingGraph, export_onnx
 
 
 class Answers(NamedTuple):
@@ -49,14 +49,14 @@ def trained_answers(training: BuyerVectors, data: BuyerVectors, config: dict[str
     trained = train(training, TrainConfig(seed=seed, **config))
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.onnx"
-        export_onnx(trained.model, model)
+        groups = trained.forecasting.groups if trained.forecasting is not None else None
+        export_onnx(ServingGraph(trained.model, groups and groups.type_of_code).eval(), model)
         seconds = time.perf_counter() - started
         session = open_graph(model.read_bytes(), threads=1)
         served = run_graph(session, data.vectors)
         width = session.get_inputs()[0].shape[1]
         parts = np.array_split(data.vectors, len(data.vectors) // MAX_ROWS + 1)
         latent = np.concatenate([session.run(["latent"], {"vector": part[:, :width]})[0] for part in parts])
-    groups = trained.forecasting.groups if trained.forecasting is not None else None
     return Answers(
         served.code,
         latent,

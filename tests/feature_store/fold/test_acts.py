@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from feature_store.contract.events import TYPE_CODE, Event
 from feature_store.fold.acts import LATEST
 from feature_store.fold.behavior import COUNTER
+from feature_store.fold.vector import GAPS, KINDS, SESSION, SESSION_SCALARS
 from feature_store.history.offline_fold import fold_history
 from tests.strategies import MINUTE, START, event, histories
 
@@ -78,3 +79,30 @@ def test_the_newest_sixteen_stay(events: int) -> None:
     newest = range(events - 1, max(events - 1 - LATEST, -1), -1)
     assert acts_of(story) == [(START + i) * 32 + kind + 1 for i in newest]
     assert np.array(acts_of(story)).dtype == np.int64
+
+
+def test_the_vector_tells_the_session_and_the_order_of_acts() -> None:
+    story = [
+        event(event_id="1", type="search", timestamp=START),
+        event(event_id="2", type="product_view", timestamp=START + 60 * MINUTE),
+        event(event_id="3", type="product_view", timestamp=START + 61 * MINUTE),
+        event(event_id="4", type="add_to_cart", timestamp=START + 61 * MINUTE + 1_500),
+        event(event_id="5", type="refund", timestamp=START + 62 * MINUTE),
+    ]
+    vector = fold_history([story]).vectors()[0]
+    session = {
+        scalar.name: float(vector[SESSION.start + i])
+        for i, scalar in enumerate(SESSION_SCALARS)
+        if vector[SESSION.start + i]
+    }
+    assert session == {
+        "session_product_views": 2,
+        "session_carts": 1,
+        "session_events": 3,
+        "session_seconds": 61.5,
+        "away_seconds": 3600,
+        "known_seconds": 3661.5,
+    }
+    view, cart, search = (1 + TYPE_CODE[name] for name in ("product_view", "add_to_cart", "search"))
+    assert vector[KINDS].tolist() == [cart, view, view, search, *[0] * 12]
+    assert vector[GAPS].tolist() == [1.5, 60, 3600, 0, *[0] * 12]

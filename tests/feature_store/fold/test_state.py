@@ -1,4 +1,4 @@
-"""Rows and vectors: canonical bytes, 403 finite numbers, the scalars that the documentation names."""
+"""Rows and vectors: canonical bytes, 451 finite numbers, the scalars that the documentation names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.strategies import MINUTE, START, event, histories
 @given(histories())
 def test_vectors_are_finite_and_embeddings_of_unit_length(events: list[Event]) -> None:
     vectors = fold_history([events]).vectors()
-    assert vectors.shape[1] == VECTOR_SIZE == 403
+    assert vectors.shape[1] == VECTOR_SIZE == 451
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
     lengths = np.linalg.norm(vectors[:, EMBEDDINGS].reshape(len(vectors), 3, 128), axis=2)

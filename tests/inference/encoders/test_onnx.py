@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_store.fold.vector import VECTOR_SIZE
+from feature_store.fold.vector import FEATURE_WIDTHS, VECTOR_SIZE
 from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoding
 from inference.encoders.graph import MAX_ROWS
@@ -36,8 +36,8 @@ def test_codes_are_the_nearest_of_the_codebook(bundle: Bundle) -> None:
     vectors = random_vectors(200)
     random = np.random.default_rng(0)  # the two draws of model_bytes(seed=0)
     codebook = random.standard_normal((256, 96)).astype(np.float32)
-    weight = (random.standard_normal((VECTOR_SIZE, 96)) / 20).astype(np.float32)
-    distances = np.linalg.norm((vectors @ weight)[:, None, :] - codebook, axis=2)
+    weight = (random.standard_normal((FEATURE_WIDTHS[1], 96)) / 20).astype(np.float32)
+    distances = np.linalg.norm((vectors[:, : len(weight)] @ weight)[:, None, :] - codebook, axis=2)
     nearest = np.sort(distances, axis=1)
     encoding = OnnxEncoder(bundle).encode(vectors)
     clear = nearest[:, 1] - nearest[:, 0] > 1e-4 * nearest[:, 0]  # the others are ties: rounding decides

@@ -27,24 +27,27 @@ from ops.documents.personas import personas_page
 from ops.stack.valkey import Valkey
 from tests.inference.made_bundles import make_bundle, model_bytes, stage_bundle
 from tests.strategies import START, event
-from tests.training.types.test_types import codebook, planted
+from tests.training.publishing.test_catalogue import quantizer
+from tests.training.types.test_types import CELL_OF_CODE, CODES_EACH, planted
 from training.publishing.catalogue import make_catalogue
 from training.types.types import group_codes
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    vectors, codes, stores = planted(3000, 0)
-    buyers = [(str(store), str(i)) for i, store in enumerate(stores)]
+    data, codes = planted(3000)
+    codes = np.where(codes % CODES_EACH == CODES_EACH - 1, codes - 1, codes)  # eight codes without buyers
+    groups = group_codes(data, np.arange(len(codes)), codes, CELL_OF_CODE)
+    buyers, stores = data.buyers, np.array([store for store, _ in data.buyers])
+    vectors, codes = data.vectors[:3000], codes[:3000]
     history = [
         event(event_id=str(i), store=store, buyer=buyer, type="search", timestamp=START + i)
         for i, (store, buyer) in enumerate(buyers)
     ]
-    groups = group_codes(vectors, codes, stores, codebook(), seed=0)
     distance = np.zeros(len(codes), np.float32)
-    made = make_catalogue(buyers, vectors, codes, distance, codebook(), groups, [history])
+    made = make_catalogue(buyers, vectors, codes, distance, quantizer(), groups, [history])
     by_store = {store: counted(codes[stores == store]) for store in ("a", "b")}
-    by_store["a"] = counted(codes[(stores == "a") & (codes < 60)])  # store a: bouncers and searchers alone
+    by_store["a"] = counted(codes[(stores == "a") & (codes < 2 * CODES_EACH)])  # store a: lookers alone
     folder = tmp_path_factory.mktemp("catalogue")
     staging = stage_bundle(folder / "staging", model_bytes())
     (staging / "catalogue.json").write_bytes(encode_catalogue(made))
@@ -76,16 +79,16 @@ def test_all_types_in_80_columns(bundle: Bundle) -> None:
     said = run(personas, "--bundle", bundle.folder).stdout
     for kind in bundle.catalogue.types:
         assert kind.name in said
-    assert "always buys" in said
+    assert "of the training buyers" in said
     assert max(map(len, said.splitlines())) <= 80
 
 
 def test_a_store_beside_all(bundle: Bundle) -> None:
     said = run(personas, "--bundle", bundle.folder, "--store", "a")
     report = json.loads(
-        run(personas, "--bundle", bundle.folder, "--store", "a", "--type", "buyer", "--json").stdout
+        run(personas, "--bundle", bundle.folder, "--store", "a", "--type", "one-visit-buyer", "--json").stdout
     )
-    buyer = bundle.catalogue.require_type("buyer")
+    buyer = bundle.catalogue.require_type("one-visit-buyer")
     assert report["store"]["share"] < buyer.share / 2, "buyers are rare in store a"
     assert "of this store" in said.stdout
     whole = json.loads(run(personas, "--bundle", bundle.folder, "--store", "a", "--json").stdout)
@@ -94,17 +97,17 @@ def test_a_store_beside_all(bundle: Bundle) -> None:
 
 
 def test_a_type_and_a_code(bundle: Bundle) -> None:
-    said = run(personas, "--bundle", bundle.folder, "--type", "searcher", "--store", "b").stdout
-    assert "Searcher (searcher)" in said
-    assert "many searches" in said
+    said = run(personas, "--bundle", bundle.folder, "--type", "new-carter", "--store", "b").stdout
+    assert "New carter (new-carter)" in said
+    assert "On their first visit they have put something into a cart" in said
     assert "of the store's" in said
-    said = run(personas, "--bundle", bundle.folder, "--code", 33).stdout
-    assert "<|persona_33|>  searcher" in said
+    said = run(personas, "--bundle", bundle.folder, "--code", 65).stdout
+    assert "<|persona_65|>  new-carter" in said
     assert "A buy" in said
     assert "A typical session:  search" in said
     assert max(map(len, said.splitlines())) <= 80
-    report = json.loads(run(personas, "--bundle", bundle.folder, "--code", 33, "--json").stdout)
-    assert report["funnel"]["D"][0] == 1.0
+    report = json.loads(run(personas, "--bundle", bundle.folder, "--code", 65, "--json").stdout)
+    assert report["funnel"]["C"][0] == 1.0
     assert report["codebook_version"] == "2026-11-24.1"
 
 
@@ -114,7 +117,7 @@ def test_a_code_that_nobody_has(bundle: Bundle) -> None:
 
 
 def test_what_is_not_there_is_said_in_one_line(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match=r"no type 'ghost'; it has .*searcher"):
+    with pytest.raises(CatalogueError, match=r"no type 'ghost'; it has .*new-carter"):
         run(personas, "--bundle", bundle.folder, "--type", "ghost")
     bare = make_bundle(tmp_path / "bare").folder
     with pytest.raises(CatalogueError, match="no card of code 3"):
@@ -137,11 +140,11 @@ def test_a_sample_repeats_and_is_one_token_a_line(bundle: Bundle) -> None:
 
 
 def test_a_sample_of_types(bundle: Bundle) -> None:
-    flags = ["--filter", "type=buyer", "--filter", "type=searcher", "--json"]
+    flags = ["--filter", "type=one-visit-buyer", "--filter", "type=new-carter", "--json"]
     report = json.loads(run(sample, "--bundle", bundle.folder, "--store", "b", "-n", 200, *flags).stdout)
     kinds = {bundle.catalogue.type_of(int(token[10:-2])) for token in report["tokens"]}
-    assert {kind.name for kind in kinds if kind} == {"buyer", "searcher"}
-    assert report["types"] == ["buyer", "searcher"]
+    assert {kind.name for kind in kinds if kind} == {"one-visit-buyer", "new-carter"}
+    assert report["types"] == ["one-visit-buyer", "new-carter"]
     assert report["n"] == len(report["tokens"]) == 200
 
 
@@ -175,7 +178,7 @@ def test_the_page_lists_every_type_with_its_codes(bundle: Bundle) -> None:
         assert f"\n## {kind.name}\n" in page
         assert f"](#{kind.name})" in page
     assert "`<\\|persona_" in page
-    assert "46 that no training buyer has" in page
+    assert "1 that no training buyer has" in page
 
 
 def test_a_bundle_without_types_has_a_page(bundle: Bundle) -> None:

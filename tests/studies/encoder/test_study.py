@@ -23,12 +23,12 @@ from training.evaluation.cells import rounded
 pytestmark = pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 
 TINY: dict[str, Any] = {"epochs": 1, "warmup_epochs": 1, "epoch_rows": 1024, "forecast_epochs": 1}
+TINY |= {"teacher_share": 0.0}  # teachers have tests of their own
 PLAN = Plan(
     seeds=(0,),
     few_seeds=(0,),
     held_out=("boutique",),
-    level_scales=(0.5,),
-    hidden_purchase_weights=(0.3,),
+    rebuilding_weights=(0.3,),
     base=TINY,
 )
 
@@ -55,7 +55,7 @@ def made(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     with pytest.raises(KilledError):
         run_study(inputs, plan_of(inputs), work, tell_until_killed)
     kept = {path.name: path.stat().st_mtime_ns for path in (work / "runs").glob("*.npz")}
-    assert len(kept) == 3 + 5  # the choice's three, and five of the study's
+    assert len(kept) == 2 + 5  # the choice's two, and five of the study's
     after: list[str] = []
     report = run_study(inputs, plan_of(inputs), work, after.append)
     assert {name: (work / "runs" / name).stat().st_mtime_ns for name in kept} == kept  # none was done again
@@ -77,7 +77,7 @@ def test_a_killed_study_goes_on_where_it_was(made: tuple[dict[str, Any], Path, l
 def test_every_part_has_figures_and_bars(made: tuple[dict[str, Any], Path, list[str]]) -> None:
     report, _, _ = made
     assert set(CHECKS) <= set(report)
-    for part in "abc":
+    for part in "ab":
         assert report[part]["bars"]
         assert all(isinstance(bar["won"], bool) for bar in report[part]["bars"])
     assert report["choice"]["fixed_at"] <= report["choice"]["opened_at"]
@@ -92,7 +92,7 @@ def test_page_and_json_have_the_same_figures(made: tuple[dict[str, Any], Path, l
     assert figures == json.loads(json.dumps(rounded(report)))
     purity = 100 * figures["a"]["figures"]["model"]["purity"]["mean"]
     assert f"| purity % | {purity:.1f} [" in page
-    for part in "abc":
+    for part in "ab":
         for bar in figures[part]["bars"]:
             value = bar["value"] if isinstance(bar["value"], str) else f"{bar['value']:.3g}"
             assert f"| {value} | {'won' if bar['won'] else '**missed**'} |" in page
@@ -139,8 +139,7 @@ def test_choosing_sees_no_test_buyer(inputs: Inputs, tmp_path: Path) -> None:
     for name, vectors in (("a", inputs.full.data.vectors), ("b", scrambled)):
         full = inputs.full._replace(data=inputs.full.data._replace(vectors=vectors))
         choice = Choice(tmp_path / name / "choice.json")
-        views = {"full": full, "hidden": inputs.hidden}
-        runs = Runs(tmp_path / name, {view: without_test(points) for view, points in views.items()})
+        runs = Runs(tmp_path / name, {"full": without_test(full)})
         choose(plan_of(inputs), choice, runs, lambda _: None)
         figures.append(choice.read()["frontier"])
     assert figures[0] == figures[1]

@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from inference.encoders.graph import CODES
-from tests.training.conftest import SMALL, synthetic_buyers
+from feature_store.fold.funnel import FACT_CELLS, fact_cells
+from feature_store.fold.vector import KINDS
+from inference.bundles.facts import Facts
+from tests.training.conftest import SMALL, synthetic_buyers, whole_histories
 from training.encoder import checkpoint
-from training.encoder.axes import Axes
 from training.encoder.dataset import BuyerVectors, split_by_buyer
+from training.encoder.facts import cells_of
 from training.encoder.model import Losses
+from training.encoder.outcomes import OUTCOMES
+from training.encoder.quantizers.codebook import LEAST_CODES
 from training.encoder.train import Trained, train
 from training.errors import DatasetError, DivergedError
-from training.publishing.report import code_shares, perplexity
 
 pytestmark = pytest.mark.numeric
 
@@ -50,18 +54,33 @@ def test_one_thread_trains_and_the_others_come_back(buyers: BuyerVectors) -> Non
     assert set(seen) == {1}
 
 
-def test_the_warm_up_keeps_the_codebook_from_collapsing(buyers: BuyerVectors) -> None:
-    def used(**settings: int) -> float:
-        result = train(buyers, SMALL.model_copy(update=settings))
-        return perplexity(code_shares(codes(result, buyers), CODES))
+def test_every_code_keeps_to_its_fact_cell_and_no_cell_goes_without(
+    trained: Trained, buyers: BuyerVectors
+) -> None:
+    cell_of_code = trained.model.quantizer.cell_of_code.numpy()
+    assert (cell_of_code[codes(trained, buyers)] == fact_cells(buyers.vectors)).all()
+    assert np.bincount(cell_of_code, minlength=FACT_CELLS).min() >= LEAST_CODES
 
-    assert used(warmup_epochs=10, epochs=10) > 100
-    assert used(warmup_epochs=0, epochs=20) < 50
+
+def test_a_code_foresees_what_is_taught(buyers: BuyerVectors) -> None:
+    """The kind of the latest event decides whether a purchase comes; nothing else in the rows tells it."""
+    told = buyers._replace(vectors=buyers.vectors.copy())
+    n = len(buyers.buyers)
+    comes = told.vectors[n:, KINDS.start] > 6
+    told.vectors[:, [9, 11, 12]] = 0.0
+    told.vectors[:n, 12] = comes
+    result = train(told, SMALL.model_copy(update={"epochs": 10, "forecast_epochs": 0}))
+    _, held_out = split_by_buyer(told, SMALL.validation_share, SMALL.seed)
+    held_out = held_out[held_out >= n]
+    code = torch.from_numpy(codes(result, told)[held_out])
+    with torch.no_grad():
+        chance = result.model.foresees(result.model.quantizer.codebook[code])[:, OUTCOMES.index("purchase")]
+    assert roc_auc_score(comes[held_out - n], chance) > 0.8
 
 
-def test_more_training_rebuilds_unseen_buyers_better(trained: Trained, buyers: BuyerVectors) -> None:
-    longer = train(buyers, SMALL.model_copy(update={"epochs": 15}))
-    assert longer.validation_losses["scalars"] < trained.validation_losses["scalars"]
+def test_more_training_foresees_unseen_buyers_better(trained: Trained, buyers: BuyerVectors) -> None:
+    longer = train(buyers, SMALL.model_copy(update={"epochs": 15, "forecast_epochs": 0}))
+    assert longer.validation_losses["rebuilding"] < trained.validation_losses["rebuilding"]
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(buyers: BuyerVectors) -> None:
@@ -70,26 +89,23 @@ def test_it_stops_early_and_keeps_the_best_epoch(buyers: BuyerVectors) -> None:
     assert result.epochs == result.best_epoch + 1 < SMALL.warmup_epochs + 40
 
 
-def test_scaling_and_levels_see_training_buyers_alone(trained: Trained, buyers: BuyerVectors) -> None:
-    rows, held_out = split_by_buyer(buyers, SMALL.validation_share, SMALL.seed)
+def test_scaling_sees_training_buyers_alone(trained: Trained, buyers: BuyerVectors) -> None:
+    _, held_out = split_by_buyer(buyers, SMALL.validation_share, SMALL.seed)
     other = buyers._replace(vectors=buyers.vectors.copy())
     other.vectors[held_out, :16] *= 3.0
-    again = train(other, SMALL.model_copy(update={"epochs": 1, "warmup_epochs": 0}))
+    again = train(other, SMALL.model_copy(update={"epochs": 1, "warmup_epochs": 0, "forecast_epochs": 0}))
     assert torch.equal(trained.model.scaling.mean, again.model.scaling.mean)
-    assert np.array_equal(trained.axes.exploration_cuts, again.axes.exploration_cuts)
-    assert np.array_equal(trained.axes.exploration_cuts, Axes.fit(buyers.vectors[rows]).exploration_cuts)
 
 
 class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("quantizer", ["ema", "simvq"])
 def test_a_killed_run_goes_on_to_the_result_it_would_have_had(
-    buyers: BuyerVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantizer: str
+    buyers: BuyerVectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # revive_below is high, so that the draws of revived codes are part of what must go on.
-    config = SMALL.model_copy(update={"quantizer": quantizer, "epochs": 4, "revive_below": 0.5})
+    config = SMALL.model_copy(update={"epochs": 4, "revive_below": 0.5})
     expected = train(buyers, config)
     saved = checkpoint.save
 
@@ -122,32 +138,35 @@ def test_a_checkpoint_of_another_run_is_refused(
         train(buyers, SMALL, path)
 
 
-def test_a_term_without_weight_changes_nothing(trained: Trained, buyers: BuyerVectors) -> None:
-    terms = ("engagement", "exploration", "purchase", "contrastive")
-    plain = SMALL.model_copy(update={f"{term}_weight": 0.0 for term in terms} | {"forecast_epochs": 0})
-    result = train(buyers, plain)
-    assert result.forecasting is None
-    assert result.validation_losses["engagement"] > trained.validation_losses["engagement"]
-    assert float(Losses(*torch.ones(8)).total(plain)) == pytest.approx(3 + plain.commitment)
+def test_a_term_without_weight_counts_for_nothing() -> None:
+    plain = SMALL.model_copy(update={"outcomes_weight": 0.0, "rebuilding_weight": 0.0})
+    assert float(Losses(*torch.ones(4)).total(plain)) == pytest.approx(plain.commitment)
+    assert float(Losses(*torch.ones(4)).total(SMALL)) == pytest.approx(2 * 2.0 + 0.3 + SMALL.commitment)
 
 
-def test_the_forecast_is_of_the_types_at_the_end_of_the_session(buyers: BuyerVectors) -> None:
-    trained = train(buyers, SMALL.model_copy(update={"forecast_epochs": 8}))
-    made = trained.forecasting
+def test_no_forecast_goes_back_on_a_fact(trained: Trained, buyers: BuyerVectors) -> None:
+    made, head = trained.forecasting, trained.model.forecast
     assert made is not None
-    kinds = len(made.groups.types)
-    assert trained.model.forecast is not None
+    assert head is not None
+    vectors = torch.from_numpy(buyers.vectors)
     with torch.no_grad():
-        odds = trained.model.forecast(trained.model.scaling(torch.from_numpy(buyers.vectors)))
-    probability = odds.softmax(dim=1).numpy()
-    assert probability.shape == (len(buyers.buyers), kinds)
-    # Every row of these buyers is the end of its session: the forecast can read the type off the vector.
-    right = probability.argmax(axis=1) == made.groups.type_of_code[codes(trained, buyers)]
-    assert right.mean() > 2 / kinds
+        chances = head(trained.model.latents(vectors), cells_of(vectors)).softmax(dim=1).numpy()
+    facts = [kind.facts or Facts() for kind in made.groups.types]
+    for cell in range(FACT_CELLS):
+        denied = [i for i, claim in enumerate(facts) if not claim.can_follow(cell)]
+        assert chances[np.ix_(fact_cells(buyers.vectors) == cell, denied)].max(initial=0.0) == 0.0
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_the_forecast_learns_what_comes(buyers: BuyerVectors) -> None:
+    told = train(buyers, SMALL.model_copy(update={"forecast_epochs": 8})).forecasting
+    assert told is not None
+    assert told.validation[3]["kappa"] > 0.2
+    assert set(told.validation) == {3}
 
 
 def take(data: BuyerVectors, n: int) -> BuyerVectors:
-    return BuyerVectors(data.buyers[:n], *(column[:n] for column in data[1:]))
+    return whole_histories(data.buyers[:n], data.vectors[:n])
 
 
 def test_no_buyer(buyers: BuyerVectors) -> None:
@@ -161,7 +180,7 @@ def test_fewer_buyers_than_codes(buyers: BuyerVectors) -> None:
 
 
 def test_constant_features(buyers: BuyerVectors) -> None:
-    same = buyers._replace(vectors=np.repeat(buyers.vectors[:1], len(buyers.vectors), axis=0))
+    same = whole_histories(buyers.buyers, np.repeat(buyers.vectors[:1], len(buyers.buyers), axis=0))
     with pytest.raises(DatasetError, match="only 1 different"):
         train(same, SMALL)
 
@@ -183,7 +202,11 @@ def test_one_store_is_enough(buyers: BuyerVectors) -> None:
     assert {store for store, _ in buyers.buyers} == {"s"}  # is no obstacle: see the tests above
 
 
-def test_buyers_that_did_nothing_but_once(buyers: BuyerVectors) -> None:
-    brief = buyers._replace(vectors=buyers.vectors.copy())
+def test_a_history_without_anything_to_foresee(buyers: BuyerVectors) -> None:
+    brief = whole_histories(buyers.buyers, buyers.vectors[: len(buyers.buyers)].copy())
     brief.vectors[:, 0] = 1.0
-    assert np.isfinite(train(brief, SMALL).validation_losses["scalars"])
+    result = train(brief, SMALL)
+    assert np.isfinite(result.validation_losses["rebuilding"])
+    assert result.forecasting is not None
+    assert result.forecasting.temperature is None
+    assert result.model.forecast is None

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from feature_store.fold.vector import SCALARS, VECTOR_SIZE
+from feature_store.fold.vector import FEATURE_WIDTHS, SCALARS, VECTOR_SIZE
 from inference.bundles.bundle import Bundle
 from inference.bundles.publish import seal_bundle
 from ops.traffic import TrafficConfig, generate
@@ -36,11 +36,11 @@ class Reads(NamedTuple):
 
 
 def bundle_that_reads(folder: Path, columns: Reads) -> Bundle:
-    """An encoder whose code, type and confidence are columns of its input."""
+    """An encoder of feature version 1 whose code, type and confidence are columns of its input."""
     constants: dict[str, Any] = {
         f"{name}_at": np.array(column, np.int64) for name, column in columns._asdict().items()
     }
-    constants |= {"zeros": np.zeros((VECTOR_SIZE, 96), np.float32), "none": np.float32(0)}
+    constants |= {"zeros": np.zeros((FEATURE_WIDTHS[1], 96), np.float32), "none": np.float32(0)}
     constants |= {"most_code": np.float32(255), "most_type": np.float32(1)}
     whole, real = TensorProto.INT64, TensorProto.FLOAT
     nodes = [helper.make_node("MatMul", ["vector", "zeros"], ["latent"])]
@@ -57,7 +57,7 @@ def bundle_that_reads(folder: Path, columns: Reads) -> Bundle:
     graph = helper.make_graph(
         nodes,
         "reads",
-        [helper.make_tensor_value_info("vector", real, ["n", VECTOR_SIZE])],
+        [helper.make_tensor_value_info("vector", real, ["n", FEATURE_WIDTHS[1]])],
         [
             *(helper.make_tensor_value_info(name, kind, ["n"]) for name, kind in outputs.items()),
             helper.make_tensor_value_info("latent", real, ["n", 96]),

@@ -5,32 +5,47 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from feature_store.fold.funnel import FACT_CELLS
 from inference.bundles.catalogue import Catalogue, encode_catalogue
 from inference.encoders.graph import CODES
 from tests.strategies import START, event
-from tests.training.types.test_types import CODES_EACH, PLANTED, codebook, planted
-from training.publishing.catalogue import AXES, make_catalogue, wilson
+from tests.training.types.test_types import CELL_OF_CODE, CODES_EACH, COLUMN, planted
+from training.encoder.quantizers.moving_averages import EmaQuantizer
+from training.publishing.catalogue import make_catalogue, wilson
+from training.publishing.percentiles import AXES, mean_percentiles
 from training.types.types import group_codes
 
 N = 3000
+UNUSED = 31
+"""The last code of the first cell: nobody has it."""
+
+
+def quantizer() -> EmaQuantizer:
+    """Codes of one cell lie together."""
+    made = EmaQuantizer(CODES, 96, FACT_CELLS)
+    made.cell_of_code.copy_(torch.from_numpy(CELL_OF_CODE))
+    made.codebook[torch.arange(CODES), made.cell_of_code] += 50.0
+    return made
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    vectors, codes, stores = planted(N, 0)
-    buyers = [(str(store), f"secret-{i}") for i, store in enumerate(stores)]
+    data, codes = planted(N)
+    codes = np.where(codes == UNUSED, UNUSED - 1, codes)
+    groups = group_codes(data, np.arange(2 * N), codes, CELL_OF_CODE)
+    buyers = [(store, f"secret-{name}") for store, name in data.buyers]
     history = [
         event(event_id=f"e{i}-{j}", store=store, buyer=buyer, type=kind, timestamp=START + i + 9_999 * j)
         for i, (store, buyer) in enumerate(buyers)
         for j, kind in enumerate(["page_view", "product_view"] if codes[i] < CODES_EACH else ["search"])
     ]
-    groups = group_codes(vectors, codes, stores, codebook(), seed=0)
     distance = np.random.default_rng(0).random(N).astype(np.float32)
-    return make_catalogue(buyers, vectors, codes, distance, codebook(), groups, [history])
+    return make_catalogue(buyers, data.vectors[:N], codes[:N], distance, quantizer(), groups, [history])
 
 
 def test_every_code_has_a_card_and_shares_add_up(catalogue: Catalogue) -> None:
@@ -44,17 +59,13 @@ def test_every_code_has_a_card_and_shares_add_up(catalogue: Catalogue) -> None:
         assert card == catalogue.require_card(card.code)
 
 
-def test_funnel_and_axes_say_what_was_planted(catalogue: Catalogue) -> None:
-    names = list(PLANTED)
-    buyer = catalogue.require_card(names.index("buyer") * CODES_EACH)
+def test_cards_say_what_was_planted(catalogue: Catalogue) -> None:
+    buyer = catalogue.require_card(7 * CODES_EACH)
     assert [buyer.funnel[name].share for name in "ABCD"] == [1, 0, 0, 0]
     assert buyer.funnel["A"].low > 0.5
-    assert buyer.axes["funnel"] > 80
-    searcher = catalogue.require_card(names.index("searcher") * CODES_EACH)
-    assert searcher.axes["search"] > 85
-    bouncer = catalogue.require_card(0)
-    assert bouncer.axes["engagement"] < 20
-    assert list(bouncer.axes) == list(AXES)
+    assert buyer.axes["funnel"] > catalogue.require_card(0).axes["funnel"]
+    assert list(buyer.axes) == list(AXES)
+    assert [card.cell for card in catalogue.codes] == CELL_OF_CODE.tolist()
 
 
 def test_percentiles_average_to_the_middle(catalogue: Catalogue) -> None:
@@ -75,7 +86,7 @@ def test_cards_show_sessions_and_near_codes(catalogue: Catalogue) -> None:
 
 
 def test_a_code_without_buyers_says_so(catalogue: Catalogue) -> None:
-    card = catalogue.require_card(250)
+    card = catalogue.require_card(UNUSED)
     assert (card.share, card.buyers, card.funnel, card.typical, card.prototype) == (0.0, 0, {}, None, None)
     assert card.type == catalogue.require_card(0).type
     assert all(catalogue.require_card(other).buyers for other in card.nearest)
@@ -94,14 +105,23 @@ def test_no_id_and_no_time_leaves_the_training_data(catalogue: Catalogue) -> Non
     assert str(START)[:8] not in raw
 
 
+def test_money_is_relative_to_the_store() -> None:
+    data, codes = planted(N)
+    vectors, stores = data.vectors[:N], np.array([store for store, _ in data.buyers])
+    vectors[:, COLUMN["order_value"]] = np.random.default_rng(0).lognormal(3.0, 1.0, N)
+    before = mean_percentiles(vectors, stores, codes[:N])
+    vectors[stores == "b", COLUMN["order_value"]] *= 1000.0  # another currency
+    np.testing.assert_allclose(mean_percentiles(vectors, stores, codes[:N]), before, atol=3)
+
+
 def test_without_types_and_events_there_are_still_cards() -> None:
-    vectors, codes, stores = planted(500, 0)
-    buyers = [(str(store), str(i)) for i, store in enumerate(stores)]
-    bare = make_catalogue(buyers, vectors, codes, np.zeros(500, np.float32), codebook(), None)
+    data, codes = planted(500)
+    distance = np.zeros(500, np.float32)
+    bare = make_catalogue(data.buyers, data.vectors[:500], codes[:500], distance, quantizer(), None)
     assert bare.types == ()
     assert bare.codes[0].type is None
     assert bare.codes[0].typical is None
-    assert bare.codes[0].buyers > 0
+    assert sum(card.buyers for card in bare.codes) == 500
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from feature_store.fold.funnel import fact_cells
 from feature_store.fold.vector import VECTOR_SIZE
 from inference.bundles.bundle import Bundle, load_bundle
 from inference.bundles.reference import load_reference
@@ -18,6 +19,7 @@ from inference.encoders.onnx import OnnxEncoder
 from inference.errors import BundleError
 from tests.training.conftest import SMALL, synthetic_buyers
 from training.encoder.dataset import BuyerVectors
+from training.encoder.facts import cells_of
 from training.encoder.train import Trained, train
 from training.errors import ExportError
 from training.publishing.export import TIE, ServingGraph, check_parity, export_onnx, parity_rows
@@ -34,11 +36,16 @@ def published(trained: Trained, buyers: BuyerVectors, tmp_path_factory: pytest.T
     return publish(trained, buyers, out, sources=["synthetic"], command="tests")
 
 
+def graph_of(trained: Trained) -> ServingGraph:
+    groups = trained.forecasting and trained.forecasting.groups
+    return ServingGraph(trained.model, groups and groups.type_of_code).eval()
+
+
 def test_codes_are_torch_codes(published: Published, trained: Trained) -> None:
     rows = parity_rows(synthetic_buyers(3000, seed=9).vectors, seed=1, rows=6000)
     served = OnnxEncoder(published[0]).encode(rows)
     with torch.inference_mode():
-        code, distance, margin, *_ = ServingGraph(trained.model)(torch.from_numpy(rows))
+        code, distance, margin, *_ = graph_of(trained)(torch.from_numpy(rows))
     clear = served.margin > TIE * served.distance
     assert clear.mean() > 0.99
     assert np.array_equal(served.code[clear], code.numpy()[clear])
@@ -48,10 +55,11 @@ def test_codes_are_torch_codes(published: Published, trained: Trained) -> None:
 
 def test_distance_and_margin_by_their_definition(trained: Trained, buyers: BuyerVectors) -> None:
     with torch.inference_mode():
-        code, distance, margin, _, _, latent = ServingGraph(trained.model)(torch.from_numpy(buyers.vectors))
+        code, distance, margin, *_, latent = graph_of(trained)(torch.from_numpy(buyers.vectors))
     every = np.linalg.norm(
         latent.double().numpy()[:, None] - trained.model.quantizer.codebook.double().numpy()[None], axis=2
     )
+    every[fact_cells(buyers.vectors)[:, None] != trained.model.quantizer.cell_of_code.numpy()] = np.inf
     nearest = np.sort(every, axis=1)
     clear = nearest[:, 1] - nearest[:, 0] > TIE * nearest[:, 0]
     assert clear.mean() > 0.99
@@ -81,13 +89,28 @@ def test_types_and_their_probability_are_those_of_torch(
 ) -> None:
     served = OnnxEncoder(published[0]).encode(buyers.vectors)
     assert trained.model.forecast is not None
+    assert trained.forecasting is not None
     with torch.inference_mode():
-        scaled = trained.model.scaling(torch.from_numpy(buyers.vectors))
-        probability = trained.model.forecast(scaled).softmax(dim=1).numpy()
-    np.testing.assert_allclose(served.confidence, probability.max(axis=1), rtol=1e-4)
+        vectors = torch.from_numpy(buyers.vectors)
+        odds = trained.model.forecast(trained.model.latents(vectors), cells_of(vectors))
+        probability = odds.softmax(dim=1).numpy()
     rows = np.arange(len(buyers.vectors))
-    np.testing.assert_allclose(probability[rows, served.type], probability.max(axis=1), rtol=1e-4)
-    assert set(served.type.tolist()) <= set(range(len(published[0].types)))
+    close = {"rtol": 1e-3, "atol": 1e-5}
+    np.testing.assert_allclose(served.forecast_probability, probability.max(axis=1), **close)
+    np.testing.assert_allclose(probability[rows, served.forecast], probability.max(axis=1), **close)
+    assert np.array_equal(served.type, trained.forecasting.groups.type_of_code[served.code])
+    np.testing.assert_allclose(served.confidence, probability[rows, served.type], **close)
+
+
+def test_no_buyer_is_given_a_type_that_a_fact_denies(published: Published) -> None:
+    rows = parity_rows(synthetic_buyers(3000, seed=9).vectors, seed=1, rows=6000)
+    served, kinds = OnnxEncoder(published[0]).encode(rows), published[0].catalogue.types
+    for index, kind in enumerate(kinds):
+        assert kind.facts is not None
+        for cell in np.unique(fact_cells(rows)[served.type == index]).tolist():
+            assert kind.facts.hold_in(cell)
+        for cell in np.unique(fact_cells(rows)[served.forecast == index]).tolist():
+            assert kind.facts.can_follow(cell)
 
 
 def test_every_code_has_one_type(published: Published) -> None:
@@ -105,7 +128,9 @@ def test_a_bundle_without_types_says_none(
     served = OnnxEncoder(bundle).encode(buyers.vectors[:5])
     assert bundle.types == ()
     assert served.type.tolist() == [-1] * 5
+    assert served.forecast.tolist() == [-1] * 5
     assert np.isnan(served.confidence).all()
+    assert np.isnan(served.forecast_probability).all()
 
 
 def test_the_parity_test_has_100_000_rows(published: Published, buyers: BuyerVectors) -> None:
@@ -133,9 +158,23 @@ def test_a_graph_of_another_model_is_found_out(
     buyers: BuyerVectors, trained: Trained, tmp_path: Path
 ) -> None:
     other = train(buyers, SMALL.model_copy(update={"seed": 5, "epochs": 1}))
-    export_onnx(other.model, tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match="other codes for"):
-        check_parity(trained.model, tmp_path / "model.onnx", buyers.vectors, seed=0)
+    export_onnx(graph_of(other), tmp_path / "model.onnx")
+    with pytest.raises(ExportError, match=r"of another fact cell|other codes for"):
+        check_parity(graph_of(trained), tmp_path / "model.onnx", buyers.vectors, seed=0)
+
+
+def test_the_manifest_names_the_stores_that_were_seen(
+    published: Published,
+    trained: Trained,
+    buyers: BuyerVectors,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert published[0].manifest.stores == ["s"]
+    monkeypatch.setattr("training.publishing.export.PARITY_ROWS", 2000)
+    out = tmp_path / "starter"
+    starter, _ = publish(trained, buyers, out, sources=[], command="tests", made_up=True)
+    assert starter.manifest.stores == []
 
 
 def test_the_bundle_is_whole(published: Published, buyers: BuyerVectors) -> None:

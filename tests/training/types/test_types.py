@@ -1,88 +1,59 @@
-"""Types: planted behaviours come out, under names that a person can read and a retrain keeps."""
+"""Types: what they claim is true of every buyer, and tiers say what comes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
 import numpy as np
 import pytest
 
+from feature_store.fold.funnel import DEPTHS, FACT_CELLS, VISITS, fact_cells
 from feature_store.fold.vector import SCALARS, VECTOR_SIZE
-from inference.bundles.catalogue import Catalogue
-from training.errors import DatasetError
-from training.types.grouping import MAX_TYPES, MIN_TYPES
-from training.types.measures import rand_index
+from inference.encoders.graph import CODES
+from tests.training.conftest import HOUR, whole_histories
+from training.encoder.dataset import BuyerVectors
+from training.types.names import BRIEF, KEEN
 from training.types.types import TypeGroups, group_codes
 
 COLUMN = {scalar.name: i for i, scalar in enumerate(SCALARS)}
-CODES_EACH = 30
-PLANTED: dict[str, dict[str, float]] = {
-    # what such a buyer does on average -> what they must be called
-    "bouncer": {"events": 1, "sessions": 1, "product_views": 1, "distinct_products": 1},
-    "searcher": {"events": 14, "sessions": 1, "searches": 8, "product_views": 5, "distinct_categories": 2},
-    "explorer": {
-        "events": 16,
-        "sessions": 1,
-        "product_views": 13,
-        "distinct_products": 13,
-        "distinct_categories": 9,
-    },
-    "returner": {
-        "events": 9,
-        "sessions": 4,
-        "product_views": 5,
-        "distinct_products": 2,
-        "distinct_categories": 1,
-    },
-    "cart-builder": {"events": 12, "sessions": 1, "product_views": 8, "carts": 2, "cart_value": 80},
-    "checkout-leaver": {"events": 14, "sessions": 1, "product_views": 7, "carts": 2, "checkouts": 2},
-    "buyer": {"events": 20, "sessions": 1, "product_views": 8, "carts": 2, "checkouts": 3, "purchases": 1},
-}
-COUNTED = ("sessions", "carts", "checkouts", "purchases")
+CODES_EACH = CODES // FACT_CELLS
+STEPS = ["carts", "checkouts", "purchases"]
+CELL_OF_CODE = np.repeat(np.arange(FACT_CELLS), CODES_EACH)
+CHANCE = {0: 0.02, 1: 0.2, 2: 0.6}
+"""By code modulo 3: the chance that a session of a looker with it goes deeper."""
 
 
-def planted(
-    buyers: int, seed: int, behaviours: Mapping[str, Mapping[str, float]] = PLANTED
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """vectors, codes (30 a behaviour, the last ones unused) and stores of buyers who do as planted."""
+def planted(buyers: int, seed: int = 0) -> tuple[BuyerVectors, np.ndarray]:
+    """Buyers of all fact cells, each with the state after 3 events (a code of its cell) and the whole
+    history, in which some lookers put something into a cart; and the codes of all rows."""
     random = np.random.default_rng(seed)
-    kind = random.choice(
-        len(behaviours), buyers, p=np.linspace(2, 1, len(behaviours)) / (1.5 * len(behaviours))
+    cell = random.integers(0, FACT_CELLS, buyers)
+    early = np.zeros((buyers, VECTOR_SIZE), dtype=np.float32)
+    early[:, COLUMN["events"]] = 3.0
+    early[:, COLUMN["sessions"]] = 1 + cell % len(VISITS)
+    for depth, name in enumerate(STEPS, start=1):
+        early[:, COLUMN[name]] = cell // len(VISITS) == depth
+    code = cell * CODES_EACH + random.integers(0, CODES_EACH, buyers)
+    ends = early.copy()
+    goes = random.random(buyers) < np.array([CHANCE[k % 3] for k in range(CODES)])[code]
+    ends[goes & (cell < len(VISITS)), COLUMN["carts"]] = 1.0
+    ends[:, COLUMN["events"]] = 6.0
+    end_code = fact_cells(ends) * CODES_EACH + code % CODES_EACH
+    keys = [("ab"[i % 2], str(i)) for i in range(buyers)]
+    rows, time = np.tile(np.arange(buyers), 2), np.zeros(2 * buyers, dtype=np.int64)
+    time[:2] = HOUR
+    data = whole_histories(keys, np.concatenate([ends, early]))._replace(
+        buyer=rows,
+        whole=np.repeat([True, False], buyers),
+        session_end=rows,
+        position=np.repeat([-1, 3], buyers),
+        time=time,
+        next_session_end=np.full(2 * buyers, -1),
     )
-    vectors = np.zeros((buyers, VECTOR_SIZE), dtype=np.float32)
-    for index, does in enumerate(behaviours.values()):
-        mine = np.flatnonzero(kind == index)
-        for name, mean in does.items():
-            noise = (
-                np.ones(len(mine)) if name in COUNTED or mean <= 1 else random.lognormal(0, 0.15, len(mine))
-            )
-            vectors[mine, COLUMN[name]] = np.round(mean * noise)
-    return (
-        vectors,
-        kind * CODES_EACH + random.integers(0, CODES_EACH, buyers),
-        random.choice(["a", "b"], buyers),
-    )
+    return data, np.concatenate([end_code, code])
 
 
-def codebook(order: np.ndarray | None = None) -> np.ndarray:
-    """Codes of one behaviour lie together; 210 to 255 are unused, near the first behaviour."""
-    vectors = np.random.default_rng(1).normal(0, 0.1, (256, 96)).astype(np.float32)
-    for index in range(len(PLANTED)):
-        vectors[index * CODES_EACH : (index + 1) * CODES_EACH, index] += 5.0
-    vectors[len(PLANTED) * CODES_EACH :, 0] += 5.0
-    return vectors if order is None else vectors[np.argsort(order)]
-
-
-def grouped(seed: int = 0, previous: Catalogue | None = None, **changes: Mapping[str, float]) -> TypeGroups:
-    vectors, codes, stores = planted(
-        6000, seed, PLANTED | {k.replace("_", "-"): v for k, v in changes.items()}
-    )
-    return group_codes(vectors, codes, stores, codebook(), seed=seed, previous=previous)
-
-
-def as_catalogue(groups: TypeGroups) -> Catalogue:
-    return Catalogue(types=groups.types, scale=groups.scale)
+def grouped(buyers: int = 24_000, seed: int = 0) -> TypeGroups:
+    data, codes = planted(buyers, seed)
+    return group_codes(data, np.arange(len(codes)), codes, CELL_OF_CODE)
 
 
 @pytest.fixture(scope="module")
@@ -90,106 +61,71 @@ def groups() -> TypeGroups:
     return grouped()
 
 
-def test_planted_behaviours_become_types_with_fitting_names(groups: TypeGroups) -> None:
-    truth = np.repeat(np.arange(len(PLANTED)), CODES_EACH)
-    assert rand_index(truth, groups.type_of_code[: len(truth)], np.ones(len(truth))) == 1.0
-    for index, name in enumerate(PLANTED):
-        assert groups.types[groups.type_of_code[index * CODES_EACH]].name == name
-    assert MIN_TYPES <= len(groups.types) <= MAX_TYPES
+def test_names_are_by_rule(groups: TypeGroups) -> None:
+    assert [kind.name for kind in groups.types] == [
+        *(f"{tier}-{visits}-looker" for visits in VISITS for tier in ("brief", "steady", "keen")),
+        *(f"{visits}-{noun}" for noun in ("carter", "checkout-leaver") for visits in VISITS),
+        "one-visit-buyer",
+        "returning-buyer",
+    ]
 
 
-def test_every_code_has_one_type_and_unused_ones_that_of_the_nearest(groups: TypeGroups) -> None:
-    assert sorted(code for kind in groups.types for code in kind.codes) == list(range(256))
+def test_every_code_has_one_type_whose_facts_are_its_cells(groups: TypeGroups) -> None:
+    assert sorted(code for kind in groups.types for code in kind.codes) == list(range(CODES))
     for index, kind in enumerate(groups.types):
         assert (groups.type_of_code[list(kind.codes)] == index).all()
-    assert (groups.type_of_code[210:] == groups.type_of_code[0]).all()
+        assert kind.facts is not None
+        for code in kind.codes:
+            depth, visits = divmod(int(CELL_OF_CODE[code]), len(VISITS))
+            assert (kind.facts.depth, kind.facts.visits) == (DEPTHS[depth], VISITS[visits])
 
 
-def test_shares_fall_and_sum_to_one(groups: TypeGroups) -> None:
-    shares = [kind.share for kind in groups.types]
-    assert shares == sorted(shares, reverse=True)
-    assert sum(shares) == pytest.approx(1, abs=1e-4)
-    assert sum(kind.buyers for kind in groups.types) == 6000
+def test_tiers_say_what_comes(groups: TypeGroups) -> None:
+    lookers = len(VISITS) > CELL_OF_CODE
+    tier = np.array([kind.name.split("-")[0] for kind in groups.types])[groups.type_of_code]
+    for index, word in enumerate(("brief", "steady", "keen")):
+        assert set(tier[lookers & (np.arange(CODES) % 3 == index)]) == {word}
+    assert (groups.lift[lookers & (tier == "brief")] < BRIEF).all()
+    assert (groups.lift[lookers & (tier == "keen")] >= KEEN).all()
 
 
-def test_texts_carry_the_types_own_figures(groups: TypeGroups) -> None:
+def test_other_buyers_who_behave_alike_keep_their_types(groups: TypeGroups) -> None:
+    later = grouped(seed=7)
+    assert [kind.name for kind in later.types] == [kind.name for kind in groups.types]
+    assert (later.type_of_code == groups.type_of_code).mean() > 0.95
+
+
+def test_a_store_that_sells_more_is_no_keener(groups: TypeGroups) -> None:
+    """Twice as many rows of store b go deeper, whatever the code: that is the store, not the code."""
+    data, codes = planted(6000)
+    n = len(data.buyers)
+    eager = np.random.default_rng(3).random(n) < np.array([0.0, 0.4])[np.arange(n) % 2]
+    data.vectors[:n][eager & (fact_cells(data.vectors[n:]) < len(VISITS)), COLUMN["carts"]] = 1.0
+    here = codes.copy()
+    here[n:] = np.where(fact_cells(data.vectors[n:]) < len(VISITS), np.arange(n) % 2, here[n:])
+    lift = group_codes(data, np.arange(2 * n), here, CELL_OF_CODE).lift
+    assert lift[0] == pytest.approx(lift[1], abs=0.15)
+
+
+def test_shares_are_of_whole_histories(groups: TypeGroups) -> None:
+    data, codes = planted(24_000)
+    assert sum(kind.share for kind in groups.types) == pytest.approx(1, abs=1e-4)
+    for index, kind in enumerate(groups.types):
+        assert kind.buyers == (groups.type_of_code[codes[data.whole]] == index).sum()
+
+
+def test_texts_say_the_facts_and_the_figures(groups: TypeGroups) -> None:
     texts = {kind.name: (kind.title, kind.description, kind.rule) for kind in groups.types}
-    assert texts["cart-builder"][0] == "Cart builder"
-    assert "100 % reach a cart and 0 % buy" in texts["cart-builder"][1]
-    assert "many searches" in texts["searcher"][2]
-    assert "8.0 searches" in texts["searcher"][2] or "8.1 searches" in texts["searcher"][2]
-    assert texts["buyer"][2].split(";")[0].endswith("always buys")
+    assert texts["keen-new-looker"][0] == "Keen new looker"
+    assert "at least 1.5 times as likely" in texts["keen-new-looker"][1]
+    assert texts["returning-buyer"][1] == "They came back and have bought."
+    assert "went deeper" in texts["steady-new-looker"][2]
+    assert "went deeper" not in texts["one-visit-buyer"][2]
 
 
-def test_the_same_seed_gives_the_same_types(groups: TypeGroups) -> None:
-    again = grouped()
-    assert (again.type_of_code == groups.type_of_code).all()
-    assert again.types == groups.types
-    assert again.choice == groups.choice
-
-
-def test_the_numbers_of_the_codes_do_not_matter(groups: TypeGroups) -> None:
-    vectors, codes, stores = planted(6000, 0)
-    order = np.random.default_rng(9).permutation(256)
-    shuffled = group_codes(vectors, order[codes], stores, codebook(order), seed=0)
-    assert (shuffled.type_of_code[order[codes]] == groups.type_of_code[codes]).all()
-    assert [kind.rule for kind in shuffled.types] == [kind.rule for kind in groups.types]
-
-
-def test_a_code_of_one_odd_buyer_goes_with_its_neighbours() -> None:
-    vectors, codes, stores = planted(6000, 0)
-    lonely = codes == 5
-    codes[np.flatnonzero(lonely)[1:]] = 6
-    odd = np.flatnonzero(lonely)[0]
-    vectors[odd, COLUMN["events"]] = 4  # a bouncer who clicked a little longer, once
-    vectors[odd, COLUMN["product_views"]] = 4
-    types = group_codes(vectors, codes, stores, codebook(), seed=0).type_of_code
-    assert types[5] == types[6]
-
-
-def test_names_stay_when_other_buyers_behave_the_same(groups: TypeGroups) -> None:
-    renamed = Catalogue(
-        types=tuple(msgspec.structs.replace(kind, name=f"old-{kind.name}") for kind in groups.types),
-        scale=groups.scale,
-    )
-    later = grouped(seed=7, previous=renamed)
-    assert {kind.name for kind in later.types} == {kind.name for kind in renamed.types}
-    assert set(later.kept) == {kind.name for kind in later.types}
-    assert later.choice["as_before"]
-    assert later.scale == renamed.scale, "profiles of both are told in the same units"
-    for index, name in enumerate(PLANTED):
-        assert later.types[later.type_of_code[index * CODES_EACH]].name == f"old-{name}"
-
-
-def test_another_behaviour_gets_another_name(groups: TypeGroups) -> None:
-    heavy = {"events": 60, "sessions": 1, "product_views": 50, "searches": 40, "distinct_categories": 12}
-    later = grouped(seed=7, previous=as_catalogue(groups), searcher=heavy)
-    name = later.types[later.type_of_code[CODES_EACH]].name
-    assert name.endswith("-searcher"), "a retired name is not given to other buyers"
-    assert set(later.kept) == set(PLANTED) - {"searcher"}
-
-
-def test_a_catalogue_without_profiles_keeps_no_names(groups: TypeGroups) -> None:
-    bare = Catalogue(types=tuple(type(kind)(name=kind.name, codes=kind.codes) for kind in groups.types))
-    assert grouped(previous=bare).kept == {}
-
-
-def test_buyers_who_are_all_alike_make_types_without_warnings() -> None:
-    vectors = np.zeros((500, VECTOR_SIZE), dtype=np.float32)
-    vectors[:, COLUMN["events"]] = 1
-    codes = np.arange(500) % 256
-    groups = group_codes(vectors, codes, np.full(500, "s"), codebook(), seed=0)
-    assert len({kind.name for kind in groups.types}) == len(groups.types) >= 1
-    assert sorted(code for kind in groups.types for code in kind.codes) == list(range(256))
-
-
-def test_one_used_code_is_one_type() -> None:
-    vectors, _, stores = planted(50, 0)
-    groups = group_codes(vectors, np.full(50, 9), stores, codebook(), seed=0)
-    assert [kind.codes for kind in groups.types] == [tuple(range(256))]
-
-
-def test_no_buyers() -> None:
-    empty = np.empty(0, dtype=np.int64)
-    with pytest.raises(DatasetError, match="no buyer"):
-        group_codes(np.empty((0, VECTOR_SIZE), np.float32), empty, empty, codebook(), seed=0)
+def test_where_nothing_is_known_of_what_comes_lookers_are_steady() -> None:
+    vectors = np.zeros((50, VECTOR_SIZE), dtype=np.float32)
+    data = whole_histories([("s", str(i)) for i in range(50)], vectors)
+    groups = group_codes(data, np.arange(50), np.zeros(50, dtype=np.int64), CELL_OF_CODE)
+    assert [kind.name for kind in groups.types][:2] == ["steady-new-looker", "steady-returning-looker"]
+    assert len(groups.types) == 8
