@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 
 import click
 import msgspec
+import numpy as np
 
 from bench.comparison.peers import ROOT
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS
@@ -26,7 +27,7 @@ from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.bundles.reference import SPANS_MS
 from inference.counts.counting import WindowRule
 from inference.counts.offline import OfflineCounts
-from inference.counts.profile import Counts, empty_profile
+from inference.counts.profile import YOUNG, Counts, empty_profile
 from inference.counts.windows import StoreWindow, WindowReader
 from inference.encoders.onnx import OnnxEncoder
 from ops.drift.alerts import AlertBook
@@ -127,6 +128,46 @@ def quiet(buyers_a_day: int, days: int, stores: int, seed: int) -> dict[str, Any
         "false_alarms": len(raised),
         "which": raised,
     }
+
+
+def first_hour(buyers_a_day: int, stores: int, seed: int) -> list[dict[str, Any]]:
+    """What a new installation's first hour shows, in which every buyer is new, against another history.
+
+    Once as live traffic is compared, once against a reference that counted no ages. Nothing has shifted: the
+    shops are the same, the buyers are others.
+    """
+    known = Counted(TrafficConfig(buyers=3 * buyers_a_day, hours=72.0, stores=stores), seed)
+    history = ReferenceCounter(_ENCODER.encode)
+    for window, by_store in known.by_window.items():
+        history.add_windows({(0, whose.store, window): counts for whose, counts in by_store.items()})
+    config = TrafficConfig(buyers=buyers_a_day, hours=24.0, stores=stores)
+    fresh, start, settings = Counted(config, seed + 1), config.start_ms // WINDOW_MS, DriftSettings()
+    whole = history.reference()
+    ageless = whole._replace(
+        pooled=_without_ages(whole.pooled), stores={s: _without_ages(c) for s, c in whole.stores.items()}
+    )
+    rows = []
+    for name, reference in (("of its age", whole), ("whole histories", ageless)):
+        sliding = SlidingWindows(cast(WindowReader, fresh), cast(IntakeCounts, fresh), WINDOW_MS, _VERSION)
+        last = start + 3_600_000 // WINDOW_MS - 1
+        sliding.read_up_to(last)
+        shown = look(sliding, reference, settings, last)
+        shifts = shown.shifts[SPANS_MS[0]]
+        moved = [f for f in shown.findings if f.kind == "model" and f.windows < 10]
+        rows.append(
+            {
+                "compared_with": name,
+                "features_x_stores": len(shifts),
+                "moved": len(moved),
+                "largest_psi": round(max(shift.excess for shift in shifts), 2),
+                "which": sorted({finding.name for finding in moved}),
+            }
+        )
+    return rows
+
+
+def _without_ages(counts: Counts) -> Counts:
+    return np.concatenate([counts[:YOUNG], np.zeros_like(counts[YOUNG:])])
 
 
 def shifted(kind: str, share: float, hour: float, buyers_a_day: int, seed: int) -> dict[str, Any]:

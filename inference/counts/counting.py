@@ -20,18 +20,21 @@ from numpy.typing import NDArray
 from feature_store.contract.events import EVENT_TYPES
 from feature_store.fold.behavior import COUNTER, SESSION_GAP_MS, StateArrays
 from feature_store.fold.kernel import kernel
-from feature_store.fold.vector import N_SCALARS
+from feature_store.fold.vector import N_SCALARS, SCALARS
 from feature_store.fold.vectors import Steps, scalars
 from feature_store.online.changes import Sent
 from inference.counts.profile import (
     AGE_EDGES_MS,
     BINS,
+    BUYER_CELLS,
     CELLS,
     FEATURE,
     LATENT_EDGES,
     MAX_TYPES,
     SCALAR_EDGES,
     TALLY,
+    YOUNG,
+    YOUNG_BELOW,
 )
 from inference.encoders.encoder import Encoding
 
@@ -42,6 +45,7 @@ _BANDS: Final = FEATURE["confidence"].cells.start
 _DISTANCE: Final = FEATURE["distance"].cells.start
 _MARGIN: Final = FEATURE["margin"].cells.start
 _SCALARS: Final = FEATURE["events"].cells.start
+_EVENTS: Final = [scalar.name for scalar in SCALARS].index("events")
 _MIX: Final = FEATURE["event_mix"].cells.start
 _AGE: Final = FEATURE["event_age"].cells.start
 _KINDS: Final = len(EVENT_TYPES)
@@ -51,6 +55,7 @@ _DUPLICATES: Final = TALLY["duplicates"]
 _LATE: Final = TALLY["late"]
 _AGES: Final[NDArray[np.int64]] = np.array(AGE_EDGES_MS, dtype=np.int64)
 _VOTE: Final = 3 + N_SCALARS
+_OLD: Final = -1
 _NO_VOTE: Final = -1
 
 Key = tuple[int, int, int]
@@ -219,7 +224,7 @@ def count(
         steps,
         encoding,
         sent,
-        np.empty((len(steps.places), _VOTE), dtype=np.int64),
+        np.empty((len(steps.places), _VOTE + 1), dtype=np.int64),
         np.full(len(was.code), -1, dtype=np.int64),
     )
 
@@ -276,7 +281,7 @@ def _vote(
     votes: NDArray[np.int64],
     latest: NDArray[np.int64],
 ) -> None:
-    earlier = np.empty(_VOTE, dtype=np.int64)
+    earlier = np.empty(_VOTE + 1, dtype=np.int64)
     for i in range(len(windows)):
         b = buyer[i]
         j = latest[b]
@@ -294,17 +299,27 @@ def _vote(
             continue
         row = counts[rows[i]]
         if window != windows[i]:
-            row[_DISTANCE + _bin(LATENT_EDGES, encoding.distance[i])] += 1
-            row[_MARGIN + _bin(LATENT_EDGES, encoding.margin[i])] += 1
+            for cell in (
+                _DISTANCE + _bin(LATENT_EDGES, encoding.distance[i]),
+                _MARGIN + _bin(LATENT_EDGES, encoding.margin[i]),
+            ):
+                _add(row, cell, votes[i, _VOTE], 1)
         else:  # take the earlier vote back
             if j >= 0:
                 earlier[:] = votes[j]
             else:
                 _cells(earlier, was.code[b], was.type[b], was.band[b], was.scalars[b])
             for c in range(_VOTE):
-                row[earlier[c]] -= 1
+                _add(row, earlier[c], earlier[_VOTE], -1)
         for c in range(_VOTE):
-            row[votes[i, c]] += 1
+            _add(row, votes[i, c], votes[i, _VOTE], 1)
+
+
+@kernel
+def _add(row: NDArray[np.int32], cell: int, young: int, votes: int) -> None:
+    row[cell] += votes
+    if young != _OLD:
+        row[young + cell] += votes
 
 
 @kernel
@@ -314,6 +329,10 @@ def _cells(vote: NDArray[np.int64], code: int, kind: int, band: int, values: NDA
     vote[2] = _BANDS + band
     for s in range(N_SCALARS):
         vote[3 + s] = _SCALARS + s * BINS + _bin(SCALAR_EDGES[s], values[s])
+    vote[_VOTE] = _OLD
+    for age in range(len(YOUNG_BELOW) - 1, -1, -1):
+        if values[_EVENTS] < YOUNG_BELOW[age]:
+            vote[_VOTE] = YOUNG + age * BUYER_CELLS
 
 
 @kernel

@@ -75,7 +75,17 @@ TALLIES: Final = ("sessions", "new_buyers", "duplicates", "late", "refused", "un
 """Plain counts. unknown and known count the items of payloads at the collector, by whether the adapter
 understood them. The others count the clickstream."""
 TALLY: Final[dict[str, int]] = {name: FEATURES[-1].cells.stop + i for i, name in enumerate(TALLIES)}
-CELLS: Final = FEATURES[-1].cells.stop + len(TALLIES)
+
+YOUNG_BELOW: Final = (2, 5, 16)
+"""Ages of buyers in events: votes of one event, of 2 to 4 and of 5 to 15 are also counted by themselves.
+The rest of a feature's votes, from 16 events on, are what is left of them."""
+OF_BUYERS: Final = tuple(feature for feature in FEATURES if feature.votes == "buyers")
+BUYER_CELLS: Final = OF_BUYERS[-1].cells.stop
+"""Features of buyers come first, so that a vote's cell of an age is the vote's cell and an offset."""
+YOUNG: Final = FEATURES[-1].cells.stop + len(TALLIES)
+"""Where the votes of the youngest age begin. Those of the next ages follow, BUYER_CELLS each. They are at
+the end: the cells before them mean what they meant to releases that did not count ages."""
+CELLS: Final = YOUNG + len(YOUNG_BELOW) * BUYER_CELLS
 
 Counts = NDArray[np.int64]
 """int64 [CELLS]: a profile. `+` merges two."""
@@ -86,6 +96,12 @@ _HEADER: Final = struct.Struct("<BH")
 def empty_profile() -> Counts:
     """A profile of no buyers. Adding it changes nothing."""
     return np.zeros(CELLS, dtype=np.int64)
+
+
+def young(feature: Feature, age: int) -> slice:
+    """The cells of a feature of buyers at one of the young ages (0: the youngest)."""
+    start = YOUNG + age * BUYER_CELLS
+    return slice(start + feature.cells.start, start + feature.cells.stop)
 
 
 def pack_profile(counts: NDArray[np.integer[Any]]) -> bytes:
@@ -123,9 +139,17 @@ def unpack_profile(raw: bytes) -> Counts:
 
 
 def profile_to_json(counts: Counts) -> dict[str, dict[str, int]]:
-    """A profile for people and JSON files: feature -> {cell: count}, empty cells left out."""
-    histograms = {feature.name: _sparse(counts[feature.cells]) for feature in FEATURES}
+    """A profile for people and JSON files: feature -> {cell: count}, empty cells left out.
+
+    The votes of a young age are there as "feature@age".
+    """
+    histograms = {name: _sparse(counts[cells]) for name, cells in _HISTOGRAMS.items()}
     return histograms | {"tallies": {name: int(counts[cell]) for name, cell in TALLY.items() if counts[cell]}}
+
+
+_HISTOGRAMS: Final[dict[str, slice]] = {feature.name: feature.cells for feature in FEATURES} | {
+    f"{feature.name}@{age}": young(feature, age) for age in range(len(YOUNG_BELOW)) for feature in OF_BUYERS
+}
 
 
 def _sparse(counts: Counts) -> dict[str, int]:
@@ -144,12 +168,12 @@ def profile_from_json(content: Mapping[str, Mapping[str, int]]) -> Counts:
             for tally, count in cells.items():
                 if tally in TALLY:
                     counts[TALLY[tally]] = count
-        elif name in FEATURE:
-            feature = FEATURE[name]
+        elif name in _HISTOGRAMS:
+            start, size = _HISTOGRAMS[name].start, _HISTOGRAMS[name].stop - _HISTOGRAMS[name].start
             for cell, count in cells.items():
-                if not (cell.isdecimal() and int(cell) < feature.size):
-                    raise ProfileError(f"{name} has no cell {cell!r}: it has {feature.size}")
-                counts[feature.cells.start + int(cell)] = count
+                if not (cell.isdecimal() and int(cell) < size):
+                    raise ProfileError(f"{name} has no cell {cell!r}: it has {size}")
+                counts[start + int(cell)] = count
     return counts
 
 

@@ -18,7 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.bundles.reference import Reference
-from inference.counts.profile import FEATURE, FEATURES, TALLY, Counts, buyers
+from inference.counts.profile import (
+    FEATURE,
+    FEATURES,
+    TALLY,
+    YOUNG,
+    YOUNG_BELOW,
+    Counts,
+    Feature,
+    buyers,
+    young,
+)
 from ops.drift.signals import Share, Signal, arrived
 
 _SMOOTHING: Final = 0.5
@@ -66,6 +76,34 @@ def cells(live: Counts, reference: Counts) -> tuple[Counts, Counts]:
     return a[a + b > 0], b[a + b > 0]
 
 
+def like_with_like(live: Counts, reference: Counts, feature: Feature) -> tuple[Counts, Counts]:
+    """A feature's votes in two profiles, the reference's as if its buyers had the ages of the live ones.
+
+    Buyers who came a minute ago are not those of whole histories, whatever they do. So the reference's
+    shares at each age are weighted by the live votes of that age (direct standardisation). Its number of
+    votes is then the one that gives shares of the same variance (Kish's effective size). Votes at ages that
+    the reference never met are left out. A reference of a release that counted no ages is compared as it is.
+    """
+    if feature.votes != "buyers" or not reference[YOUNG:].any():
+        return live[feature.cells], reference[feature.cells]
+    mine, theirs = _by_age(live, feature), _by_age(reference, feature)
+    m = theirs.sum(axis=1)
+    mine, theirs, m = mine[m > 0], theirs[m > 0], m[m > 0]
+    n = mine.sum(axis=1)
+    if not n.sum() > 0:
+        return np.zeros(feature.size, np.int64), np.zeros(feature.size, np.int64)
+    weight = n / n.sum()
+    size = 1 / (weight**2 / m).sum()
+    expected = size * (weight / m) @ theirs
+    return mine.sum(axis=0), np.rint(expected).astype(np.int64)
+
+
+def _by_age(counts: Counts, feature: Feature) -> Counts:
+    """Votes by age, int64 [ages, size]: the young ones, then the rest."""
+    of_young = np.stack([counts[young(feature, age)] for age in range(len(YOUNG_BELOW))])
+    return np.vstack([of_young, counts[feature.cells] - of_young.sum(axis=0)])
+
+
 def psi(live: Counts, reference: Counts) -> float:
     """Population stability index of two count vectors, smoothed; 0 where either is empty."""
     a, b = _shares(live, reference)
@@ -109,7 +147,7 @@ def compare(
         for feature in COMPARED:
             if int(counts[feature.cells].sum()) < least_votes:
                 continue
-            mine, theirs = cells(counts[feature.cells], expected[feature.cells])
+            mine, theirs = cells(*like_with_like(counts, expected, feature))
             spread = dispersion.get(feature.name, 1.0)
             n, m = int(mine.sum()), int(theirs.sum())
             if m and len(mine) > 1:  # else nothing to compare with, or it never varies (no types)

@@ -22,7 +22,9 @@ from inference.counts.profile import (
     CELLS,
     FEATURE,
     FEATURES,
+    OF_BUYERS,
     TALLY,
+    YOUNG_BELOW,
     Counts,
     buyers,
     code_shares,
@@ -31,6 +33,7 @@ from inference.counts.profile import (
     profile_from_json,
     profile_to_json,
     unpack_profile,
+    young,
 )
 from inference.encoders.onnx import OnnxEncoder
 from inference.errors import ProfileError
@@ -100,6 +103,15 @@ def test_a_buyer_has_one_vote_a_window_their_last_state_in_it(events: list[Event
             if feature.votes == "buyers":
                 assert counts[feature.cells].min() >= 0
                 assert counts[feature.cells].sum() == len(voters), feature.name
+        for age, (least, below) in enumerate(itertools.pairwise((1, *YOUNG_BELOW))):
+            of_age = sum(least <= state[0] < below for state in voters)
+            events_of_age = counts[young(FEATURE["events"], age)]
+            assert events_of_age.sum() == of_age
+            assert (events_of_age <= counts[FEATURE["events"].cells]).all()
+            for name in ("codes", "types", "purchases"):
+                cells_of_age = counts[young(FEATURE[name], age)]
+                assert cells_of_age.min() >= 0
+                assert cells_of_age.sum() == of_age, name
 
 
 def test_the_scalars_alone_are_those_of_the_vector() -> None:
@@ -172,7 +184,9 @@ def test_shares_sum_to_one_or_are_zero() -> None:
 
 
 def test_features_and_tallies_cover_every_cell_once() -> None:
-    cells = list(itertools.chain(*(range(f.cells.start, f.cells.stop) for f in FEATURES), TALLY.values()))
+    ages = (young(f, age) for age in range(len(YOUNG_BELOW)) for f in OF_BUYERS)
+    spans = itertools.chain((f.cells for f in FEATURES), (slice(c, c + 1) for c in TALLY.values()), ages)
+    cells = list(itertools.chain.from_iterable(range(span.start, span.stop) for span in spans))
     assert cells == list(range(CELLS))
 
 

@@ -10,8 +10,17 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
 from inference.bundles.reference import SPANS_MS, Reference
-from inference.counts.profile import FEATURE, Counts, empty_profile
-from ops.drift.measures import cells, compare, health, homogeneity, jensen_shannon, perplexity, psi
+from inference.counts.profile import FEATURE, YOUNG, YOUNG_BELOW, Counts, empty_profile, young
+from ops.drift.measures import (
+    cells,
+    compare,
+    health,
+    homogeneity,
+    jensen_shannon,
+    like_with_like,
+    perplexity,
+    psi,
+)
 from ops.drift.settings import DriftSettings
 
 thick = st.lists(st.tuples(st.integers(5, 500), st.integers(5, 500)), min_size=2, max_size=20).map(
@@ -114,3 +123,54 @@ def test_health_tells_perplexity_and_dead_codes() -> None:
     assert found.buyers == 100
     assert {share.value for share in found.shares.values()} == {0.0}
     assert perplexity(np.zeros(256, np.int64)) == 0
+
+
+PURCHASES = FEATURE["purchases"]
+
+
+def of_ages(rng: np.random.Generator, votes: list[int], chances: list[float]) -> Counts:
+    """A profile with votes of each age, of which a share has bought."""
+    profile = empty_profile()
+    for age, (n, chance) in enumerate(zip(votes, chances, strict=True)):
+        bought = rng.binomial(n, chance)
+        for cell, count in ((0, n - bought), (1, bought)):
+            profile[PURCHASES.cells.start + cell] += count
+            if age < len(YOUNG_BELOW):
+                profile[young(PURCHASES, age).start + cell] += count
+    return profile
+
+
+def test_young_buyers_are_compared_with_young_buyers() -> None:
+    """A shop's first hour: nearly all are young, in the reference nearly nobody. Each age does as before."""
+    rng, chances = np.random.default_rng(1), [0.0, 0.02, 0.2, 0.6]
+    known = of_ages(rng, [2_000, 4_000, 9_000, 60_000], chances)
+    first_hour = of_ages(rng, [300, 500, 200, 10], chances)
+    (kept,) = compare({None: first_hour}, Reference(known, {}, {}), SPANS_MS[0], 50)
+    assert kept.q > 0.001
+    assert kept.excess < 0.02
+    known[YOUNG:] = 0  # a reference of an earlier release
+    (found,) = compare({None: first_hour}, Reference(known, {}, {}), SPANS_MS[0], 50)
+    assert found.excess > 0.5
+
+
+def test_a_shift_among_the_young_is_seen_though_all_ages_together_look_the_same() -> None:
+    rng = np.random.default_rng(2)
+    known = of_ages(rng, [20_000, 20_000, 20_000, 20_000], [0.0, 0.0, 0.1, 0.7])
+    live = of_ages(rng, [0, 0, 2_000, 0], [0.0, 0.0, 0.2, 0.7])
+    (shift,) = compare({None: live}, Reference(known, {}, {}), SPANS_MS[0], 50)
+    assert shift.q < 1e-6
+    expected = like_with_like(live, known, PURCHASES)[1]
+    assert expected[1] / expected.sum() == pytest.approx(0.1, abs=0.01)
+
+
+def test_votes_of_an_age_that_the_reference_never_met_are_left_out() -> None:
+    rng = np.random.default_rng(3)
+    known = of_ages(rng, [0, 0, 0, 500], [0.0, 0.0, 0.0, 0.5])
+    live = of_ages(rng, [0, 0, 200, 100], [0.0, 0.0, 0.0, 0.5])
+    known[young(PURCHASES, 0).start] += 3  # it did count ages
+    known[PURCHASES.cells.start] += 3
+    mine, theirs = like_with_like(live, known, PURCHASES)
+    assert (mine.sum(), theirs.sum()) == (100, 500)
+    nobody = like_with_like(of_ages(rng, [0, 9, 0, 0], [0.0] * 4), known, PURCHASES)
+    assert not nobody[0].any()
+    assert not nobody[1].any()
