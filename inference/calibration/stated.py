@@ -35,15 +35,15 @@ def stated(
     if calibrations is None or not any(calibrations):
         return encoding if is_seen.all() else _stated(encoding, is_seen, is_seen)
     confidence, chance = encoding.confidence.copy(), encoding.forecast_probability.copy()
-    says_confidence, says_forecast = is_seen.copy(), is_seen.copy()
+    has_confidence, has_forecast = is_seen.copy(), is_seen.copy()
     for one in {id(it): it for it in calibrations if it is not None}.values():
         mine = np.fromiter((it is one for it in calibrations), np.bool_, n)
-        says_confidence[mine] = one.holds and one.confidence is not None
-        says_forecast[mine] = one.holds and one.forecast is not None
+        has_confidence[mine] = one.holds and one.confidence is not None
+        has_forecast[mine] = one.holds and one.forecast is not None
         _apply(one.confidence, confidence, mine)
         _apply(one.forecast, chance, mine)
     return _stated(
-        encoding._replace(confidence=confidence, forecast_probability=chance), says_confidence, says_forecast
+        encoding._replace(confidence=confidence, forecast_probability=chance), has_confidence, has_forecast
     )
 
 

@@ -34,7 +34,7 @@ RULES: Final[dict[str, Callable[[Forecast], int]]] = {
 """Groups of buyers whose share that stayed, in the sessions before, is what the rule states."""
 
 
-class Said(NamedTuple):
+class Stated(NamedTuple):
     """Forecasts of one kind, ordered by time: as the graph gave them, as stated, and what came."""
 
     raw: Graded
@@ -64,13 +64,13 @@ def look_at(
     for one in sorted(ended, key=lambda it: it.forecasts[0].time):
         by_store.setdefault(one.store, []).append(one)
     stores = sorted(by_store)
-    said = {store: (_confidence(by_store[store]), _forecast(by_store[store])) for store in stores}
-    fits = [fit_shops([said[store][kind].raw for store in stores]) for kind in (0, 1)]
+    stated = {store: (_confidence(by_store[store]), _forecast(by_store[store])) for store in stores}
+    fits = [fit_shops([stated[store][kind].raw for store in stores]) for kind in (0, 1)]
     return {
         store: _shop(
             store,
             by_store[store],
-            said[store],
+            stated[store],
             (fits[0][i], fits[1][i]),
             current.get(store),
             open_since.get(store),
@@ -83,13 +83,13 @@ def look_at(
 def _shop(
     store: str,
     ended: Sequence[Ended],
-    said: tuple[Said, Said],
+    stated: tuple[Stated, Stated],
     fits: tuple[Platt, Platt],
     current: Calibration | None,
     open_since: int | None,
     version: str,
 ) -> Shop:
-    gates = [judge(kind.raw, kind.session) for kind in said]
+    gates = [judge(kind.raw, kind.session) for kind in stated]
     processes = [_evidence(ended, kind, current, open_since) for kind in ("confidence", "chance")]
     report: dict[str, Any] = {
         "sessions": len(ended),
@@ -97,7 +97,7 @@ def _shop(
         "rules": _rules(ended),
     }
     for name, kind, gate, fit, process in zip(
-        ("confidence", "forecast"), said, gates, fits, processes, strict=True
+        ("confidence", "forecast"), stated, gates, fits, processes, strict=True
     ):
         report[name] = {
             "raw": _measured(kind.raw.p, kind.raw.y, kind.session),
@@ -111,7 +111,7 @@ def _shop(
         }
     report["forecast"]["kappa"] = _number(_kappa(ended))
     named = {"confidence": gates[0], "forecast": gates[1]}
-    publish = _record(store, version, len(ended), said, named, fits, current)
+    publish = _record(store, version, len(ended), stated, named, fits, current)
     report["publish"] = None if publish is None else publish.calibration_id
     return Shop(report, publish)
 
@@ -120,7 +120,7 @@ def _record(
     store: str,
     version: str,
     sessions: int,
-    said: tuple[Said, Said],
+    stated: tuple[Stated, Stated],
     gates: dict[str, Gate],
     fits: tuple[Platt, Platt],
     current: Calibration | None,
@@ -146,7 +146,7 @@ def _record(
     if current is None or not current.holds:
         return made
     old = [current.confidence, current.forecast]
-    for kind, before, after in zip(said, old, curves, strict=True):
+    for kind, before, after in zip(stated, old, curves, strict=True):
         if after is not None and is_better(
             None if before is None else Platt(before.a, before.b), Platt(after.a, after.b), kind.raw
         ):
@@ -170,15 +170,15 @@ def _is_refuted(gate: Gate) -> bool:
 # ---- forecasts as arrays
 
 
-def _confidence(ended: Sequence[Ended]) -> Said:
-    return _said(ended, lambda it: (it.raw_confidence, it.confidence, it.type))
+def _confidence(ended: Sequence[Ended]) -> Stated:
+    return _stated_by(ended, lambda it: (it.raw_confidence, it.confidence, it.type))
 
 
-def _forecast(ended: Sequence[Ended]) -> Said:
-    return _said(ended, lambda it: (it.raw_chance, it.chance, it.forecast))
+def _forecast(ended: Sequence[Ended]) -> Stated:
+    return _stated_by(ended, lambda it: (it.raw_chance, it.chance, it.forecast))
 
 
-def _said(ended: Sequence[Ended], of: Callable[[Forecast], tuple[float, float, int]]) -> Said:
+def _stated_by(ended: Sequence[Ended], of: Callable[[Forecast], tuple[float, float, int]]) -> Stated:
     rows = []
     for number, session in enumerate(ended):
         known = [of(it) for it in session.forecasts if not np.isnan(of(it)[0])]
@@ -186,12 +186,12 @@ def _said(ended: Sequence[Ended], of: Callable[[Forecast], tuple[float, float, i
     columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
     raw, spoken, came, session_, weight = columns
     graded = Graded(np.array(raw, np.float64), np.array(came, np.bool_), np.array(weight, np.float64))
-    return Said(graded, np.array(spoken, np.float64), np.array(session_, np.int64))
+    return Stated(graded, np.array(spoken, np.float64), np.array(session_, np.int64))
 
 
-def _only_stated(said: Said) -> tuple[Floats, Bools, Ints]:
-    at = ~np.isnan(said.stated)
-    return said.stated[at], said.raw.y[at], said.session[at]
+def _only_stated(stated: Stated) -> tuple[Floats, Bools, Ints]:
+    at = ~np.isnan(stated.stated)
+    return stated.stated[at], stated.raw.y[at], stated.session[at]
 
 
 def _measured(p: Floats, y: Bools, session: Ints) -> dict[str, Any]:
