@@ -15,6 +15,7 @@ ROOMS = ("feature_store", "inference", "ops", "streams", "training")
 LEFT_OUT = {
     "inference/make_starter_bundle": "makes the committed bundle, in a checkout",
     "ops/dashboards/rules_tests/api.yml": "promtool's tests of the rules",
+    "ops/dashboards/rules_tests/calibration.yml": "promtool's tests of the rules",
     "ops/dashboards/rules_tests/drift.yml": "promtool's tests of the rules",
     "ops/dashboards/rules_tests/webhook.yml": "promtool's tests of the rules",
     "ops/dashboards/rules_tests/worker.yml": "promtool's tests of the rules",

@@ -44,7 +44,7 @@ def persona_versions(rig: Rig) -> Counter[str]:
 def wait_done(rig: Rig, version: str) -> None:
     def is_done() -> bool:
         owned = rig.rows.owned_of(list(range(PARTITIONS))).values()
-        return all(tagged is not None and tagged == (version, True) for _, tagged, _ in owned)
+        return all(tagged is not None and tagged == (version, True) for _, tagged, *_ in owned)
 
     rig.wait_for(is_done, f"every partition to be done with {version}")
 

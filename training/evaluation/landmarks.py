@@ -39,9 +39,9 @@ class Landmark(NamedTuple):
 
 
 def type_agreement(landmark: Landmark, coded: Coded, stated: Ints) -> Panel:
-    """Kappa of said types int64 [judged] with the type at the end of the session."""
+    """Kappa of stated types int64 [judged] with the type when the session ends; none, -1, is a kind too."""
     end = types_at_end(landmark.points, coded, landmark.judged)
-    return {"type_kappa": partial(m.kappa, stated, end)}
+    return {"type_kappa": partial(m.kappa, stated + 1, end + 1)}
 
 
 def types_at_end(points: Points, coded: Coded, rows: Ints) -> Ints:

@@ -113,8 +113,10 @@ class Assigned:
     """Kafka key -> highest offset with an end of the session."""
     is_cut: bool = False
     """Whether retention has deleted the topic's first assignments."""
+    held_from: int = 0
+    """Below this offset of the clickstream not all that was assigned is still held."""
     judged_from: int = 0
-    """Below this offset of the clickstream not all that was assigned is still held, or by another rule."""
+    """Below this offset not all is still held, or was sent by another rule."""
     _has_earlier: bool = False
     _later_from: int = _EVER
     _runs: list[_Run] = field(default_factory=list)
@@ -169,9 +171,8 @@ class Assigned:
         """All assignments are added; `is_cut`: the topic no longer holds its first ones."""
         self.is_cut = is_cut
         if is_cut:
-            self.judged_from = min((run.first for run in self._runs), default=_EVER)
-        if self._has_earlier:  # which followed another rule
-            self.judged_from = max(self.judged_from, self._later_from)
+            self.held_from = min((run.first for run in self._runs), default=_EVER)
+        self.judged_from = max(self.held_from, self._later_from if self._has_earlier else 0)
         reached = -1
         for run, following in itertools.zip_longest(self._runs, self._runs[1:]):
             begins = min(run.first, reached + 1)

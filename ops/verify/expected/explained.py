@@ -84,7 +84,7 @@ def _worth_a_look(
     for one in looks:
         expected |= one.is_due
         closer |= one.fuzzy.any(axis=1) | one.answers.is_near[slots] | one.answers.is_loose[slots]
-    closer |= spoken & ~expected
+    closer |= spoken != expected
     return look | expected | np.isin(slots, slots[closer])
 
 
@@ -201,7 +201,7 @@ class Judge:
                 where = f"partition {self._number} offset {offset}"
                 self.note(key, "contradicting", "assignment.rule", where)
             of_event = [word for word in by_event if word.version == version]
-            self._take(look, slot, i, number, of_event[-1] if of_event else None, is_judged)
+            self._take(look, slot, i, number, of_event[-1] if of_event else None, offset)
             if len(mine) > len(of_event):  # by a walk after a swap: after the event had its vote
                 look.answers.sent[slot] = look.answers.sent_by(mine[-1])
                 look.answers.is_loose[slot] = look.fuzzy[i].any()
@@ -240,13 +240,13 @@ class Judge:
             return
         self.note(key, "contradicting", f"assignment.{unlike[0] if unlike else 'figures'}", where)
 
-    def _take(self, look: _Look, slot: int, i: int, number: int, word: Word | None, is_judged: bool) -> None:
+    def _take(self, look: _Look, slot: int, i: int, number: int, word: Word | None, offset: int) -> None:
         """What is sent last after a step: the word, or by the rule where not all words are held."""
         answers = look.answers
         if word is not None:
             answers.sent[slot] = answers.sent_by(word)
             answers.is_loose[slot] = look.fuzzy[i].any()
-        elif not is_judged and reason_of(look.now[i], answers.sent[slot], number):
+        elif offset < self._assigned.held_from and reason_of(look.now[i], answers.sent[slot], number):
             answers.sent[slot] = look.now[i]
         look.sent[i], look.ties[i] = answers.sent[slot], look.ties[i] or answers.is_loose[slot]
 

@@ -10,7 +10,7 @@ import redis
 from feature_store.errors import FencedError, OnlineStoreError, PartitionCountError
 from feature_store.online.encoding import Progress, RowHeader, Tagged, pack_row
 from feature_store.online.fence import Checkpoint
-from feature_store.online.rows import OnlineRows
+from feature_store.online.rows import OnlineRows, Owned
 from ops.stack.valkey import Valkey
 
 pytestmark = pytest.mark.integration
@@ -126,12 +126,12 @@ def test_who_lost_a_partition_writes_no_persona_of_it(rows: OnlineRows) -> None:
 
 
 def test_the_codebook_version_is_written_with_the_progress(rows: OnlineRows) -> None:
-    assert rows.owned_of([0, 3]) == {0: (None, None, 0), 3: (None, None, 0)}
+    assert rows.owned_of([0, 3]) == {0: Owned(None, None, 0), 3: Owned(None, None, 0)}
     walking = Tagged("2026-11-23.1", all_of_them=False)
     rows.checkpoint(3, Checkpoint(Progress(1, 1), tagged=walking), None)
-    assert rows.owned_of([3]) == {3: (Progress(1, 1), walking, 0)}
+    assert rows.owned_of([3]) == {3: Owned(Progress(1, 1), walking, 0)}
     rows.checkpoint(3, Checkpoint(Progress(2, 1)), Progress(1, 1))
-    assert rows.owned_of([3]) == {3: (Progress(2, 1), walking, 0)}
+    assert rows.owned_of([3]) == {3: Owned(Progress(2, 1), walking, 0)}
     done = Tagged("2026-11-23.1", all_of_them=True)
     rows.checkpoint(3, Checkpoint(Progress(3, 1), tagged=done), Progress(2, 1))
     assert rows.owned_of([3])[3][1] == done

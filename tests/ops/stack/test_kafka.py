@@ -37,6 +37,7 @@ def test_topics_are_made_once_and_as_designed(kafka: Kafka) -> None:
         "persona-webhook-dead-letters": 8,
         "simpersona-control": 1,
         "simpersona-erasures": 8,
+        "simpersona-keys": 1,
     }
 
     def setting(topic: str, name: str) -> str:
