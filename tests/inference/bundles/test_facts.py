@@ -116,7 +116,7 @@ def test_no_buyer_of_a_real_shop_gets_a_type_that_denies_a_fact(shop: str, share
     encoding = OnnxEncoder(STARTER).encode(rows)
     cells = fact_cells(rows)
     assert (cells > 1).any(), "the slice holds nobody with a cart: it proves nothing"
-    facts = [facts_of_name(name) for name in STARTER.types]
+    facts = [kind.facts or facts_of_name(kind.name) for kind in STARTER.catalogue.types]
     for kind, cell in set(zip(encoding.type.tolist(), cells.tolist(), strict=True)):
         depth, visits = CELLS[cell]
         assert facts[kind].depth == depth, (STARTER.types[kind], depth)

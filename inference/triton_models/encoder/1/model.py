@@ -25,6 +25,7 @@ class TritonPythonModel:
         options.enable_mem_pattern = False  # one would be kept for every batch size ever seen
         model = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._width = self._session.get_inputs()[0].shape[1]
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request by itself: an exception here would fail the whole dynamic batch.
@@ -44,7 +45,8 @@ class TritonPythonModel:
         if not vectors:
             return []
         names = [output.name for output in self._session.get_outputs()]
-        columns = self._session.run(names, {"vector": np.concatenate(vectors)})
+        # A graph of an earlier feature version reads the beginning of a vector.
+        columns = self._session.run(names, {"vector": np.concatenate(vectors)[:, : self._width]})
         ends = np.cumsum([len(rows) for rows in vectors])[:-1]
         parts = zip(*(np.split(column, ends) for column in columns), strict=True)
         return [dict(zip(names, part, strict=True)) for part in parts]
