@@ -51,7 +51,8 @@ def build_repository(
     if variant == "python":
         write_whole(folder / "model.py", (source / "1" / "model.py").read_bytes())
     template = string.Template((source / "config.pbtxt").read_text(encoding="utf-8"))
-    layout = LAYOUTS[bundle.manifest.feature_version]
+    # Our backend serves versions of any layout side by side; ONNX Runtime's those of one.
+    layout = LAYOUTS[max(LAYOUTS) if variant == "python" else bundle.manifest.feature_version]
     config = template.substitute(
         versions=", ".join(map(str, [*beside, version])),
         codebook_version=bundle.codebook_version,

@@ -13,6 +13,11 @@ import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
+_NOTHING: dict[str, np.ndarray] = {
+    "forecast": np.array([-1], np.int64),
+    "forecast_probability": np.array([np.nan], np.float32),
+}
+
 
 class TritonPythonModel:
     """Answers a dynamic batch with one run of the graph."""
@@ -30,13 +35,13 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request by itself: an exception here would fail the whole dynamic batch.
 
-        Shape and type are checked by the server against config.pbtxt before a request comes here.
+        The server checks types against config.pbtxt, and batches only requests of one width.
         """
         vectors = [pb_utils.get_input_tensor_by_name(request, "vector").as_numpy() for request in requests]
-        good = [bool(np.isfinite(rows).all()) for rows in vectors]
+        good = [rows.shape[1] >= self._width and bool(np.isfinite(rows).all()) for rows in vectors]
         answers = iter(self._run([rows for rows, fine in zip(vectors, good, strict=True) if fine]))
         return [
-            _response(request, next(answers)) if fine else _refusal(rows)
+            _response(request, next(answers)) if fine else _refusal(rows, self._width)
             for request, rows, fine in zip(requests, vectors, good, strict=True)
         ]
 
@@ -55,13 +60,19 @@ class TritonPythonModel:
 def _response(request: Any, answer: dict[str, np.ndarray]) -> Any:
     tensors = []
     for name in request.requested_output_names():
-        rows = answer[name]
+        # A graph of feature version 1 has no forecast of its own: no type, no probability.
+        rows = answer[name] if name in answer else _NOTHING[name].repeat(len(answer["code"]))
         # Triton has no batched scalars: [n] goes out as [n, 1].
         tensors.append(pb_utils.Tensor(name, rows if rows.ndim == 2 else rows[:, np.newaxis]))
     return pb_utils.InferenceResponse(output_tensors=tensors)
 
 
-def _refusal(rows: np.ndarray) -> Any:
+def _refusal(rows: np.ndarray, width: int) -> Any:
+    if rows.shape[1] < width:
+        message = f"vector has {rows.shape[1]} columns, this version of the model reads {width}"
+        return pb_utils.InferenceResponse(
+            output_tensors=[], error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG)
+        )
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     message = f"{len(bad)} rows of vector hold NaN or inf, first rows {bad[:10].tolist()}"
     return pb_utils.InferenceResponse(
