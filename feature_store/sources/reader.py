@@ -134,14 +134,15 @@ class EventSource:
             _check_columns(file, self._kind)
             whose = self._whose
             self.report.add_read_as(file.read_as(self._kind.read, whose.zone))
-            adapt = self._kind.open(Origin(path, whose.store, whose.identity, whose.context))
+            origin = Origin(path, whose.store, whose.identity, whose.context)
+            adapt = self._kind.open(origin)
             named = f"{path.name}, " if several else ""
             if file.kind.layout == "json":
                 yield from self._values(file, adapt, named)
             elif file.kind.layout == "text":
                 yield from self._text_rows(file, adapt, named)
             else:
-                yield from self._rows(file, adapt, named)
+                yield from self._rows(file, adapt, origin, named)
             self._done, self._open = self._done + file.size, None
 
     def _values(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
@@ -187,17 +188,19 @@ class EventSource:
                 row[name] = _number(row[name])
             yield self._taken(adapt(row, record.number), place)
 
-    def _rows(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
-        convert, number = self._kind.convert_columns, 0
+    def _rows(self, file: EventFile, adapt: Adapt, origin: Origin, named: str) -> Iterator[list[Event]]:
+        opened, number = self._kind.open_columns, 0
+        adapt_columns = None if opened is None else opened(origin)
         texts = ID_COLUMNS if self._kind.names_store else ()
         for batch in file.batches(self._kind.read, self._whose.zone, texts):
-            columns = columns_of(batch)
             self.report.records += batch.num_rows
-            if convert is not None and (events := convert(columns)) is not None:
-                yield events
-                number += batch.num_rows
-                continue
-            for row in rows_of(columns):
+            if adapt_columns is not None:
+                events = adapt_columns(columns_of(batch, times_as_ms=True), number)
+                if events is not None:
+                    yield events
+                    number += batch.num_rows
+                    continue
+            for row in rows_of(columns_of(batch)):
                 record = row if self._kind.payload is None else plain(row, json_text=self._kind.json_text)
                 yield self._taken(adapt(record, number), f"{named}row {number}")
                 number += 1
