@@ -39,7 +39,16 @@ from feature_store.sources.files.lines import Raw
 from feature_store.sources.files.nested import may_be_nested, plain
 from feature_store.sources.files.parquet import columns_of, rows_of
 from feature_store.sources.files.records import EventFile
-from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
+from feature_store.sources.formats import (
+    CONTRACT,
+    MAPPING,
+    Adapt,
+    Format,
+    Origin,
+    formats,
+    looks_like,
+    recognise,
+)
 from feature_store.sources.report import SourceReport
 from feature_store.sources.skips import FAULTS
 from feature_store.sources.unmapped import count_names
@@ -160,8 +169,11 @@ class EventSource:
                 if event is not None:
                     yield [event]
                     continue
-                adapted = adapt(decode_payload(value), value.number)
+                decoded = decode_payload(value)
+                adapted = adapt(decoded, value.number)
                 if adapted.details:
+                    if self.report.records == 1 and (like := looks_like(decoded)) is not None:
+                        self.report.looks_like = like.name
                     detail = adapted.details[0].partition(": ")[2]
                     raise InvalidEventError(DeadLetterReason.INVALID_FIELD, detail)
                 yield self._taken(adapted, place)
@@ -287,9 +299,14 @@ def _format(paths: list[Path], kind: str | None) -> Format:
         return known[CONTRACT]
     found = recognise(set(columns))
     if found is None:
+        like = looks_like(dict.fromkeys(columns, ""))
+        advice = (
+            "say --format, or map them with --mapping FILE.toml, which `simpersona events inspect` writes"
+            if like is None
+            else f"they look like {like.name}: add --format {like.name} --store NAME"
+        )
         raise EventSourceError(
-            f"{path} has the columns {_named(set(columns))}: no format is known by these; "
-            "say --format, or map them with --mapping FILE.toml"
+            f"{path} has the columns {_named(set(columns))}: no format is known by these; {advice}"
         )
     return found
 
