@@ -95,7 +95,7 @@ def _adapt_columns(columns: dict[str, list[Any]], file_id: str, first: int) -> l
     read = Reader(NO_CONTEXT)
     try:
         users, sessions, products = (
-            _read_each(columns[name], partial(read.identifier, name))
+            _read_each(columns[name], partial(read.identifier, "product_id"))
             for name in ("user_id", "session_id", "product_id")
         )
         buyers = [session if user is None else user for user, session in zip(users, sessions, strict=True)]
