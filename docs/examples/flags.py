@@ -15,6 +15,7 @@ from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvid
 from simpersona_client import PersonaClient, Retries
 from simpersona_client.openfeature import PersonaHook
 
+STORE = os.environ.get("PERSONA_STORE", "acme")
 BUDGET_S = float(os.environ.get("BUDGET_S", "0.05"))
 
 
@@ -32,7 +33,7 @@ api.set_provider(
 )
 url, key = os.environ["PERSONA_URL"], os.environ["PERSONA_KEY"]
 with PersonaClient(url, key, timeout_s=BUDGET_S, retries=Retries(times=0)) as personas:
-    hook = PersonaHook(personas, "acme", budget_s=BUDGET_S)
+    hook = PersonaHook(personas, STORE, budget_s=BUDGET_S)
     flags = api.get_client()
     flags.add_hooks([hook])
     for shopper in sys.argv[1:]:

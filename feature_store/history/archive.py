@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -121,10 +122,46 @@ def write_archive_file(
     return path
 
 
-def write_base(archive: Path, topic: str, partition: int, events: Sequence[Event]) -> None:
-    """Write a partition's history from before the topic."""
-    path = partition_folder(archive, topic, partition) / _BASE
-    _write_whole(path, _table(ArchivedEvent(event, partition, -1, event.timestamp) for event in events))
+def write_bases(
+    archive: Path,
+    topic: str,
+    batches: Iterable[Sequence[Event]],
+    partition_of: Callable[[Event], int],
+    partitions: int,
+) -> None:
+    """Write each partition's history from before the topic, in the order of `batches`.
+
+    Memory stays at some thousand events. The files take the place of earlier ones when all are written.
+    """
+    paths = [partition_folder(archive, topic, number) / _BASE for number in range(partitions)]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = [path.with_suffix(".unfinished") for path in paths]
+    waiting: list[list[ArchivedEvent]] = [[] for _ in paths]
+    try:
+        with ExitStack() as files:
+            writers = [
+                files.enter_context(pq.ParquetWriter(path, ARCHIVE_SCHEMA, compression="zstd"))
+                for path in unfinished
+            ]
+
+            def write(number: int) -> None:
+                writers[number].write_table(_table(waiting[number]))
+                waiting[number].clear()
+
+            for batch in batches:
+                for event in batch:
+                    number = partition_of(event)
+                    waiting[number].append(ArchivedEvent(event, number, -1, event.timestamp))
+                    if len(waiting[number]) >= _BATCH_ROWS:
+                        write(number)
+            for number in range(partitions):
+                write(number)
+        for path, written in zip(paths, unfinished, strict=True):
+            _put_in_place(written, path)
+    finally:
+        for path in unfinished:
+            path.unlink(missing_ok=True)
 
 
 def base_batches(archive: Path, topic: str, partition: int) -> Iterator[list[Event]]:
@@ -158,9 +195,13 @@ def _write_whole(path: Path, table: pa.Table) -> None:
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
-        file.flush()
+    _put_in_place(unfinished, path)
+
+
+def _put_in_place(written: Path, path: Path) -> None:
+    with written.open("rb") as file:
         os.fsync(file.fileno())
-    unfinished.rename(path)
+    written.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     os.fsync(folder)  # the rename itself must survive a power cut
     os.close(folder)

@@ -43,6 +43,9 @@ class AdaptPayload(Protocol):
 Adapt: TypeAlias = Callable[[Any, int], Adapted]
 """(decoded record of a file, its number) -> events."""
 
+AdaptColumns: TypeAlias = Callable[[dict[str, list[Any]], int], list[Event] | None]
+"""(values of a file's rows by column, the first row's number) -> events; None: a row needs a closer look."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -103,8 +106,8 @@ class Format:
     """How the collector takes it; None: not at all."""
     decode_line: Callable[[bytes], Event | None] | None = None
     """A record as on the topic to its event at once, faster than by `open`; None where it does not fit."""
-    convert_columns: Callable[[dict[str, list[Any]]], list[Event] | None] | None = None
-    """Columns at once, which have all of `columns`, faster than by `open`; None where a row does not fit."""
+    open_columns: Callable[[Origin], AdaptColumns] | None = None
+    """Columns at once, which have all of `columns`, to the same events as by `open`, and faster."""
 
 
 _registered: Final[dict[str, Format]] = {}

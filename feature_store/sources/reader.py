@@ -39,7 +39,16 @@ from feature_store.sources.files.lines import Raw
 from feature_store.sources.files.nested import may_be_nested, plain
 from feature_store.sources.files.parquet import columns_of, rows_of
 from feature_store.sources.files.records import EventFile
-from feature_store.sources.formats import CONTRACT, MAPPING, Adapt, Format, Origin, formats, recognise
+from feature_store.sources.formats import (
+    CONTRACT,
+    MAPPING,
+    Adapt,
+    Format,
+    Origin,
+    formats,
+    looks_like,
+    recognise,
+)
 from feature_store.sources.report import SourceReport
 from feature_store.sources.skips import FAULTS
 from feature_store.sources.unmapped import count_names
@@ -134,14 +143,15 @@ class EventSource:
             _check_columns(file, self._kind)
             whose = self._whose
             self.report.add_read_as(file.read_as(self._kind.read, whose.zone))
-            adapt = self._kind.open(Origin(path, whose.store, whose.identity, whose.context))
+            origin = Origin(path, whose.store, whose.identity, whose.context)
+            adapt = self._kind.open(origin)
             named = f"{path.name}, " if several else ""
             if file.kind.layout == "json":
                 yield from self._values(file, adapt, named)
             elif file.kind.layout == "text":
                 yield from self._text_rows(file, adapt, named)
             else:
-                yield from self._rows(file, adapt, named)
+                yield from self._rows(file, adapt, origin, named)
             self._done, self._open = self._done + file.size, None
 
     def _values(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
@@ -159,8 +169,11 @@ class EventSource:
                 if event is not None:
                     yield [event]
                     continue
-                adapted = adapt(decode_payload(value), value.number)
+                decoded = decode_payload(value)
+                adapted = adapt(decoded, value.number)
                 if adapted.details:
+                    if self.report.records == 1 and (like := looks_like(decoded)) is not None:
+                        self.report.looks_like = like.name
                     detail = adapted.details[0].partition(": ")[2]
                     raise InvalidEventError(DeadLetterReason.INVALID_FIELD, detail)
                 yield self._taken(adapted, place)
@@ -187,17 +200,19 @@ class EventSource:
                 row[name] = _number(row[name])
             yield self._taken(adapt(row, record.number), place)
 
-    def _rows(self, file: EventFile, adapt: Adapt, named: str) -> Iterator[list[Event]]:
-        convert, number = self._kind.convert_columns, 0
+    def _rows(self, file: EventFile, adapt: Adapt, origin: Origin, named: str) -> Iterator[list[Event]]:
+        opened, number = self._kind.open_columns, 0
+        adapt_columns = None if opened is None else opened(origin)
         texts = ID_COLUMNS if self._kind.names_store else ()
         for batch in file.batches(self._kind.read, self._whose.zone, texts):
-            columns = columns_of(batch)
             self.report.records += batch.num_rows
-            if convert is not None and (events := convert(columns)) is not None:
-                yield events
-                number += batch.num_rows
-                continue
-            for row in rows_of(columns):
+            if adapt_columns is not None:
+                events = adapt_columns(columns_of(batch, times_as_ms=True), number)
+                if events is not None:
+                    yield events
+                    number += batch.num_rows
+                    continue
+            for row in rows_of(columns_of(batch)):
                 record = row if self._kind.payload is None else plain(row, json_text=self._kind.json_text)
                 yield self._taken(adapt(record, number), f"{named}row {number}")
                 number += 1
@@ -284,9 +299,14 @@ def _format(paths: list[Path], kind: str | None) -> Format:
         return known[CONTRACT]
     found = recognise(set(columns))
     if found is None:
+        like = looks_like(dict.fromkeys(columns, ""))
+        advice = (
+            "say --format, or map them with --mapping FILE.toml, which `simpersona events inspect` writes"
+            if like is None
+            else f"they look like {like.name}: add --format {like.name} --store NAME"
+        )
         raise EventSourceError(
-            f"{path} has the columns {_named(set(columns))}: no format is known by these; "
-            "say --format, or map them with --mapping FILE.toml"
+            f"{path} has the columns {_named(set(columns))}: no format is known by these; {advice}"
         )
     return found
 

@@ -24,6 +24,7 @@ class SourceReport(msgspec.Struct):
     skipped: items that are no events of ours (bots, unmapped names); invalid: broken ones; both by reason.
     repaired, emptied, assumed: values of events that were not taken as sent, by field and reason.
     unmapped: names of events that nothing here knows.
+    looks_like: the format of which the first record is that was refused as an event of the contract.
     first_timestamp, last_timestamp: ms since the epoch, the least and the greatest event time.
     """
 
@@ -44,6 +45,7 @@ class SourceReport(msgspec.Struct):
     emptied: Tallies = {}
     assumed: Tallies = {}
     unmapped: dict[str, UnmappedName] = {}
+    looks_like: str | None = None
 
     def add_read_as(self, sentences: Sequence[str]) -> None:
         """Note what was taken from looking at a file."""
@@ -78,4 +80,5 @@ class SourceReport(msgspec.Struct):
         """Why records gave no event, in a sentence: reasons with counts, and the first broken record."""
         reasons = ", ".join(f"{count} {reason}" for reason, count in (self.invalid | self.skipped).items())
         example = f"; {self.examples[0]}" if self.examples else ""
-        return f"of {self.records} records not taken: {reasons}{example}"
+        like = "" if self.looks_like is None else f"; it looks like --format {self.looks_like}"
+        return f"of {self.records} records not taken: {reasons}{example}{like}"

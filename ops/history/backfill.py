@@ -9,7 +9,7 @@ from feature_store.contract.events import Event, record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import OnlineStoreError
 from feature_store.fold.behavior import ALLOWED_LATENESS_MS, COUNTER
-from feature_store.history.archive import write_base
+from feature_store.history.archive import base_batches, write_bases
 from feature_store.history.offline_fold import fold_history
 from feature_store.online.encoding import Progress, RowHeader, pack_row
 from feature_store.online.fence import Checkpoint
@@ -28,7 +28,8 @@ def backfill(
     """Fold history and write it as each partition's state at offset 0; returns buyers by partition.
 
     The history is kept beside the archive, as what came before the topic: without it no later
-    `simpersona verify`, replay or retraining would know these buyers.
+    `simpersona verify`, replay or retraining would know these buyers. In memory are the states of one
+    partition's buyers, never the events.
 
     Raises:
         OnlineStoreError: a worker has folded events of the topic already: history would come after them.
@@ -40,14 +41,18 @@ def backfill(
             f"partitions {started} hold folded events already; backfill goes before the first start: "
             "use an empty store"
         )
-    by_partition: dict[int, list[Event]] = {number: [] for number in range(partition_count)}
-    for batch in batches:
-        for event in batch:
-            by_partition[partition_of(record_key(event.store, event.buyer), partition_count)].append(event)
+    write_bases(
+        archive,
+        rows.topic,
+        batches,
+        lambda event: partition_of(record_key(event.store, event.buyer), partition_count),
+        partition_count,
+    )
     written = {}
-    for number, events in by_partition.items():
-        write_base(archive, rows.topic, number, events)
-        history = fold_history([events], allowed_lateness_ms=allowed_lateness_ms)
+    for number in range(partition_count):
+        history = fold_history(
+            base_batches(archive, rows.topic, number), allowed_lateness_ms=allowed_lateness_ms
+        )
         states = {
             record_key(*buyer): pack_row(_NOTHING_SAID, state) for buyer, state in history.states().items()
         }

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from feature_store.contract.events import Event
-from feature_store.contract.identity import PlainIds
+from feature_store.contract.identity import Identity, PlainIds
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, base_batches, is_archive, read_archive_file
 from feature_store.sources.choice import NOTHING_SAID, SourceChoice
 from feature_store.sources.reader import open_chosen
 
+PLAIN_IDS: Final = PlainIds()
 log = structlog.get_logger(__name__)
 
 
@@ -21,10 +23,12 @@ def history_batches(
     path: Path,
     source: SourceChoice = NOTHING_SAID,
     seen: Callable[[float], object] = lambda share: None,
+    identity: Identity = PLAIN_IDS,
 ) -> Iterator[list[Event]]:
-    """The events of files or an archive, in batches, in the order they arrived; ids stay as they are.
+    """The events of files or an archive, in batches, in the order they arrived.
 
     `source` says what the files do not say themselves. `seen` is told now and then how much was read, 0 to 1.
+    `identity` names the buyers of vendors' and mapped files; by default their ids stay as they are.
 
     Raises:
         EventSourceError: they cannot be read, or hold no event.
@@ -36,7 +40,7 @@ def history_batches(
             )
         yield from _archive_batches(path, seen)
         return
-    opened = open_chosen(path, PlainIds(), source)
+    opened = open_chosen(path, identity, source)
     for batch in opened.batches():
         yield batch
         seen(opened.share_read)

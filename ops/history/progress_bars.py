@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
 from feature_store.contract.events import Event
+from feature_store.contract.identity import Identity
 from feature_store.sources.choice import NOTHING_SAID, SourceChoice
-from ops.history.files import history_batches
+from ops.history.files import PLAIN_IDS, history_batches
 
 
 @contextmanager
@@ -31,8 +32,10 @@ def progress_bars() -> Iterator[Progress]:
         yield bars
 
 
-def read_with_bar(path: Path, bars: Progress, source: SourceChoice = NOTHING_SAID) -> Iterator[list[Event]]:
+def read_with_bar(
+    path: Path, bars: Progress, source: SourceChoice = NOTHING_SAID, identity: Identity = PLAIN_IDS
+) -> Iterator[list[Event]]:
     """history_batches of files or an archive folder, and a bar of how much was read."""
     bar = bars.add_task(f"reading {path.name}", total=1.0)
-    yield from history_batches(path, source, lambda share: bars.update(bar, completed=share))
+    yield from history_batches(path, source, lambda share: bars.update(bar, completed=share), identity)
     bars.update(bar, completed=1.0)

@@ -105,7 +105,7 @@ def _decode_line(raw: bytes) -> Event | None:
     return None if is_placeholder(event.buyer) else event
 
 
-def _convert_columns(columns: dict[str, list[Any]]) -> list[Event] | None:
+def _adapt_columns(columns: dict[str, list[Any]], _: int) -> list[Event] | None:
     """All at once, column by column: each is checked by its field's own type, and no row is made of them."""
     try:
         checked = [
@@ -149,6 +149,6 @@ register(
         names_store=True,
         time_unit="ms",
         decode_line=_decode_line,
-        convert_columns=_convert_columns,
+        open_columns=lambda _: _adapt_columns,
     )
 )

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from datetime import UTC
-from typing import Any, Final
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from feature_store.contract.events import SCHEMA_VERSION, Event, EventType
+from feature_store.contract.names import Name
 from feature_store.errors import SkippedItemError
 from feature_store.sources.adapters.common import Adapted, adapt_items, convert_without_unfit, get, unmapped
-from feature_store.sources.formats import Adapt, Format, Origin, register
+from feature_store.sources.formats import Adapt, AdaptColumns, Format, Origin, register
 from feature_store.sources.skips import SkipReason
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.reader import Reader
+from feature_store.sources.values.times import MAX_TIME_MS
 
 COLUMNS: Final = (
     "store",
@@ -46,6 +51,8 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
     "purchase": "purchase",
     "login": "login",
 }
+T = TypeVar("T")
+_Time = Annotated[int, msgspec.Meta(gt=0, le=MAX_TIME_MS)]
 _BOUNDARIES: Final = frozenset({"session_start", "session_end"})
 
 
@@ -80,13 +87,63 @@ def _adapt_one(row: dict[str, Any], read: Reader, event_id: str) -> Event:
         return convert_without_unfit(sent, read)
 
 
+def _adapt_columns(columns: dict[str, list[Any]], file_id: str, first: int) -> list[Event] | None:
+    """Clean rows, column by column, each different value once; None: a row is left out or needs a note."""
+    kinds = [EVENT_TYPES.get(name) for name in columns["event_type"]]
+    if None in kinds:
+        return None
+    read = Reader(NO_CONTEXT)
+    try:
+        users, sessions, products = (
+            _read_each(columns[name], partial(read.identifier, "product_id"))
+            for name in ("user_id", "session_id", "product_id")
+        )
+        buyers = [session if user is None else user for user, session in zip(users, sessions, strict=True)]
+        stores = msgspec.convert(columns["store"], list[Name])
+        times = msgspec.convert(columns["ts"], list[_Time])
+        categories = _read_each(columns["category"], read.category)
+        brands = _read_each(columns["brand"], partial(read.text, "brand"))
+        prices = _read_each(columns["price"], partial(read.amount, "price"))
+    except (msgspec.ValidationError, TypeError):
+        return None
+    if read.notes or None in buyers or not (times and min(times) > 0 and max(times) <= MAX_TIME_MS):
+        return None
+    return [
+        Event(
+            schema_version=SCHEMA_VERSION, event_id=f"{file_id}-{number}", store=store, buyer=buyer,
+            session_id=session, type=kind, timestamp=timestamp, product_id=product, category=category,
+            brand=brand, price=price,
+        )
+        for number, (store, buyer, session, kind, timestamp, product, category, brand, price) in enumerate(
+            zip(stores, buyers, sessions, kinds, times, products, categories, brands, prices, strict=True),
+            first,
+        )
+    ]  # fmt: skip
+
+
+def _read_each(values: list[Any], read: Callable[[Any], T]) -> list[T]:
+    """Each value as it is read; TypeError where one is a list or an object."""
+    known = {value: read(value) for value in set(values)}
+    return [known[value] for value in values]
+
+
 def _open(origin: Origin) -> Adapt:
-    with origin.path.open("rb") as file:
-        file_id = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    file_id = _file_id(origin.path, origin.path.stat().st_mtime_ns)
     context = origin.context
     if context.zone is None:  # as Spark and pandas write UTC
         context = dataclasses.replace(context, zone=UTC)
     return lambda row, number: adapt(row, file_id=file_id, number=number, context=context)
+
+
+def _open_columns(origin: Origin) -> AdaptColumns:
+    file_id = _file_id(origin.path, origin.path.stat().st_mtime_ns)
+    return lambda columns, first: _adapt_columns(columns, file_id, first)
+
+
+@lru_cache(maxsize=8)
+def _file_id(path: Path, _changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 register(
@@ -94,6 +151,7 @@ register(
         name="normalised",
         about="One schema for several public data sets",
         open=_open,
+        open_columns=_open_columns,
         lines=False,
         columns=frozenset(COLUMNS),
         read=COLUMNS,

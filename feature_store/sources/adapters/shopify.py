@@ -22,7 +22,7 @@ from feature_store.sources.adapters.common import (
     items_of,
     refuse_bot,
 )
-from feature_store.sources.adapters.shopify_orders import ORDER_SIGNS, adapt_order, is_order
+from feature_store.sources.adapters.shopify_orders import ORDER_SIGNS, adapt_order, is_order, parts_of
 from feature_store.sources.formats import register, vendor
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.reader import Fields, Line, Reader
@@ -58,8 +58,8 @@ OTHER_EVENTS: Final = frozenset(
 
 def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one Web Pixel event or one order; never raises, whatever the payload is."""
-    adapt_one = adapt_order if is_order(payload) else _adapt_one
-    return adapt_items([payload], lambda item, read: adapt_one(item, read, store, hasher), context)
+    adapt_one, items = (adapt_order, parts_of(payload)) if is_order(payload) else (_adapt_one, [payload])
+    return adapt_items(items, lambda item, read: adapt_one(item, read, store, hasher), context)
 
 
 def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:

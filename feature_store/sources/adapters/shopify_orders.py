@@ -9,11 +9,12 @@ have none. The CSV has no number either: there the buyer is the SHA-256 of the e
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
 from feature_store.sources.adapters.common import Json, build_event, elements, get, other_event, refuse_bot
+from feature_store.sources.values.amounts import read_amount
 from feature_store.sources.values.reader import Fields, Line, Reader
 
 ORDER_SIGNS: Final = (
@@ -31,6 +32,7 @@ _PARTS: Final = (
     "__parentId",
     "Lineitem name",
 )
+_CREATED: Final = ("created_at", "createdAt", "processed_at", "processedAt")
 _CANCELLED: Final = ("cancelled_at", "cancelledAt", "Cancelled at")
 
 
@@ -39,17 +41,64 @@ def is_order(payload: Json) -> bool:
     return isinstance(payload, dict) and "data" not in payload and any(part in payload for part in _PARTS)
 
 
-def adapt_order(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:
-    """Adapt one order (purchase) or checkout (begin_checkout).
+def parts_of(order: Json) -> list[Json]:
+    """The order, then what took money back: its cancellation, or else its refunds, each with its order."""
+    if get(order, "test") is True:
+        return [order]
+    cancelled_at = next((at for name in _CANCELLED if (at := get(order, name))), None)
+    if cancelled_at is not None:
+        return [order, _TakenBack(order, cancelled_at, None, None, "cancelled")]
+    return [order, *_refunds(order)]
 
-    A refund, a cancelled or test order and a line of a bulk export are no events.
+
+class _TakenBack(NamedTuple):
+    """Part of an order that no longer counts.
+
+    amount None: all of it. id: what tells it from the other parts.
+    """
+
+    order: Json
+    at: Json
+    amount: float | None
+    currency: Json
+    id: Json
+
+
+def _refunds(order: Json) -> list[_TakenBack]:
+    """Refunds with money that went back; one without (a restock, a failed transaction) is none."""
+    found = []
+    if (in_csv := read_amount(get(order, "Refunded Amount"), ".", None).amount) is not None and in_csv > 0:
+        found.append(_TakenBack(order, get(order, "Created at"), in_csv, None, "csv"))
+    for refund in elements(get(order, "refunds")) or []:
+        paid = [
+            one
+            for one in elements(get(refund, "transactions")) or []
+            if get(one, "kind") == "refund" and get(one, "status") in (None, "success")
+        ]
+        amounts = [read_amount(get(one, "amount"), ".", None).amount or 0.0 for one in paid]
+        total = get(refund, "totalRefundedSet", "shopMoney")
+        if total is not None:
+            amounts = [read_amount(get(total, "amount"), ".", None).amount or 0.0]
+        if (amount := round(sum(amounts), 6)) > 0:
+            code = get(total, "currencyCode") or next((get(one, "currency") for one in paid), None)
+            at = get(refund, "created_at") or get(refund, "createdAt")
+            found.append(_TakenBack(order, at, amount, code, _number(get(refund, "id"))))
+    return found
+
+
+def adapt_order(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:
+    """Adapt one of `parts_of`: order (purchase), checkout (begin_checkout), what was taken back (refund).
+
+    A refund's own webhook, which names no customer, a test order and a line of a bulk export are no events.
 
     Raises:
         SkippedItemError: it is no event, or what is wrong.
     """
+    if isinstance(payload, _TakenBack):
+        return _refund(payload, read, store, hasher)
     if get(payload, "refund_line_items") is not None or get(payload, "__parentId") is not None:
         raise other_event()
-    if get(payload, "test") is True or any(get(payload, name) for name in _CANCELLED):
+    if get(payload, "test") is True:
         raise other_event()
     refuse_bot(get(payload, "client_details", "user_agent"))
     if get(payload, "Lineitem name") is not None:
@@ -57,11 +106,10 @@ def adapt_order(payload: Json, read: Reader, store: str, hasher: Identity) -> Ev
     kind: EventType = "purchase"
     if get(payload, "lineItems") is None and _is_checkout(payload):
         kind = "begin_checkout"
-    created = ("created_at", "createdAt", "processed_at", "processedAt")
     fields: Fields = {
         "type": kind,
         "timestamp": read.time(
-            "created_at", next((at for name in created if (at := get(payload, name))), None)
+            "created_at", next((at for name in _CREATED if (at := get(payload, name))), None)
         ),
         "event_id": read.identifier("event_id", get(payload, "token")) if kind == "begin_checkout" else None,
         **read.cart(
@@ -82,11 +130,44 @@ def adapt_order(payload: Json, read: Reader, store: str, hasher: Identity) -> Ev
         fields,
         read=read,
         store=store,
-        buyers={"customer.id": _number(get(payload, "customer", "id")), "user_id": get(payload, "user_id")},
+        buyers=_buyers(payload),
         identity=hasher,
         content=payload,
-        order=read.identifier("order", _number(get(payload, "id"))) if kind == "purchase" else None,
+        order=read.identifier("order", *_order_names(payload)) if kind == "purchase" else None,
     )
+
+
+def _refund(part: _TakenBack, read: Reader, store: str, hasher: Identity) -> Event:
+    order = part.order
+    code = (part.currency, get(order, "currency"), get(order, "currencyCode"), get(order, "Currency"))
+    return build_event(
+        {
+            "type": "refund",
+            "timestamp": read.time("the time of the refund", part.at),
+            "value": part.amount,
+            "currency": read.currency(*code),
+        },
+        read=read,
+        store=store,
+        buyers=_buyers(order),
+        identity=hasher,
+        content=[next(iter(_order_names(order)), None), part.id],
+        order=read.identifier("order", *_order_names(order)),
+    )
+
+
+def _order_names(order: Json) -> list[Json]:
+    named = (_number(get(order, "id")), get(order, "Id"), get(order, "Name"))
+    return [name for name in named if name is not None]
+
+
+def _buyers(order: Json) -> dict[str, Json]:
+    """A shop's customer; `user_id` of an order is the employee who took it."""
+    if get(order, "Lineitem name") is None:
+        return {"customer.id": _number(get(order, "customer", "id"))}
+    email = get(order, "Email")
+    known = email.strip().lower() if isinstance(email, str) else ""
+    return {"Email": hashlib.sha256(known.encode(errors="replace")).hexdigest() if "@" in known else None}
 
 
 def _is_checkout(payload: Json) -> bool:
@@ -147,8 +228,6 @@ def _line(read: Reader, item: Json) -> Line:
 def _csv_order(row: Json, read: Reader, store: str, hasher: Identity) -> Event:
     if get(row, "Total") in (None, ""):  # a further line of the order above it
         raise other_event()
-    email = get(row, "Email")
-    known = email.strip().lower() if isinstance(email, str) else ""
     line = read.line(
         product_id=(get(row, "Lineitem sku"), get(row, "Lineitem name")),
         category=None,
@@ -166,10 +245,8 @@ def _csv_order(row: Json, read: Reader, store: str, hasher: Identity) -> Event:
         fields,
         read=read,
         store=store,
-        buyers={
-            "Email": hashlib.sha256(known.encode(errors="replace")).hexdigest() if "@" in known else None
-        },
+        buyers=_buyers(row),
         identity=hasher,
         content=row,
-        order=read.identifier("order", get(row, "Id"), get(row, "Name")),
+        order=read.identifier("order", *_order_names(row)),
     )

@@ -34,8 +34,8 @@ class Draft(NamedTuple):
     """Roles without which nothing can be read, in words."""
 
 
-def draft(roles: Roles, count: int, store: str | None) -> Draft:
-    """Write a mapping. count: how many events the records hold; store: whose they are, if known."""
+def draft(roles: Roles, count: int, store: str | None, timezone: str | None = None) -> Draft:
+    """Write a mapping. count: how many events the records hold; store and timezone: what is known of them."""
     clock = clock_of(roles.time[0].values if roles.time else [])
     names = _names(roles.event)
     lines = [
@@ -48,7 +48,9 @@ def draft(roles: Roles, count: int, store: str | None) -> Draft:
     lines.append(f"time = {_place(roles.time, count)}")
     if clock.unit != "iso8601":
         lines.append(f"time_unit = {_quoted(clock.unit)}")
-    if clock.zoneless:
+    if clock.zoneless and timezone is not None:
+        lines.append(f"timezone = {_quoted(timezone)}")
+    elif clock.zoneless:
         lines.append('timezone = "UTC"  # the times name no zone: this is a guess')
     lines += _single(roles, count)
     lines += _tables(roles, count)

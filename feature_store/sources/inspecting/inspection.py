@@ -67,8 +67,10 @@ class Inspection(msgspec.Struct, kw_only=True):
     missing: list[str]
 
 
-def inspect_file(path: Path, layout: str, records: Iterator[Any], store: str | None = None) -> Inspection:
-    """Look at a sample of a file's records. layout: what the file is, in words.
+def inspect_file(
+    path: Path, layout: str, records: Iterator[Any], store: str | None = None, timezone: str | None = None
+) -> Inspection:
+    """Look at a sample of a file's records. layout: what it is, in words; timezone: of times that name none.
 
     Raises:
         EventSourceError: it holds no records.
@@ -78,14 +80,14 @@ def inspect_file(path: Path, layout: str, records: Iterator[Any], store: str | N
         raise EventSourceError(f"{path} holds no records")
     roles = find_roles(sample)
     count = max([field.filled for field in [*roles.event, *roles.time]], default=0)
-    drafted = draft(roles, count, store)
+    drafted = draft(roles, count, store, timezone)
     found = Inspection(
         path=str(path),
         layout=layout,
         records=len(sample),
         each=roles.each,
         time_unit=drafted.clock.unit,
-        zone="UTC (assumed)" if drafted.clock.zoneless else None,
+        zone=(timezone or "UTC (assumed)") if drafted.clock.zoneless else None,
         places=_places(roles, count),
         names=[NamedEvent(name, n, words.meaning(name)) for name, n in drafted.names.most_common(50)],
         bots=0.0,

@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
+from feature_store.errors import SkippedItemError
+from feature_store.sources.values.context import Context
+from feature_store.sources.values.notes import Reason
+from feature_store.sources.values.times import TimeFound, read_time
 from feature_store.sources.values.units import TimeUnit
 
 _FIRST_S: Final = 631_152_000  # 1990
 _LAST_S: Final = 2_524_608_000  # 2050
 _TICKS: Final[dict[TimeUnit, int]] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_ISO: Final = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?\s*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.I
-)
-_RFC2822: Final = re.compile(
-    r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)?(?P<zone> .+)?"
-)
+_DIGITS: Final = re.compile(r"[0-9]{4}")
+_UTC: Final = Context(zone=UTC)
 _AMOUNT: Final = re.compile(r"\D{0,4}\d[\d.,\s']*\D{0,5}")
 _COMMA: Final = re.compile(r"\D*\d[\d.]*,\d{1,2}\D*")
 _POINT: Final = re.compile(r"\D*\d[\d,]*\.\d{1,2}\D*")
@@ -37,10 +37,8 @@ def unit_of(value: Any) -> TimeUnit | None:
     if isinstance(value, datetime):
         return "iso8601"
     if isinstance(value, str):
-        if _ISO.fullmatch(value.strip()) or _RFC2822.fullmatch(value.strip()):
-            return "iso8601"
         if not value.strip().replace(".", "", 1).isdecimal():
-            return None
+            return None if _written(value) is None else "iso8601"
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
@@ -53,12 +51,20 @@ def clock_of(values: Sequence[Any]) -> Clock:
     """How most of these times are written."""
     units = [unit for value in values if (unit := unit_of(value)) is not None]
     zoneless = any(
-        isinstance(value, str)
-        and (found := _ISO.fullmatch(value.strip()) or _RFC2822.fullmatch(value.strip())) is not None
-        and found["zone"] is None
+        isinstance(value, str) and (found := _written(value)) is not None and found.assumed is Reason.ZONE
         for value in values
     ) or any(isinstance(value, datetime) and value.tzinfo is None for value in values)
     return Clock(statistics.mode(units) if units else "iso8601", zoneless)
+
+
+def _written(value: str) -> TimeFound | None:
+    """A time as the reader of events reads it from text, UTC where it names no zone; None: it is none."""
+    if not _DIGITS.search(value):
+        return None
+    try:
+        return read_time("time", value, "iso8601", _UTC)
+    except SkippedItemError:
+        return None
 
 
 def is_time(value: Any) -> bool:

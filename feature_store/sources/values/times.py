@@ -22,6 +22,11 @@ _COUNT: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]*)?(?:[eE]\+?[0-9]{1,2})?")
 _UTC_NAME: Final = re.compile(r"\s*(?:UTC|GMT|Z)$", re.IGNORECASE)
 _SPACED_OFFSET: Final = re.compile(r"\s+(?=[+-][0-9]{2}:?[0-9]{2}$)")
 _SLASHES: Final = re.compile(r"^([0-9]{4})/([0-9]{2})/(?=[0-9]{2})")
+_DAY_FIRST: Final = re.compile(
+    r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})"
+    r"(?:(?:T|,?\s+)(?P<time>[0-9]{1,2}:[0-9]{2}.*))?"
+)
+"""As German, Polish, Russian and other calendars write it: with dots, the day always stands first."""
 _JAVA_ZONE: Final = re.compile(r"(?<=[Z0-9])\[[A-Za-z0-9_/+-]{1,40}\]$")
 _MOST_CHARS: Final = 100
 _JAVASCRIPT: Final = re.compile(
@@ -112,10 +117,19 @@ def _parsed_otherwise(text: str) -> datetime:
     if _RFC_2822.fullmatch(text):
         moment = email.utils.parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment  # -0000: UTC, RFC 2822
-    text = _JAVA_ZONE.sub("", text)
+    text = _year_first(_JAVA_ZONE.sub("", text))
     plain = _UTC_NAME.sub("", text)
     moment = datetime.fromisoformat(_SLASHES.sub(r"\1-\2-", _SPACED_OFFSET.sub("", plain)))
     return moment.replace(tzinfo=UTC) if plain != text and moment.tzinfo is None else moment
+
+
+def _year_first(text: str) -> str:
+    found = _DAY_FIRST.fullmatch(text)
+    if found is None:
+        return text
+    day, month, year, time = found.groups()
+    hours, colon, rest = (time or "0:00").removesuffix("Uhr").strip().partition(":")
+    return f"{year}-{month:0>2}-{day:0>2} {hours:0>2}{colon}{rest}"
 
 
 def _moment(name: str, moment: datetime, context: Context) -> TimeFound:

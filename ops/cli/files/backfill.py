@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from feature_store.contract.identity import LazyBuyerHasher
 from feature_store.log.topics import partition_count
 from feature_store.sources.choice import SourceChoice
 from ops.cli.files.events_path import EVENTS_PATH
@@ -24,13 +25,13 @@ from ops.history.progress_bars import progress_bars, read_with_bar
 def backfill(path: Path, source: SourceChoice, as_json: bool) -> None:
     """Load the history of PATH into the store, before a first start.
 
-    PATH: files that `simpersona events check` accepts, or an archive folder. Vendors' buyer ids stay as they
-    are in the files.
+    PATH: files that `simpersona events check` accepts, or an archive folder. Buyer ids of vendors' and mapped
+    files become pseudonyms under the key of buyer ids, as those of events that come later over the API.
     """
     with connect() as live, progress_bars() as bars:
         count = partition_count(live.kafka, live.settings.topic)
         written = load(
-            read_with_bar(path, bars, source),
+            read_with_bar(path, bars, source, LazyBuyerHasher(live.home)),
             live.rows,
             live.home / "archive",
             count,

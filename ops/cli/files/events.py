@@ -88,7 +88,11 @@ def _require_events(report: SourceReport) -> None:
         return
     hint = ""
     if report.format == "contract":
-        hint = "; a vendor's file needs --format, an own pixel's --mapping"
+        hint = (
+            "; a vendor's file needs --format, an own one --mapping, which `simpersona events inspect` writes"
+            if report.looks_like is None
+            else f"; it looks like {report.looks_like}: add --format {report.looks_like} --store NAME"
+        )
     raise EventSourceError(f"{report.path}: none of {report.records:,} records became an event{hint}")
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from feature_store.contract.names import NAME_RULE, is_name
 from feature_store.errors import EventSourceError
+from feature_store.sources.choice import zone_of
 from feature_store.sources.inspecting.inspection import Inspection, inspect_file
 from feature_store.sources.inspecting.reading import records_of
 from ops.cli.options import json_option
@@ -19,10 +20,13 @@ from ops.cli.options import json_option
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--store", help="Shop of the file, for the mapping.")
 @click.option(
+    "--timezone", metavar="ZONE", help="Zone of times that name none, for the mapping: Europe/Berlin."
+)
+@click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Mapping file to write (docs/mapping.md)."
 )
 @json_option
-def inspect(path: Path, store: str | None, out: Path | None, as_json: bool) -> None:
+def inspect(path: Path, store: str | None, timezone: str | None, out: Path | None, as_json: bool) -> None:
     """Look at a file that nobody described, say what it is, and write a mapping that reads it.
 
     It looks at a sample: fields are recognised by name and by what their values look like, events by their
@@ -30,8 +34,10 @@ def inspect(path: Path, store: str | None, out: Path | None, as_json: bool) -> N
     """
     if store is not None and not is_name(store):
         raise click.BadParameter(f"a store is {NAME_RULE}", param_hint="--store")
+    if timezone is not None:
+        zone_of(timezone)
     layout, records = records_of(path)
-    found = inspect_file(path, layout, records, store)
+    found = inspect_file(path, layout, records, store, timezone)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found), default=str))
     else:
@@ -43,6 +49,9 @@ def inspect(path: Path, store: str | None, out: Path | None, as_json: bool) -> N
         )
     if out is not None:
         out.write_text(found.mapping, encoding="utf-8")
+        if not as_json:
+            named = "" if store else " --store NAME"
+            click.echo(f"  written to {out}; next: simpersona events check {path} --mapping {out}{named}")
 
 
 def _echo(found: Inspection) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from feature_store.contract.events import Event
 from feature_store.errors import EventSourceError
 from feature_store.fold.vector import SCALARS
-from feature_store.history.archive import ArchivedEvent, write_archive_file, write_base
+from feature_store.history.archive import ArchivedEvent, write_archive_file, write_bases
 from feature_store.history.offline_fold import fold_history
 from feature_store.sources.writer import write_events
 from ops.cli.files.fold import fold
@@ -49,7 +49,7 @@ def test_one_row_a_buyer_with_the_folds_own_numbers(tmp_path: Path) -> None:
 
 def test_an_archive_folds_like_the_file_it_came_from(tmp_path: Path) -> None:
     events = some(30)
-    write_base(tmp_path / "archive", "clicks", 0, events[:10])
+    write_bases(tmp_path / "archive", "clicks", [events[:10]], lambda _: 0, 1)
     for start, end in ((0, 12), (12, 20)):
         archived = [ArchivedEvent(events[10 + i], 0, i, START) for i in range(start, end)]
         write_archive_file(tmp_path / "archive", "clicks", 0, start, end, archived)

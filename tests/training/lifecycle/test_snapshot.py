@@ -7,7 +7,7 @@ import pytest
 
 from feature_store.contract.events import Event
 from feature_store.errors import EventSourceError
-from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file, write_base
+from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file, write_bases
 from feature_store.sources.writer import write_events
 from training.errors import RetrainError
 from training.lifecycle.snapshot import Snapshot, snapshot_batches, take_archive, take_files
@@ -47,13 +47,13 @@ def test_what_is_archived_later_is_not_in_it(tmp_path: Path) -> None:
 
 
 def test_history_from_before_the_topic_comes_first(tmp_path: Path) -> None:
-    write_base(tmp_path, "clickstream", 0, [event(100)])
+    write_bases(tmp_path, "clickstream", [[event(100)]], lambda _: 0, 1)
     archive(tmp_path, 0, 2)
     assert read(take_archive(tmp_path, "now")) == ["e100", "e0", "e1"]
 
 
 def test_an_erased_buyer_is_left_out_up_to_the_erasure(tmp_path: Path) -> None:
-    write_base(tmp_path, "clickstream", 0, [event(100), event(101, "b")])
+    write_bases(tmp_path, "clickstream", [[event(100), event(101, "b")]], lambda _: 0, 1)
     archive(tmp_path, 0, 6)
     snapshot = take_archive(tmp_path, "now")
     assert read(snapshot, {b"s|a": 4}) == ["e101", "e1", "e3", "e4", "e5"]

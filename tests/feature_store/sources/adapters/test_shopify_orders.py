@@ -124,11 +124,67 @@ def test_nothing_private_leaves(order: dict[str, Any]) -> None:
     assert not [word for word in (b"xample", b"Ann", b"203.0.113") if word in sent]
 
 
+REFUND = {
+    "id": 509562969,
+    "created_at": "2026-11-22T10:00:00Z",
+    "transactions": [
+        {"kind": "refund", "status": "success", "amount": "1,041.94", "currency": "USD"},
+        {"kind": "refund", "status": "failure", "amount": "999.00", "currency": "USD"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("order", "value", "time_ms"),
+    [
+        (WEBHOOK | {"cancelled_at": "2026-11-21T00:00:00Z"}, None, 1_795_219_200_000),
+        (WEBHOOK | {"refunds": [REFUND]}, 1041.94, 1_795_341_600_000),
+        (
+            GRAPHQL
+            | {
+                "refunds": [
+                    {
+                        "id": "gid://shopify/Refund/5",
+                        "createdAt": "2026-11-22T10:00:00Z",
+                        "totalRefundedSet": {"shopMoney": {"amount": "5.5", "currencyCode": "USD"}},
+                    }
+                ]
+            },
+            5.5,
+            1_795_341_600_000,
+        ),
+        (CSV | {"Cancelled at": "2026-11-20 12:00:00 +0100"}, None, TIME_MS + 3_600_000),
+        (CSV | {"Refunded Amount": "5.00"}, 5.0, TIME_MS),
+    ],
+    ids=["cancelled", "refunded", "graphql", "csv cancelled", "csv refunded"],
+)
+def test_what_was_taken_back_is_a_refund_of_its_order(
+    order: dict[str, Any], value: float | None, time_ms: int
+) -> None:
+    purchase, refund = adapt(order, store="acme", hasher=PlainIds()).events
+    assert (purchase.type, refund.type) == ("purchase", "refund")
+    assert (refund.buyer, refund.order) == (purchase.buyer, purchase.order)
+    assert (refund.value, refund.timestamp, refund.currency) == (value, time_ms, purchase.currency)
+    assert adapt(order, store="acme", hasher=PlainIds()).events[1].event_id == refund.event_id
+
+
+def test_a_refund_without_money_is_none() -> None:
+    for refund in (
+        REFUND | {"transactions": []},
+        REFUND | {"transactions": [{"kind": "void", "amount": "5"}]},
+    ):
+        assert only(WEBHOOK | {"refunds": [refund]}).type == "purchase"
+
+
+def test_the_employee_who_took_an_order_is_no_buyer() -> None:
+    adapted = adapt(WEBHOOK | {"customer": None, "user_id": 8}, store="acme", hasher=PlainIds())
+    assert adapted.skipped == {"no_buyer_id": 1}
+
+
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
         (WEBHOOK | {"customer": None}, "no_buyer_id"),
-        (WEBHOOK | {"cancelled_at": "2026-11-21T00:00:00Z"}, "other_event"),
         (WEBHOOK | {"test": True}, "other_event"),
         (WEBHOOK | {"client_details": {"user_agent": CRAWLER}}, "bot"),
         (
@@ -138,7 +194,6 @@ def test_nothing_private_leaves(order: dict[str, Any]) -> None:
         ({"id": "gid://shopify/LineItem/1", "quantity": 1, "__parentId": GRAPHQL["id"]}, "other_event"),
         (CSV | {"Total": ""}, "other_event"),
         (CSV | {"Email": ""}, "no_buyer_id"),
-        (CSV | {"Cancelled at": "2026-11-20 11:00:00 +0100"}, "other_event"),
         (WEBHOOK | {"created_at": None}, "bad_timestamp"),
     ],
 )

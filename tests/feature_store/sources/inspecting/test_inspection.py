@@ -55,7 +55,7 @@ def test_flat_rows_with_a_time_without_a_zone(tmp_path: Path) -> None:
             "Datum": 1,
             "visitorId": "v1",
             "eventTime": "2026-11-20 10:01:00",
-            "action": "Bestellung",
+            "action": "Banner",
             "SKU": "s1",
             "Price": 5,
         },
@@ -66,8 +66,26 @@ def test_flat_rows_with_a_time_without_a_zone(tmp_path: Path) -> None:
     assert event.timestamp == 1_795_168_800_000
     found = inspected(path)
     assert found.zone == "UTC (assumed)"
-    assert [(named.name, named.becomes) for named in found.names][-1] == ("Bestellung", None)
+    assert [(named.name, named.becomes) for named in found.names][-1] == ("Banner", None)
     assert found.lost == {"unmapped_event": 1}
+
+
+def test_a_german_export_of_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "ereignisse.csv"
+    rows = [
+        "Zeitpunkt;Kunden-Nr.;Ereignis;Artikel-Nr.;Warengruppe;Stückpreis;Menge;Gesamtbetrag;Währung;Bestell-Nr.",
+        "20.11.2026 11:00:00;K1;Produktansicht;A-1;Schuhe;1.299,90;;;EUR;",
+        "20.11.2026 11:05;K1;Bestellung;;;;;2.599,80;EUR;R-7",
+    ]
+    path.write_bytes("\r\n".join(rows).encode("cp1252"))
+    layout, records = records_of(path)
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(inspect_file(path, layout, records, "laden", "Europe/Berlin").mapping)
+    source = open_events(path, identity=PlainIds(), mapping=mapping)
+    view, purchase = [event for batch in source.batches() for event in batch]
+    assert (view.type, view.buyer, view.product_id, view.price) == ("product_view", "K1", "A-1", 1299.9)
+    assert (view.category, view.currency, view.timestamp) == ("Schuhe", "EUR", 1_795_168_800_000)
+    assert (purchase.type, purchase.value, purchase.order is not None) == ("purchase", 2599.8, True)
 
 
 def test_events_inside_a_session_and_lines_of_an_order(tmp_path: Path) -> None:
@@ -157,7 +175,17 @@ def test_the_real_pixel_gets_the_mapping_that_ships(shared_data: Path, tmp_path:
         ("add_to_cart", "add_to_cart"),
         ("removeFromCart", "remove_from_cart"),
         ("checkout_started", "begin_checkout"),
-        ("Order Refunded", None),
+        ("Order Refunded", "refund"),
+        ("refund_requested", None),
+        ("order_cancelled", "refund"),
+        ("Produkt angesehen", "product_view"),
+        ("In den Warenkorb gelegt", "add_to_cart"),
+        ("aus dem Warenkorb entfernt", "remove_from_cart"),
+        ("Warenkorb geöffnet", "view_cart"),
+        ("Bestellung abgeschlossen", "purchase"),
+        ("Bestellung storniert", "refund"),
+        ("Bestellvorgang abgebrochen", None),
+        ("Rückerstattung", "refund"),
         ("Cart Abandoned", None),
         ("heartbeat", None),
     ],

@@ -74,6 +74,8 @@ def test_a_count_without_a_unit_is_of_the_one_that_fits(moment: datetime) -> Non
         "23 Nov 2025 11:00:00 +0100",
         "Sun Nov 23 2025 11:00:00 GMT+0100 (Central European Standard Time)",
         "2025/11/23 10:00:00 UTC",
+        "23.11.2025 10:00:00 UTC",
+        "23.11.2025, 11:00:00.000 +01:00",
         "2025-11-23T11:00:00+01:00[Europe/Berlin]",
         {"$date": "2025-11-23T10:00:00Z"},
         {"value": "2025-11-23T10:00:00Z"},

@@ -11,7 +11,9 @@ import pytest
 
 from feature_store.contract.events import Event, encode_event
 from feature_store.contract.identity import PlainIds
+from feature_store.sources.adapters.mapping.language import Dialect
 from feature_store.sources.formats import formats
+from feature_store.sources.reader import open_events
 from tests.feature_store.sources.adapters.payloads import HASHER
 
 FOLDER = Path(__file__).parent
@@ -70,3 +72,35 @@ def test_every_preset_has_a_case() -> None:
         path.stem for path in (FOLDER.parents[4] / "feature_store/sources/adapters/mappings").glob("*.toml")
     }
     assert shipped - {"puffy"} == set(CASES)
+
+
+def test_snowplows_enriched_tsv_has_no_header(tmp_path: Path) -> None:
+    columns = (formats()["snowplow"].dialect or Dialect()).columns
+    assert columns is not None
+    assert len(columns) == 131
+    row = {
+        "collector_tstamp": "2026-11-20 10:00:01.000",
+        "derived_tstamp": "2026-11-20 10:00:00.000",
+        "event": "page_view",
+        "event_name": "page_view",
+        "event_id": "e1",
+        "domain_userid": "d1",
+        "useragent": "Mozilla/5.0 (X11; Linux x86_64)",
+        "contexts": json.dumps({"schema": "iglu:contexts", "data": [{"schema": 'iglu:a "b"', "data": {}}]}),
+    }
+    path = tmp_path / "enriched.tsv"
+    path.write_text("".join("\t".join(row.get(name, "") for name in columns) + "\n" for _ in range(2)))
+    source = open_events(path, identity=PlainIds(), kind="snowplow", store="acme")
+    first, _ = (event for batch in source.batches() for event in batch)
+    assert (first.type, first.buyer, first.timestamp) == ("page_view", "d1", 1_795_168_800_000)
+
+
+def test_adobes_hits_are_rows_below_the_line_of_column_headers(tmp_path: Path) -> None:
+    path = tmp_path / "hit_data.tsv"
+    path.write_text(
+        "hit_time_gmt\tmcvisid\tpost_event_list\tpost_product_list\tcurrency\n"
+        "1795168800\t1020\t2,100\tHats;sku1\tEUR\n"
+    )
+    source = open_events(path, identity=PlainIds(), kind="adobe", store="acme")
+    (event,) = (event for batch in source.batches() for event in batch)
+    assert (event.type, event.product_id, event.category) == ("product_view", "sku1", "Hats")
