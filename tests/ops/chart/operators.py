@@ -1,4 +1,4 @@
-"""What the operators' own resources may hold, of the fields that the chart uses: kubernetes-validate has none.
+"""What the operators' own resources may hold, of the fields that the chart uses: no package has them.
 
 Written after the custom resource definitions of KEDA (ScaledObject, TriggerAuthentication) and Strimzi
 (KafkaTopic), and KEDA's pages of its scalers kafka and cpu.
