@@ -3,9 +3,9 @@
     .venv/bin/python -m bench.sizes [--buyers 100000,1000000]
 
 Fills an empty Valkey by `simpersona backfill` from a history of so many generated buyers (up to 50,000 of
-them, copied under new names), then lets a worker tag all of them, as after a swap, then sends the traffic of
-other buyers to the API's collector, in requests of 100 events and of one. Memory is Valkey's `used_memory`,
-sizes in Kafka are those of its files. `simpersona plan` reckons with the figures.
+them, copied under new names), then sends the traffic of other buyers to the API's collector, in requests of
+100 events and of one, and lets a worker tag them. Memory is Valkey's `used_memory`, sizes in Kafka are those
+of its files. `simpersona plan` reckons with the figures of the last size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ import msgspec
 import psutil
 import redis
 
-from bench.document import machine
+from bench.document import machine, put, table
 from bench.memory import BUYERS, copies, watched
 from feature_store.log.config import KafkaSettings, librdkafka_config
 from feature_store.log.topics import end_offsets
@@ -38,8 +38,8 @@ from ops.stack.processes import free_ports
 from ops.traffic import TrafficConfig, generate
 
 OUT: Final = Path(__file__).parent / "results" / "sizes.json"
+PAGE: Final = Path(__file__).parents[1] / "docs" / "scale.md"
 SEED: Final = 1
-METRICS: Final = 9411
 _OTHERS: Final = 2_500
 _ONES: Final = 1_000
 _HUNDREDS: Final = 20_000
@@ -57,9 +57,7 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     backfill_rss_mb: int
     state_bytes: float  # of the store, per buyer
     archive_bytes: float  # of the base archive, per event
-    persona_bytes: float  # of the store, per buyer, added by a worker's walk
-    walk_seconds: float
-    walk_cpu_s: float
+    live_bytes: float  # of the store, per buyer that a worker tagged: state, persona, open session
     collect_request_cpu_s: float  # of the API, per request
     collect_event_cpu_s: float  # of the API, per event beside
     event_bytes: float  # of Kafka's files, per event of the live traffic, one copy
@@ -68,37 +66,47 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     window_bytes: float  # of the store, per window, partition and store
 
 
-def main_folder(home: Path) -> dict[str, str]:
-    return {**os.environ, "SIMPERSONA_HOME": str(home)}
+class Worker:
+    """A worker on a data folder, and its metrics."""
+
+    def __init__(self) -> None:
+        (self._port,) = free_ports(1)
+        settings = {
+            "SIMPERSONA_METRICS_PORT": str(self._port),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.process = psutil.Popen(
+            [*_COMMAND, "worker"], env=os.environ | settings, stderr=subprocess.DEVNULL
+        )
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 while the worker starts."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as reply:
+                lines = reply.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+    def wait_for(self, name: str, least: float) -> None:
+        """Until a metric is there; a worker that has ended ends the bench."""
+        while self.metric(name) < least:
+            if self.process.poll() is not None:
+                raise SystemExit("the worker ended; start `simpersona worker` by hand to see why")
+            time.sleep(_POLL_S)
 
 
 @contextmanager
-def worker(home: Path) -> Iterator[psutil.Popen]:
-    settings = {
-        "SIMPERSONA_METRICS_PORT": str(METRICS),
-        "SIMPERSONA_REENCODE_SHARE": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    with psutil.Popen(
-        [*_COMMAND, "worker"], env=main_folder(home) | settings, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def metric(name: str) -> float:
-    """The sum of a worker's metric over its labels; 0 while the worker starts."""
+def worker() -> Iterator[Worker]:
+    one = Worker()
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{METRICS}/metrics", timeout=5) as reply:
-            lines = reply.read().decode().splitlines()
-    except OSError:
-        return 0.0
-    return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+        yield one
+    finally:
+        one.process.terminate()
+        one.process.wait()
 
 
-def collected(home: Path, source: Path) -> tuple[float, float]:
+def collected(source: Path) -> tuple[float, float]:
     """CPU seconds of the API's one process per request, and per event beside: from requests of 100 events and
     of one."""
     events = [line for line in source.read_bytes().splitlines() if line]
@@ -198,23 +206,17 @@ def _filled(
     most, seconds, cpu = watched([*_COMMAND, "backfill", str(source)])
     loaded = used()
     archived = sum(file.stat().st_size for file in (home / "archive").rglob("*.parquet"))
-    with worker(home) as process:
-        while not metric("simpersona_events_total") and not metric("simpersona_reencoded_buyers_total"):
-            time.sleep(_POLL_S)
-        began, spent = time.perf_counter(), process.cpu_times()
-        while metric("simpersona_reencoded_buyers_total") < buyers:
-            time.sleep(_POLL_S)
-        walk_s, now = time.perf_counter() - began, process.cpu_times()
-        walked = used()
-        said = records("persona-assignments")
-        per_request, per_event = collected(home, other)
+    with worker() as one:
+        per_request, per_event = collected(other)
         sent = records("clickstream")
-        while metric("simpersona_events_total") < sent:
-            time.sleep(_POLL_S)
+        one.wait_for("simpersona_events_total", sent)
+        one.wait_for("simpersona_checkpoint_rows_total", 1)
     answered = records("persona-assignments")
     windows = [
         (store.memory_usage(key), store.hlen(key)) for key in store.scan_iter(match="*:window:*", count=1000)
     ]
+    counted = sum(size for size, _ in windows)
+    tagged = sum(1 for _ in store.scan_iter(match="*:persona:*", count=1000))
     return {
         "buyers": buyers,
         "events": events,
@@ -223,22 +225,53 @@ def _filled(
         "backfill_rss_mb": most["VmHWM"],
         "state_bytes": (loaded - empty) / buyers,
         "archive_bytes": archived / events,
-        "persona_bytes": (walked - loaded) / buyers,
-        "walk_seconds": walk_s,
-        "walk_cpu_s": now.user + now.system - spent.user - spent.system,
+        "live_bytes": (used() - loaded - counted) / tagged,
         "event_bytes": log_bytes(home, "clickstream") / sent,
         "assignment_bytes": log_bytes(home, "persona-assignments") / answered,
-        "assignments_per_event": (answered - said) / sent,
-        "window_bytes": sum(size for size, _ in windows) / max(1, sum(fields for _, fields in windows)),
+        "assignments_per_event": answered / sent,
+        "window_bytes": counted / sum(fields for _, fields in windows),
         "collect_request_cpu_s": per_request,
         "collect_event_cpu_s": per_event,
     }
 
 
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run."""
+
+    date: str
+    command: str
+    machine: dict[str, str]
+    seed: int
+    sizes: list[Filled]
+
+
+def page(report: Report) -> str:
+    """The figures as a table of Markdown, a column per size."""
+    lines: tuple[tuple[str, Callable[[Filled], str]], ...] = (
+        ("buyers backfilled", lambda it: f"{it.buyers:,}"),
+        ("their events", lambda it: f"{it.events:,}"),
+        ("store, bytes per backfilled buyer", lambda it: f"{it.state_bytes:,.0f}"),
+        ("store, bytes per buyer with a persona", lambda it: f"{it.live_bytes:,.0f}"),
+        ("store, bytes per window, partition and shop", lambda it: f"{it.window_bytes:,.0f}"),
+        ("Kafka, bytes per event", lambda it: f"{it.event_bytes:,.0f}"),
+        ("Kafka, bytes per assignment", lambda it: f"{it.assignment_bytes:,.0f}"),
+        ("archive, bytes per event", lambda it: f"{it.archive_bytes:,.1f}"),
+        ("backfill, us of CPU per buyer", lambda it: f"{1e6 * it.backfill_cpu_s / it.buyers:,.0f}"),
+        ("backfill, peak memory MB", lambda it: f"{it.backfill_rss_mb:,}"),
+        ("collector, us of CPU per request", lambda it: f"{1e6 * it.collect_request_cpu_s:,.0f}"),
+        ("collector, us of CPU per event beside", lambda it: f"{1e6 * it.collect_event_cpu_s:,.1f}"),
+    )
+    header = ["what", *["" for _ in report.sizes]]
+    rows = [[name, *map(cell, report.sizes)] for name, cell in lines]
+    return (
+        f"{table(header, rows)}\n\n`{report.command}`, {report.date}; {', '.join(report.machine.values())}."
+    )
+
+
 @click.command()
 @click.option("--buyers", default="100000", show_default=True, help="How many, with commas.")
 def main(buyers: str) -> None:
-    """Measure each size, write bench/results/sizes.json."""
+    """Measure each size; write bench/results/sizes.json and the table of docs/scale.md."""
     found = []
     with tempfile.TemporaryDirectory(prefix="simpersona-sizes-") as name:
         folder = Path(name)
@@ -247,14 +280,15 @@ def main(buyers: str) -> None:
         for size in (int(text) for text in buyers.split(",")):
             found.append(measure(folder, size, other))
             print(msgspec.json.encode(found[-1]).decode(), flush=True)
-    report = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": f"python -m bench.sizes --buyers {buyers}",
-        "machine": machine(),
-        "seed": SEED,
-        "sizes": found,
-    }
+    report = Report(
+        date=datetime.now(UTC).date().isoformat(),
+        command=f"make bench-sizes ARGS='--buyers {buyers}'",
+        machine=machine(),
+        seed=SEED,
+        sizes=found,
+    )
     OUT.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    put(PAGE, "<!-- sizes: made by `make bench-sizes` -->", "<!-- sizes: end -->", page(report))
 
 
 if __name__ == "__main__":

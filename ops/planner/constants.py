@@ -28,8 +28,7 @@ CONSTANTS: Final[dict[str, Constant]] = {
     "assignments": Constant(0.3662, "assignments per event", _RACE),
     "read_cpu": Constant(0.3591e-3, "s of CPU per persona read, beside a worker", _API),
     "encoder_cpu": Constant(6.379e-6, "s of CPU per encoded state", _ENCODE),
-    "state_bytes": Constant(0, "bytes of the store per buyer: state", _SIZES),
-    "persona_bytes": Constant(0, "bytes of the store per buyer: persona", _SIZES),
+    "live_bytes": Constant(0, "bytes of the store per buyer with a persona", _SIZES),
     "window_bytes": Constant(0, "bytes of the store per window, partition and store", _SIZES),
     "event_bytes": Constant(0, "bytes of Kafka per event and copy", _SIZES),
     "assignment_bytes": Constant(0, "bytes of Kafka per assignment and copy", _SIZES),
@@ -38,10 +37,6 @@ CONSTANTS: Final[dict[str, Constant]] = {
     "event_cpu": Constant(0, "s of CPU per event in it", _SIZES),
     "backfill_s": Constant(0, "s of CPU per buyer in a backfill, about 10 events each", _SIZES),
     "backfill_bytes": Constant(0, "bytes of a backfill's memory per buyer", _SIZES),
-    "walk_cpu": Constant(0, "s of a worker's CPU per buyer tagged anew", _SIZES),
-    "reencode_share": Constant(
-        0.2, "of a worker's time for buyers without events after a swap", "SIMPERSONA_REENCODE_SHARE"
-    ),
     "busy": Constant(0.6, "of what a process can do, for peaks and failures", "assumed: room for peaks"),
     "broker_mb": Constant(60, "MB/s that a broker writes or sends", "assumed: a common disk and network"),
     "node_gb": Constant(32, "GB of memory of a store's node", "assumed: a common size"),

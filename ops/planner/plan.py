@@ -91,8 +91,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     archive_gb_per_day: float
     backfill_hours: float
     backfill_memory_gb: float
-    swap_minutes: float
-    """Until each quiet buyer has a persona of a new codebook."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +112,7 @@ def plan(load: Load) -> Plan:
     workers = _workers(load)
     api = _api(load)
     store = _store(load, workers.partitions)
-    history = _history(load, workers)
+    history = _history(load)
     return Plan(
         load=load,
         workers=workers,
@@ -175,7 +173,7 @@ def _brokers(load: Load, api: Api) -> Brokers:
 
 
 def _store(load: Load, partitions: int) -> Store:
-    rows = load.buyers * (value("state_bytes") + value("persona_bytes")) / 1e9
+    rows = load.buyers * value("live_bytes") / 1e9
     kept = value("window_hours") * 3600 / value("window_s")
     counted = min(load.stores, COUNTED_STORES) + 2  # all together, and the rest together
     windows = partitions * kept * counted * value("window_bytes") / 1e9
@@ -212,12 +210,11 @@ def _encoder(load: Load) -> Encoder:
     return Encoder(triton=cores >= value("encoder_cores"), cores=cores)
 
 
-def _history(load: Load, workers: Workers) -> History:
+def _history(load: Load) -> History:
     return History(
         archive_gb_per_day=load.events_per_s * _DAY_S * value("archive_bytes") / 1e9,
         backfill_hours=load.buyers * value("backfill_s") / 3600,
         backfill_memory_gb=load.buyers * value("backfill_bytes") / 1e9,
-        swap_minutes=load.buyers * value("walk_cpu") / value("reencode_share") / workers.workers / 60,
     )
 
 

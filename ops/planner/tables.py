@@ -79,5 +79,4 @@ def _history(found: Plan) -> list[Row]:
             f"{history.backfill_hours:,.2f} h, {history.backfill_memory_gb:,.0f} GB of memory",
             "one process, the whole history of generated buyers",
         ),
-        ("swap", f"{history.swap_minutes:,.0f} min", "until each quiet buyer is tagged anew, by all workers"),
     ]

@@ -13,7 +13,6 @@ import pytest
 from inference.counts.windows import WindowSettings
 from ops.planner.constants import CONSTANTS
 from ops.planner.plan import COUNTED_STORES
-from streams.settings import WorkerSettings
 from tests.test_makefile import targets
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results"
@@ -41,8 +40,7 @@ def measured() -> dict[str, float]:
         "assignments": race[0]["assignments"] / race[0]["events"],
         "read_cpu": read / 1000,
         "encoder_cpu": statistics.median(encoder) / encode["buyers"],
-        "state_bytes": sizes["state_bytes"],
-        "persona_bytes": sizes["persona_bytes"],
+        "live_bytes": sizes["live_bytes"],
         "window_bytes": sizes["window_bytes"],
         "event_bytes": sizes["event_bytes"],
         "assignment_bytes": sizes["assignment_bytes"],
@@ -51,7 +49,6 @@ def measured() -> dict[str, float]:
         "event_cpu": sizes["collect_event_cpu_s"],
         "backfill_s": sizes["backfill_cpu_s"] / sizes["buyers"],
         "backfill_bytes": sizes["backfill_rss_mb"] * 2**20 / sizes["buyers"],
-        "walk_cpu": sizes["walk_cpu_s"] / sizes["buyers"],
     }
 
 
@@ -80,5 +77,4 @@ def test_the_date_of_a_figure_is_that_of_its_results() -> None:
 def test_figures_that_are_settings_have_their_defaults() -> None:
     assert CONSTANTS["window_hours"].value == WindowSettings().hours
     assert CONSTANTS["window_s"].value == WindowSettings().seconds
-    assert CONSTANTS["reencode_share"].value == WorkerSettings().reencode_share
     assert WindowSettings().stores == COUNTED_STORES

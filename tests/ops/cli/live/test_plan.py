@@ -17,7 +17,7 @@ LOAD = ["--buyers", "8.37M", "--events-per-s", "250k", "--stores", "42"]
 def test_the_answer_has_each_part_and_each_figure_with_its_source() -> None:
     done = CliRunner().invoke(plan, LOAD, env={"COLUMNS": "200"}, catch_exceptions=False)
     assert done.exit_code == 0
-    for part in ("workers", "partitions", "brokers", "store", "API", "Triton", "archive", "backfill", "swap"):
+    for part in ("workers", "partitions", "brokers", "store", "API", "Triton", "archive", "backfill"):
         assert part in done.output
     for name, it in CONSTANTS.items():
         assert name in done.output
