@@ -90,7 +90,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     archive_gb_per_day: float
     backfill_hours: float
-    backfill_memory_gb: float
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +111,6 @@ def plan(load: Load) -> Plan:
     workers = _workers(load)
     api = _api(load)
     store = _store(load, workers.partitions)
-    history = _history(load)
     return Plan(
         load=load,
         workers=workers,
@@ -120,8 +118,8 @@ def plan(load: Load) -> Plan:
         store=store,
         api=api,
         encoder=_encoder(load),
-        history=history,
-        limits=_limits(load, workers, store, history),
+        history=_history(load),
+        limits=_limits(load, workers, store),
     )
 
 
@@ -213,19 +211,17 @@ def _encoder(load: Load) -> Encoder:
 def _history(load: Load) -> History:
     return History(
         archive_gb_per_day=load.events_per_s * _DAY_S * value("archive_bytes") / 1e9,
-        backfill_hours=load.buyers * value("backfill_s") / 3600,
-        backfill_memory_gb=load.buyers * value("backfill_bytes") / 1e9,
+        backfill_hours=load.buyers * value("history_cpu") / 3600,
     )
 
 
-def _limits(load: Load, workers: Workers, store: Store, history: History) -> list[str]:
+def _limits(load: Load, workers: Workers, store: Store) -> list[str]:
     return [
         sentence
         for holds, sentence in (
             _one_buyer(load, workers),
             _one_master(store),
             _many_stores(load),
-            _long_history(history),
         )
         if not holds
     ]
@@ -252,11 +248,4 @@ def _many_stores(load: Load) -> tuple[bool, str]:
     return load.stores <= COUNTED_STORES, (
         f"{load.stores:,.0f} stores: windows are counted for {COUNTED_STORES} stores per partition, and for "
         "the rest together; set SIMPERSONA_WINDOW_STORES (the values of --json do)"
-    )
-
-
-def _long_history(history: History) -> tuple[bool, str]:
-    return history.backfill_memory_gb <= value("node_gb"), (
-        f"backfill holds the whole history in memory, {history.backfill_memory_gb:,.0f} GB: run it on a "
-        "machine that has so much, or load the newest part of the history"
     )

@@ -74,9 +74,5 @@ def _history(found: Plan) -> list[Row]:
     history = found.history
     return [
         ("archive", f"{history.archive_gb_per_day:,.0f} GB per day", "one process"),
-        (
-            "backfill",
-            f"{history.backfill_hours:,.2f} h, {history.backfill_memory_gb:,.0f} GB of memory",
-            "one process, the whole history of generated buyers",
-        ),
+        ("backfill", f"{history.backfill_hours:,.2f} h", "one process, about 10 events per buyer"),
     ]

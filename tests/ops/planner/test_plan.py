@@ -124,7 +124,3 @@ def test_a_bot_beyond_one_worker_is_where_the_design_ends() -> None:
 def test_stores_that_are_not_counted_alone_are_named() -> None:
     (limit,) = with_(stores=1_000).limits
     assert "SIMPERSONA_WINDOW_STORES" in limit
-
-
-def test_a_history_that_does_not_fit_into_memory_is_named() -> None:
-    assert any("backfill holds the whole history" in limit for limit in with_(buyers=1e9).limits)

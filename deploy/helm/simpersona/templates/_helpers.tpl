@@ -42,6 +42,13 @@ labels:
 {{- if hasSuffix "SSL" .Values.kafka.securityProtocol }}yes{{ end }}
 {{- end }}
 
+{{/* In words, which a pattern of values.schema.json would not be. It may hold a password, so it is not repeated. */}}
+{{- define "simpersona.checkStore" -}}
+{{- if not (regexMatch `^$|^rediss?://[^/]+.*$|^rediss?\+cluster://[^/]+/?(\?.*)?$|^rediss?\+sentinel://[^/]+/[^/].*$` .Values.store.url) }}
+{{- fail "store.url is no address of an online store: write redis://host:6379/0 or rediss:// (one server), redis+cluster://host:6379,host2:6379 (a cluster), or redis+sentinel://host:26379,host2:26379/name" }}
+{{- end }}
+{{- end }}
+
 {{/* What values.schema.json cannot compare: a worker beyond the partitions has nothing to do. */}}
 {{- define "simpersona.checkWorkers" -}}
 {{- $most := int .Values.topics.partitions }}
