@@ -111,15 +111,16 @@ def plan(load: Load) -> Plan:
     workers = _workers(load)
     api = _api(load)
     store = _store(load, workers.partitions)
+    kafka = _brokers(load, api)
     return Plan(
         load=load,
         workers=workers,
-        kafka=_brokers(load, api),
+        kafka=kafka,
         store=store,
         api=api,
         encoder=_encoder(load),
         history=_history(load),
-        limits=_limits(load, workers, store),
+        limits=_limits(load, workers, store, kafka, api),
     )
 
 
@@ -215,13 +216,14 @@ def _history(load: Load) -> History:
     )
 
 
-def _limits(load: Load, workers: Workers, store: Store) -> list[str]:
+def _limits(load: Load, workers: Workers, store: Store, kafka: Brokers, api: Api) -> list[str]:
     return [
         sentence
         for holds, sentence in (
             _one_buyer(load, workers),
             _one_master(store),
             _many_stores(load),
+            _many_readers(kafka, api),
         )
         if not holds
     ]
@@ -248,4 +250,13 @@ def _many_stores(load: Load) -> tuple[bool, str]:
     return load.stores <= COUNTED_STORES, (
         f"{load.stores:,.0f} stores: windows are counted for {COUNTED_STORES} stores per partition, and for "
         "the rest together; set SIMPERSONA_WINDOW_STORES (the values of --json do)"
+    )
+
+
+def _many_readers(kafka: Brokers, api: Api) -> tuple[bool, str]:
+    for_writing = max(FEWEST_BROKERS, math.ceil(kafka.written_mb_per_s / value("broker_mb")))
+    return kafka.brokers <= for_writing, (
+        f"each of the {api.processes} API processes reads all assignments, which takes {kafka.brokers} "
+        f"brokers where {for_writing} would do: let senders put more events into a request, or write to "
+        "Kafka themselves"
     )

@@ -39,6 +39,10 @@ def with_(**changed: float) -> Plan:
     return plan(msgspec.structs.replace(PLATFORM, **changed))
 
 
+def named(found: Plan, words: str) -> list[str]:
+    return [limit for limit in found.limits if words in limit]
+
+
 @given(loads)
 def test_each_part_carries_its_share(load: Load) -> None:
     found = plan(load)
@@ -110,11 +114,11 @@ def test_a_buyer_is_of_one_partition_and_one_slot_whatever_it_sends() -> None:
 
 @pytest.mark.parametrize("rate", [10e3, 30e3])
 def test_a_worker_carries_a_bot_beside_its_share(rate: float) -> None:
-    assert not with_(hottest_per_s=rate).limits
+    assert not named(with_(hottest_per_s=rate), "one buyer")
 
 
 def test_a_bot_beyond_one_worker_is_where_the_design_ends() -> None:
-    (limit,) = with_(hottest_per_s=50e3).limits
+    (limit,) = named(with_(hottest_per_s=50e3), "one buyer")
     assert "one buyer with 50,000 events/s is one partition" in limit
     assert with_(hottest_per_s=50e3).workers == msgspec.structs.replace(
         with_().workers, hottest_partition_per_s=250e3 / 32 + 50e3
@@ -122,5 +126,11 @@ def test_a_bot_beyond_one_worker_is_where_the_design_ends() -> None:
 
 
 def test_stores_that_are_not_counted_alone_are_named() -> None:
-    (limit,) = with_(stores=1_000).limits
+    (limit,) = named(with_(stores=1_000), "stores:")
     assert "SIMPERSONA_WINDOW_STORES" in limit
+
+
+def test_processes_that_all_read_all_assignments_are_named() -> None:
+    found = with_(events_per_request=1)
+    assert named(found, "reads all assignments")
+    assert found.api.collecting_cores > with_().api.collecting_cores

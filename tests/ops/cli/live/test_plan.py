@@ -8,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from ops.cli.live.plan import plan
+from ops.documents.pages import DOCS
 from ops.planner.constants import CONSTANTS
 from tests.ops.chart.rendering import LEAST, named, render
 
+PLAN_BEGIN = "<!-- plan: made by `simpersona plan --buyers 8.37M --events-per-s 250k --stores 42` -->"
 LOAD = ["--buyers", "8.37M", "--events-per-s", "250k", "--stores", "42"]
 
 
@@ -22,6 +24,13 @@ def test_the_answer_has_each_part_and_each_figure_with_its_source() -> None:
     for name, it in CONSTANTS.items():
         assert name in done.output
         assert it.source.split(", ")[0][:30] in done.output, name
+
+
+def test_the_document_shows_what_the_command_prints() -> None:
+    done = CliRunner().invoke(plan, LOAD, env={"COLUMNS": "110"}, catch_exceptions=False)
+    shown = (DOCS / "scale.md").read_text().partition(PLAN_BEGIN)[2].partition("<!-- plan: end -->")[0]
+    lines = [line.rstrip() for line in done.output.splitlines()]
+    assert shown.strip().splitlines()[1:-1] == lines, "put its output there"
 
 
 def test_the_chart_takes_the_answer() -> None:
