@@ -202,10 +202,10 @@ def measure(folder: Path, buyers: int, other: Path) -> Filled:
 def _filled(
     home: Path, info: StackInfo, source: Path, buyers: int, events: int, other: Path
 ) -> dict[str, Any]:
-    store = redis.Redis.from_url(info.redis_url)
+    store: Any = redis.Redis.from_url(info.redis_url)
 
     def used() -> int:
-        return int(store.info("memory")["used_memory"])  # type: ignore[index, arg-type]
+        return int(store.info("memory")["used_memory"])
 
     os.environ["SIMPERSONA_HOME"] = str(home)
     empty = used()
