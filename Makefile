@@ -10,7 +10,7 @@ ARGS ?=
 # numba and Python keep compiled code beside the sources; without it every start is seconds slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-dev demo test test-long test-numeric check simulate faults scale bench bench-encode bench-api bench-isolation docs lock verify-page audit starter-bundle wheel interrupts clean
+.PHONY: help setup setup-dev demo test test-long test-numeric check simulate faults scale bench bench-encode bench-api bench-isolation bench-sizes docs lock verify-page audit starter-bundle wheel interrupts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-api: setup-dev ## Persona reads beside a running worker (docs/benchmarks.m
 
 bench-isolation: setup-dev ## What a good store waits while another attacks the API (docs/benchmarks.md)
 	@$(PY) -m bench.isolation $(ARGS)
+
+bench-sizes: setup-dev ## What buyers and events take in the store, Kafka and the archive (docs/scale.md)
+	@OMP_NUM_THREADS=1 $(PY) -m bench.sizes $(ARGS)
 
 docs: setup-dev ## Make the generated documents anew
 	@$(PY) -m ops.documents.pages

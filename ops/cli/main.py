@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         "ops.cli.encoder.models:models", "List, try, promote and roll back versions of the encoder."
     ),
     "personas": Entry("ops.cli.encoder.personas:personas", "Show the catalogue of types and codes."),
+    "plan": Entry("ops.cli.live.plan:plan", "Reckon how much of each part a load needs."),
     "retrain": Entry("ops.cli.encoder.retrain:retrain", "Train a successor, judge it, and put it live."),
     "sample": Entry("ops.cli.encoder.sample:sample", "Draw persona tokens from a store's mix of buyers."),
     "sink": Entry("ops.cli.live.sink:sink", "Deliver assignments to another system."),

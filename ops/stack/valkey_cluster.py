@@ -67,7 +67,7 @@ def _form(nodes: Sequence[Valkey], clients: Sequence[Any]) -> None:
     for number, client in enumerate(clients, 1):
         client.execute_command("CLUSTER SET-CONFIG-EPOCH", number)
     masters = clients[: len(clients) // 2] if len(clients) >= FEWEST_WITH_REPLICAS else clients
-    limits = [_SLOTS * i // len(masters) for i in range(len(masters) + 1)]
+    limits = slot_limits(len(masters))
     for master, (first, after) in zip(masters, pairwise(limits), strict=True):
         master.execute_command("CLUSTER ADDSLOTSRANGE", first, after - 1)
     for node in nodes[1:]:
@@ -94,6 +94,11 @@ def _replicates(replica: Any, master: str) -> bool:
     except RedisError:  # the node has not heard of it yet
         return False
     return True
+
+
+def slot_limits(masters: int) -> list[int]:
+    """Where each master's slots begin, and where the last one's end: as even as they can be."""
+    return [_SLOTS * i // masters for i in range(masters + 1)]
 
 
 def _info(client: Any) -> dict[str, str]:

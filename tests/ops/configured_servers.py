@@ -20,6 +20,7 @@ from ops.stack.valkey import Valkey
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 SECURE = ROOT / "ops" / "compose" / "secure.yml"
+PROMETHEUS = ROOT / "ops" / "compose" / "prometheus.yml"
 
 
 def services(path: Path = COMPOSE) -> dict[str, dict[str, Any]]:

@@ -16,9 +16,8 @@ import yaml
 
 from ops.cli.main import simpersona
 from ops.settings import SETTINGS
-from tests.ops.configured_servers import COMPOSE, ROOT, SECURE, services
+from tests.ops.configured_servers import COMPOSE, PROMETHEUS, ROOT, SECURE, services
 
-PROMETHEUS = ROOT / "ops" / "compose" / "prometheus.yml"
 MADE_BY_THE_USER = {"secrets", "scrape-key"}
 LOG_LEVEL = "SIMPERSONA_LOG_LEVEL"  # read before any class of settings is imported
 
