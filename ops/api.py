@@ -3,23 +3,32 @@ read, and what is served for people."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from feature_store.contract.erasure import Erasures
 from feature_store.log.config import KafkaSettings, librdkafka_config
+from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.api.installation import Installation
+from inference.api.settings import ApiSettings
 from inference.bundles.active import active_bundle
 from inference.counts.windows import WindowSettings
+from inference.encoders.encoder import Encoder
+from ops.connection import encoders_by_version
 from ops.dashboards.drift import drift_router
+from ops.dashboards.history import history
 from ops.dashboards.operation import operation_router
 from ops.dashboards.page import page_router
 from ops.dashboards.refusals import refusals_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
+from ops.past.as_of import Looker
+from ops.past.assignment_archive import ASSIGNMENTS_FOLDER
+from ops.past.reading import Sources
 from ops.refusals.letters import LetterTally, read_letters
 from streams.control import Swap, decode_command
 from streams.erasures.remains import Lives, what_remains
@@ -52,6 +61,7 @@ def installation() -> Installation:
         bundle=active_bundle(),
         remains=lambda at: what_remains(lives, settings.erasures_topic, at),
         swapped_to=_swapped_to,
+        history=history(Lookers(kafka, settings).open),
         routers=(
             page_router(),
             drift_router(WindowSettings(), DriftSettings()),
@@ -59,6 +69,41 @@ def installation() -> Installation:
             refusals_router(letters),
         ),
     )
+
+
+class Lookers:
+    """Opens what looks back, with the bundles that workers ever swapped to; they are loaded once. For several
+    threads."""
+
+    def __init__(self, kafka: dict[str, Any], settings: WorkerSettings) -> None:
+        self._kafka, self._settings, self._home = kafka, settings, HomeSettings().home
+        self._rows = OnlineRows(settings.store_url, settings.topic)
+        self._lock = threading.Lock()
+        self._encoders: dict[str, Encoder] = {}
+
+    def open(self) -> Looker:
+        """One for a question.
+
+        Raises:
+            TopicError: Kafka does not answer.
+        """
+        settings, home = self._settings, self._home
+        sources = Sources(
+            self._kafka,
+            settings.topic,
+            settings.assignments_topic,
+            home / "archive",
+            home / ASSIGNMENTS_FOLDER,
+            self._rows.stored_calibrations,
+            ApiSettings().history_records,
+        )
+        return Looker(sources, self._encoder_of, settings.allowed_lateness_ms)
+
+    def _encoder_of(self, version: str) -> Encoder | None:
+        with self._lock:
+            if version not in self._encoders:
+                self._encoders = encoders_by_version(self._kafka, self._settings.control_topic)
+            return self._encoders.get(version)
 
 
 def _swapped_to(raw: bytes) -> Path | None:

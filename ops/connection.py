@@ -9,18 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feature_store.contract.identity import BuyerHasher, load_id_keys
+from feature_store.errors import IdentityKeyError
 from feature_store.log.config import KafkaSettings, check_connection, librdkafka_config
 from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.api.access.key_log import KeyLog
-from inference.bundles.bundle import load_bundle
+from inference.bundles.active import active_bundle
+from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
 from inference.encoders.settings import EncoderSettings, make_encoder
 from inference.errors import BundleError
+from ops.past.as_of import Looker
+from ops.past.assignment_archive import ASSIGNMENTS_FOLDER
+from ops.past.reading import Sources
 from ops.verify.installation import Sample, Verifier
 from streams.commands import read_standing
 from streams.erasures.remains import Lives
@@ -45,6 +51,32 @@ class Connection:
     def lives(self) -> Lives:
         """How long records of the topics can be read."""
         return Lives(self.kafka, self.settings)
+
+    def names(self, store: str, buyer: str, is_pseudonym: bool) -> list[str]:
+        """All names that a buyer may have in events, the newest first.
+
+        Raises:
+            IdentityKeyError: there is no key, and the id is the shop's own.
+        """
+        if not is_pseudonym:
+            return BuyerHasher(*load_id_keys(self.home)).buyers(store, buyer)
+        try:
+            return BuyerHasher(*load_id_keys(self.home)).later(store, buyer)
+        except IdentityKeyError:
+            return [buyer]
+
+    def looker(self) -> Looker:
+        """What looks back: over topics and archives, with the bundles that workers ever swapped to."""
+        by_version = encoders_by_version(self.kafka, self.settings.control_topic)
+        sources = Sources(
+            self.kafka,
+            self.settings.topic,
+            self.settings.assignments_topic,
+            self.home / "archive",
+            self.home / ASSIGNMENTS_FOLDER,
+            self.rows.stored_calibrations,
+        )
+        return Looker(sources, by_version.get, self.settings.allowed_lateness_ms)
 
     def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.
@@ -81,6 +113,20 @@ def swapped_encoders(kafka: dict[str, Any], control_topic: str, first: Encoder) 
         with contextlib.suppress(BundleError):
             encoders.append(OnnxEncoder(load_bundle(Path(folder))))
     return [*encoders, first]
+
+
+def encoders_by_version(kafka: dict[str, Any], control_topic: str) -> dict[str, Encoder]:
+    """Encoders of every version that may have assigned something and whose bundle is here.
+
+    Raises:
+        TopicError: the control topic cannot be read.
+        BundleError: the bundle of the settings cannot be served.
+    """
+    first = OnnxEncoder(load_bundle(EncoderSettings().bundle or starter_bundle_path()))
+    encoders = swapped_encoders(kafka, control_topic, first)
+    with contextlib.suppress(BundleError):  # a promotion that the control topic holds no more
+        encoders.append(OnnxEncoder(load_bundle(active_bundle())))
+    return {encoder.codebook_version: encoder for encoder in encoders}
 
 
 @contextmanager

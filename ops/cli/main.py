@@ -15,6 +15,7 @@ from ops.interrupts import Interrupted, interrupts
 COMMANDS: Final[dict[str, Entry]] = {
     "api": Entry("ops.cli.live.api:api", "Serve the persona API over HTTP."),
     "archive": Entry("ops.cli.live.archive:archive", "Keep the clickstream as parquet files."),
+    "as-of": Entry("ops.cli.live.as_of:as_of", "Show what was assigned of a buyer at a moment."),
     "backfill": Entry(
         "ops.cli.files.backfill:backfill", "Load history into the store, before a first start."
     ),

@@ -1,0 +1,104 @@
+"""Looking back through the API and the command, beside a real worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from feature_store.contract.identity import BuyerHasher
+from inference.api.access.audit import read_audit
+from ops.cli.live.as_of import as_of
+from tests.api_process import SCOPES, Api, event
+from tests.inference.api.test_live_api import new_buyer, path, send, wait_for_persona
+from tests.rig import Rig
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+HASHER = BuyerHasher(bytes.fromhex("ab" * 32))
+KINDS = ("product_view", "product_view", "add_to_cart", "view_cart", "begin_checkout", "purchase")
+
+
+@pytest.fixture(scope="module")
+def history(api: Api) -> Any:
+    with api.client(api.new_key("acme", *SCOPES, "history:read")) as client:
+        yield client
+
+
+def shopper(live: Rig, client: httpx.Client) -> str:
+    """A buyer whose events came one by one, each folded before the next."""
+    buyer = new_buyer()
+    for number, kind in enumerate(KINDS, 1):
+        send(client, event(f"{buyer}-{number}", buyer, kind))
+    wait_for_persona(live, client, buyer, len(KINDS))
+    return buyer
+
+
+def test_what_was_assigned_is_given_again_by_the_fold(live: Rig, api: Api, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    now = history.get(path(buyer)).json()
+    then = history.get(path(buyer), params={"at": str(now["assigned_at"])}).json()
+    assigned = then["assignment"]
+    same = ("code", "token", "type", "confidence", "forecast", "forecast_probability", "codebook_version")
+    assert {name: assigned[name] for name in same} == {name: now[name] for name in same}
+    assert then["replay"] == {"agrees": True, "note": None}
+    assert [one["type"] for one in then["events"]] == list(KINDS[: assigned["events"]])
+    first = then["events"][0]["offset"]
+    at_first = history.get(path(buyer), params={"at": f"{assigned['partition']}:{first}"}).json()
+    assert (at_first["assignment"]["events"], at_first["assignment"]["offset"]) == (1, first)
+    assert at_first["replay"]["agrees"] is True
+    lines = [line.action for line in read_audit(live.folder / "home")]
+    assert lines.count("read_as_of") >= 2
+
+
+def test_the_command_gives_the_same(live: Rig, api: Api, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    wanted = history.get(path(buyer), params={"at": str(time.time_ns() // 1_000_000)}).json()
+    arguments = ["--store", "acme", "--buyer", buyer, "--at", str(time.time_ns() // 1_000_000)]
+    done = CliRunner().invoke(as_of, [*arguments, "--json"], env=api.environment)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == wanted
+    shown = CliRunner().invoke(as_of, arguments, env=api.environment)
+    assert "their fold gives the same" in shown.stdout
+
+
+def test_moments_that_cannot_be_answered(live: Rig, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    then = history.get(path(buyer), params={"at": str(time.time_ns() // 1_000_000)}).json()
+    partition, first = then["assignment"]["partition"], then["events"][0]["offset"]
+    moments = {
+        "yesterday": (422, "no-such-moment", "ISO 8601"),
+        "2999-01-01": (422, "no-such-moment", "in the future"),
+        f"{partition}:999999999": (422, "no-such-moment", "in the future"),
+        f"{partition + 1}:0": (422, "no-such-moment", f"in partition {partition}"),
+        "2001-01-01T00:00:00Z": (404, "nothing-assigned", "the first assignment"),
+    }
+    if first > 0:
+        moments[f"{partition}:{first - 1}"] = (404, "nothing-assigned", "the first assignment")
+    for at, (status, kind, words) in moments.items():
+        answer = history.get(path(buyer), params={"at": at})
+        assert (answer.status_code, answer.json()["type"]) == (status, f"urn:simpersona:{kind}"), at
+        assert words in answer.json()["detail"], at
+    unknown = history.get(path(new_buyer()), params={"at": "2026-01-01"})
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:simpersona:nothing-assigned")
+
+
+def test_the_scope_is_needed_and_the_store_is_the_keys(api: Api, acme: httpx.Client) -> None:
+    answer = acme.get(path("anybody"), params={"at": "2026-01-01"})
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:simpersona:missing-scope")
+
+
+def test_who_was_erased_has_no_past(live: Rig, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    before = str(time.time_ns() // 1_000_000)
+    assert history.get(path(buyer), params={"at": before}).status_code == 200
+    assert history.delete(path(buyer, "")).status_code == 202
+    status = path(buyer, "/erasure")
+    for _ in range(2):  # at once, and when the log says where it lies
+        answer = history.get(path(buyer), params={"at": before})
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:simpersona:erased-buyer")
+        live.wait_for(lambda: history.get(status).json()["state"] == "done", "the erasure to be done")
