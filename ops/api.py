@@ -3,9 +3,8 @@ read, and what is served for people."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -17,8 +16,7 @@ from inference.api.installation import Installation
 from inference.api.settings import ApiSettings
 from inference.bundles.active import active_bundle
 from inference.counts.windows import WindowSettings
-from inference.encoders.encoder import Encoder
-from ops.connection import encoders_by_version
+from ops.connection import Versions
 from ops.dashboards.drift import drift_router
 from ops.dashboards.history import history
 from ops.dashboards.operation import operation_router
@@ -49,6 +47,18 @@ def installation() -> Installation:
             kafka, settings.dead_letters_topic, erasures, since=since, store=store, newest=_NEWEST_LETTERS
         )
 
+    versions, home = Versions(kafka, settings.control_topic), HomeSettings().home
+    rows = OnlineRows(settings.store_url, settings.topic)
+    sources = Sources(
+        kafka,
+        settings.topic,
+        settings.assignments_topic,
+        home / "archive",
+        home / ASSIGNMENTS_FOLDER,
+        rows.stored_calibrations,
+        ApiSettings().history_records,
+    )
+    looker = Looker(sources, versions.encoder, settings.allowed_lateness_ms)
     return Installation(
         kafka=kafka,
         store_url=settings.store_url,
@@ -57,11 +67,11 @@ def installation() -> Installation:
         erasures_topic=settings.erasures_topic,
         control_topic=settings.control_topic,
         keys_topic=settings.keys_topic,
-        home=HomeSettings().home,
+        home=home,
         bundle=active_bundle(),
         remains=lambda at: what_remains(lives, settings.erasures_topic, at),
         swapped_to=_swapped_to,
-        history=history(Lookers(kafka, settings).open),
+        history=history(looker, versions.catalogue),
         routers=(
             page_router(),
             drift_router(WindowSettings(), DriftSettings()),
@@ -69,41 +79,6 @@ def installation() -> Installation:
             refusals_router(letters),
         ),
     )
-
-
-class Lookers:
-    """Opens what looks back, with the bundles that workers ever swapped to; they are loaded once. For several
-    threads."""
-
-    def __init__(self, kafka: dict[str, Any], settings: WorkerSettings) -> None:
-        self._kafka, self._settings, self._home = kafka, settings, HomeSettings().home
-        self._rows = OnlineRows(settings.store_url, settings.topic)
-        self._lock = threading.Lock()
-        self._encoders: dict[str, Encoder] = {}
-
-    def open(self) -> Looker:
-        """One for a question.
-
-        Raises:
-            TopicError: Kafka does not answer.
-        """
-        settings, home = self._settings, self._home
-        sources = Sources(
-            self._kafka,
-            settings.topic,
-            settings.assignments_topic,
-            home / "archive",
-            home / ASSIGNMENTS_FOLDER,
-            self._rows.stored_calibrations,
-            ApiSettings().history_records,
-        )
-        return Looker(sources, self._encoder_of, settings.allowed_lateness_ms)
-
-    def _encoder_of(self, version: str) -> Encoder | None:
-        with self._lock:
-            if version not in self._encoders:
-                self._encoders = encoders_by_version(self._kafka, self._settings.control_topic)
-            return self._encoders.get(version)
 
 
 def _swapped_to(raw: bytes) -> Path | None:

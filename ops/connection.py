@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from feature_store.online.rows import OnlineRows
 from feature_store.settings import HomeSettings
 from inference.api.access.key_log import KeyLog
 from inference.bundles.active import active_bundle
-from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.bundles.bundle import Bundle, load_bundle, starter_bundle_path
+from inference.bundles.catalogue import Catalogue
 from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from inference.encoders.onnx import OnnxEncoder
@@ -65,9 +67,8 @@ class Connection:
         except IdentityKeyError:
             return [buyer]
 
-    def looker(self) -> Looker:
-        """What looks back: over topics and archives, with the bundles that workers ever swapped to."""
-        by_version = encoders_by_version(self.kafka, self.settings.control_topic)
+    def looker(self, versions: Versions) -> Looker:
+        """What looks back: over topics and archives, with these bundles."""
         sources = Sources(
             self.kafka,
             self.settings.topic,
@@ -76,7 +77,7 @@ class Connection:
             self.home / ASSIGNMENTS_FOLDER,
             self.rows.stored_calibrations,
         )
-        return Looker(sources, by_version.get, self.settings.allowed_lateness_ms)
+        return Looker(sources, versions.encoder, self.settings.allowed_lateness_ms)
 
     def verifier(self, encoder: Encoder | None = None, sample: Sample | None = None) -> Verifier:
         """The oracle, with the champion's bundle and all that were swapped to before.
@@ -115,18 +116,43 @@ def swapped_encoders(kafka: dict[str, Any], control_topic: str, first: Encoder) 
     return [*encoders, first]
 
 
-def encoders_by_version(kafka: dict[str, Any], control_topic: str) -> dict[str, Encoder]:
-    """Encoders of every version that may have assigned something and whose bundle is here.
+class Versions:
+    """Bundles of every version that may have assigned something and that is here. They are loaded when they
+    are first asked for; for several threads."""
 
-    Raises:
-        TopicError: the control topic cannot be read.
-        BundleError: the bundle of the settings cannot be served.
-    """
-    first = OnnxEncoder(load_bundle(EncoderSettings().bundle or starter_bundle_path()))
-    encoders = swapped_encoders(kafka, control_topic, first)
-    with contextlib.suppress(BundleError):  # a promotion that the control topic holds no more
-        encoders.append(OnnxEncoder(load_bundle(active_bundle())))
-    return {encoder.codebook_version: encoder for encoder in encoders}
+    def __init__(self, kafka: Mapping[str, Any], control_topic: str) -> None:
+        self._kafka, self._control_topic = dict(kafka), control_topic
+        self._lock = threading.Lock()
+        self._bundles: dict[str, Bundle] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    def encoder(self, version: str) -> Encoder | None:
+        """The encoder of a version; None where its bundle is gone.
+
+        Raises:
+            TopicError: the control topic, which names the bundles, cannot be read.
+        """
+        with self._lock:
+            if version not in self._encoders and self._find(version):
+                self._encoders[version] = OnnxEncoder(self._bundles[version])
+            return self._encoders.get(version)
+
+    def catalogue(self, version: str) -> Catalogue | None:
+        """The catalogue of a version; None where its bundle is gone. Raises as `encoder` does."""
+        with self._lock:
+            return self._bundles[version].catalogue if self._find(version) else None
+
+    def _find(self, version: str) -> bool:
+        if version not in self._bundles:
+            swaps = read_standing(self._kafka, self._control_topic).swaps
+            configured = EncoderSettings().bundle or starter_bundle_path()
+            for folder in dict.fromkeys([*map(Path, swaps), active_bundle(), configured]):
+                with contextlib.suppress(BundleError):
+                    bundle = load_bundle(folder)
+                    self._bundles.setdefault(bundle.codebook_version, bundle)
+                if version in self._bundles:
+                    break
+        return version in self._bundles
 
 
 @contextmanager

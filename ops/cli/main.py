@@ -46,6 +46,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "train": Entry("ops.cli.encoder.train:train", "Train an encoder and publish it as a bundle."),
     "verify": Entry("ops.cli.live.verify:verify", "Compare store and assignments with an offline fold."),
     "webhook": Entry("ops.cli.live.sink:webhook", "Post assignments to a URL, or to Segment."),
+    "why": Entry("ops.cli.live.why:why_command", "Explain a buyer's persona by their events."),
     "worker": Entry("ops.cli.live.worker:worker", "Run one worker of the live path."),
 }
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from feature_store.contract.erasure import Erasure
 from inference.api.installation import History, Look
 from inference.api.problems import ProblemError
@@ -13,27 +15,31 @@ from ops.errors import MomentError, NothingAssignedError, PastError
 from ops.past.as_of import Looker, Past, to_json
 from ops.past.asking import ErasedError, look_for
 from ops.past.moment import LATEST, parse_moment
+from ops.past.why import CatalogueOf, report, why
 
 
-def history(open_looker: Callable[[], Looker]) -> History:
-    """open_looker: called once per question, in its thread."""
+def history(looker: Looker, catalogue_of: CatalogueOf) -> History:
+    """The answers of one installation; both are asked from several threads."""
 
-    def as_of(looker: Looker, past: Past) -> dict[str, Any]:
-        return to_json(looker.answer(past))
+    def explained(past: Past) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(why(looker, catalogue_of, past))
+        return found
 
     return History(
-        as_of=_look(open_looker, as_of), why=_look(open_looker, as_of), report=_look(open_looker, as_of)
+        as_of=_look(looker, lambda past: to_json(looker.answer(past))),
+        why=_look(looker, explained),
+        report=_look(looker, lambda past: report(looker, catalogue_of, past)),
     )
 
 
-def _look(open_looker: Callable[[], Looker], answer: Callable[[Looker, Past], dict[str, Any]]) -> Look:
+def _look(looker: Looker, answer: Callable[[Past], dict[str, Any]]) -> Look:
     def look(
         store: str, names: Sequence[str], erasures: Mapping[bytes, Erasure], at: str | None
     ) -> dict[str, Any]:
         try:
-            moment, looker = LATEST if at is None else parse_moment(at), open_looker()
+            moment = LATEST if at is None else parse_moment(at)
             past = look_for(looker, store, names, erasures, moment, time.time_ns() // 1_000_000)
-            return answer(looker, past)
+            return answer(past)
         except PastError as error:
             raise _problem(error) from None
 

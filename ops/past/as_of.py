@@ -112,7 +112,7 @@ class Looker:
             assignment=read_assignment(statement.raw),
             since=statement.since,
             replay=self._replay(past),
-            events=[_told(placed) for placed in past.events[-MOST_EVENTS:]],
+            events=[event_of(placed) for placed in past.events[-MOST_EVENTS:]],
         )
 
     def _replay(self, past: Past) -> Replay:
@@ -150,7 +150,8 @@ def _nothing(log: BuyerLog, moment: Moment) -> NothingAssignedError | MomentErro
     )
 
 
-def _told(placed: Placed) -> FoldedEvent:
+def event_of(placed: Placed) -> FoldedEvent:
+    """An event as answers show it."""
     event: Event = placed.event
     return FoldedEvent(
         offset=placed.offset,

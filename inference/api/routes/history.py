@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
+import msgspec
 import structlog
-from fastapi import Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
 from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import record_key
 from feature_store.errors import EventSourceError, OnlineStoreError, TopicError
 from feature_store.online.client import store_answers
 from inference.api.access.audit import AuditLine, write_audit
-from inference.api.access.keys import KeyRecord, Scope
-from inference.api.access.permissions import check_scope
-from inference.api.bounds.costs import HISTORY, REQUEST
+from inference.api.access.keys import KeyRecord
+from inference.api.access.permissions import ReadsHistory
 from inference.api.installation import Look
-from inference.api.problems import ProblemError, unavailable
+from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.requests.ids import Buyer, Pseudonym, Store
 from inference.api.requests.notes import decode_requested, requested_key
 from inference.api.routes.answers import WHY
-from inference.api.state import State, now_ms
+from inference.api.state import State, now_ms, state_of
 
 log = structlog.get_logger(__name__)
+
+router = APIRouter(tags=["history"])
 
 _MOMENT_CHARS: Final = 40
 At = Annotated[
@@ -101,11 +105,9 @@ async def look_back(
     names: as `State.names` gives them. look: of `Installation.history`. action: its word in the audit log.
 
     Raises:
-        ProblemError: 403 without history:read, 404 for who was erased or had no persona then, 422 for no
-            moment or one that cannot be read, 429 no tokens, 503 no audit log, Kafka or store.
+        ProblemError: 404 for who was erased or had no persona then, 422 for no
+            moment or one that cannot be read, 503 no audit log, Kafka or store.
     """
-    check_scope(key, Scope.HISTORY_READ)
-    await state.keys.charge(key, HISTORY - REQUEST)
     try:
         line = AuditLine(at=now_ms(), action=action, store=store, key=key.id)
         await state.work.run(key.store, write_audit, state.installation.home, line)
@@ -133,3 +135,106 @@ async def _erasures(state: State, rows: Sequence[bytes]) -> Mapping[bytes, Erasu
         if note is not None and (row not in known or known[row].requested_at < decode_requested(note).at):
             raise ProblemError(404, "erased-buyer", WHY["erased"])
     return known
+
+
+class Carried(BaseModel):
+    """What would be otherwise without some events."""
+
+    change: float = Field(description="By how much the probability of one type changes at least, 0 to 1.")
+    code: int
+    type: str | None
+    forecast: str | None
+
+
+class CarriedEvent(Carried):
+    """Without one event."""
+
+    event: FoldedEvent
+
+
+class CarriedBlock(Carried):
+    """Without the events from the first to the last offset."""
+
+    first: int
+    last: int
+    events: int
+
+
+class CarriedAct(Carried):
+    """Without all events of one type."""
+
+    act: str
+    events: int
+
+
+class Nearest(BaseModel):
+    """So many more of an act would give this type; folded and encoded to see."""
+
+    act: str
+    times: int
+    same_product: bool
+    type: str | None
+    code: int
+
+
+class WhyAnswer(BaseModel):
+    """Why a buyer has a persona: exact, since events are left out and the rest is folded again."""
+
+    as_of: PersonaAsOf
+    events: list[CarriedEvent] = Field(description="Single events that carry most, the strongest first.")
+    looked_at: int = Field(description="How many were left out one at a time.")
+    blocks: list[CarriedBlock] = Field(description="Of a history above 200 events: parts that carry most.")
+    acts: list[CarriedAct] = Field(description="Types of events, the strongest first.")
+    nearest: Nearest | None = Field(
+        description="The fewest acts that would give another type; null: none, up to five times."
+    )
+    in_words: list[str]
+
+
+class SubjectReport(BaseModel):
+    """All that the log has of one buyer: for who asks what is kept of them."""
+
+    store: str
+    buyer: str
+    events: list[dict[str, Any]] = Field(description="As docs/event.schema.json, with their offsets.")
+    assignments: list[dict[str, Any]]
+    why: dict[str, Any] = Field(description="WhyAnswer, or not_explained: why there is none.")
+
+
+@router.get(
+    "/v1/stores/{store}/buyers/{buyer:path}/why",
+    response_model=WhyAnswer,
+    responses=documented(401, 403, 404, 422, 429, 503),
+)
+async def why(
+    request: Request,
+    store: Store,
+    buyer: Buyer,
+    key: ReadsHistory,
+    pseudonym: Pseudonym = False,
+    at: At = None,
+) -> Response:
+    """Why has this buyer this persona? Which events carry it, and what would give another type.
+
+    Of the last assignment, or of that of a moment. 404 and 422 as for `persona?at=`; 422 `not-readable` where
+    it cannot be made again.
+    """
+    state = state_of(request)
+    names = state.names(store, buyer, pseudonym)
+    found = await look_back(state, key, store, names, at, state.installation.history.why, "read_why")
+    return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+@router.get(
+    "/v1/stores/{store}/buyers/{buyer:path}/report",
+    response_model=SubjectReport,
+    responses=documented(401, 403, 404, 422, 429, 503),
+)
+async def report(
+    request: Request, store: Store, buyer: Buyer, key: ReadsHistory, pseudonym: Pseudonym = False
+) -> Response:
+    """All that the log has of this buyer: events, assignments, and why the last one is what it is."""
+    state = state_of(request)
+    names = state.names(store, buyer, pseudonym)
+    found = await look_back(state, key, store, names, None, state.installation.history.report, "read_report")
+    return Response(msgspec.json.encode(found), media_type="application/json")

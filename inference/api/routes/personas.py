@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from inference.api.access.permissions import ReadsPersonas
+from inference.api.access.keys import Scope
+from inference.api.access.permissions import ReadsPersonas, check_scope
+from inference.api.bounds.costs import HISTORY, REQUEST
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.bodies import json_body, take_model
 from inference.api.requests.ids import Buyer, Pseudonym, RawId, Store
@@ -139,6 +141,8 @@ async def persona(
     """
     state = state_of(request)
     if at is not None:
+        check_scope(key, Scope.HISTORY_READ)
+        await state.keys.charge(key, HISTORY - REQUEST)
         look, names = state.installation.history.as_of, state.names(store, buyer, pseudonym)
         found = await look_back(state, key, store, names, at, look, "read_as_of")
         return Response(msgspec.json.encode(found), media_type="application/json")

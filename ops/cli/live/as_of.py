@@ -9,7 +9,7 @@ import click
 
 from feature_store.online.assignment import Assignment
 from ops.cli.options import json_option
-from ops.connection import connect
+from ops.connection import Versions, connect
 from ops.errors import VerificationError
 from ops.past.as_of import AsOf, to_json
 from ops.past.asking import look_for
@@ -36,7 +36,8 @@ def as_of(store: str, buyer: str, pseudonym: bool, at: str, as_json: bool) -> No
     moment = parse_moment(at)
     with connect() as live:
         live.erasures.refresh()
-        looker, names = live.looker(), live.names(store, buyer, pseudonym)
+        versions = Versions(live.kafka, live.settings.control_topic)
+        looker, names = live.looker(versions), live.names(store, buyer, pseudonym)
         past = look_for(looker, store, names, live.erasures.by_key, moment, time.time_ns() // 1_000_000)
         answer = looker.answer(past)
     if as_json:

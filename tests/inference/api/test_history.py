@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from feature_store.contract.identity import BuyerHasher
 from inference.api.access.audit import read_audit
 from ops.cli.live.as_of import as_of
+from ops.cli.live.why import why_command
 from tests.api_process import SCOPES, Api, event
 from tests.inference.api.test_live_api import new_buyer, path, send, wait_for_persona
 from tests.rig import Rig
@@ -102,3 +103,33 @@ def test_who_was_erased_has_no_past(live: Rig, history: httpx.Client) -> None:
         answer = history.get(path(buyer), params={"at": before})
         assert (answer.status_code, answer.json()["type"]) == (404, "urn:simpersona:erased-buyer")
         live.wait_for(lambda: history.get(status).json()["state"] == "done", "the erasure to be done")
+
+
+def test_why_and_the_report(live: Rig, api: Api, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    found = history.get(path(buyer, "/why")).raise_for_status().json()
+    assert found["as_of"]["replay"]["agrees"] is True
+    assert found["looked_at"] == found["as_of"]["assignment"]["events"]
+    assert {act["act"] for act in found["acts"]} <= set(KINDS)
+    assert found["in_words"][0].startswith(f"This shopper: {found['looked_at']} events, 1 sessions")
+    whole = history.get(path(buyer, "/report")).raise_for_status().json()
+    assert [one["type"] for one in whole["events"]] == list(KINDS)
+    assert whole["assignments"][-1] == found["as_of"]["assignment"] | {"schema_version": 1}
+    assert whole["why"] == found
+    first = found["as_of"]["events"][0]["offset"]
+    partition = found["as_of"]["assignment"]["partition"]
+    one = history.get(path(buyer, "/why"), params={"at": f"{partition}:{first}"}).raise_for_status().json()
+    assert (one["looked_at"], one["events"]) == (0, [])
+    arguments = ["--store", "acme", "--buyer", buyer]
+    shown = CliRunner().invoke(why_command, arguments, env=api.environment)
+    assert shown.exit_code == 0, shown.output
+    assert found["in_words"][0] in shown.stdout
+    reported = CliRunner().invoke(why_command, [*arguments, "--report"], env=api.environment)
+    assert json.loads(reported.stdout) == whole
+    assert history.delete(path(buyer, "")).status_code == 202
+    for rest in ("/why", "/report"):
+        answer = history.get(path(buyer, rest))
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:simpersona:erased-buyer")
+        assert history.delete(path(buyer, rest)).status_code == 405
+    lines = {line.action for line in read_audit(live.folder / "home")}
+    assert {"read_why", "read_report"} <= lines
