@@ -77,12 +77,12 @@ def read_buyer(
         _check(moment, partition, end)
         files = archive_files(sources.archive, sources.topic, partition)
         begins = files[0].start if files else low
-        said_low, said_end = log.bounds(sources.assignments_topic, partition)
-        found = BuyerLog(key, partition, Statements(key, void_before), begins, end, said_low)
-        said_from = _read_archived_assignments(sources, found, said_low)
+        assigned_low, assigned_end = log.bounds(sources.assignments_topic, partition)
+        found = BuyerLog(key, partition, Statements(key, void_before), begins, end, assigned_low)
+        assigned_from = _read_archived_assignments(sources, found, assigned_low)
         events_from = max(files[-1].end if files else low, low)
-        _check_work(sources, end - events_from + said_end - said_from)
-        for messages in log.read(sources.assignments_topic, partition, said_from, said_end):
+        _check_work(sources, end - events_from + assigned_end - assigned_from)
+        for messages in log.read(sources.assignments_topic, partition, assigned_from, assigned_end):
             for message in messages:
                 found.statements.add(message.key(), message.value())
         for offset, calibration in _stored(sources, partition, begins):
