@@ -2,9 +2,9 @@
 
     .venv/bin/python -m bench.why [--buyers N] [--seed S]
 
-Generated buyers of 6 events or more, the starter bundle. Of each, the two events that change the forecast most by
-themselves are taken away together, and so are 20 pairs drawn by the seed; the difference is paired by buyer, with
-a 95 % interval over buyers drawn again (bootstrap, 2,000). Then 200 answers for histories of 500 events.
+Generated buyers of 6 to 500 events, the starter bundle. Of each, the two events that change the forecast most
+by themselves are taken away together, and so are 20 pairs drawn by the seed. Differences are paired by buyer,
+with a 95 % interval over buyers drawn again (bootstrap, 2,000). Then 200 answers for 500 events each.
 
 Writes bench/results/why.json.
 """
