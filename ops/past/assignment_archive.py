@@ -101,7 +101,7 @@ def archived_assignments(path: Path, key: bytes) -> list[ArchivedAssignment]:
     wanted = [("store", "=", store), ("buyer", "=", buyer)]
     columns = ["assignments_offset", "since", "body"]
     try:
-        table = pq.read_table(path, columns, filters=wanted, partitioning=None, pre_buffer=False)
+        table = pq.read_table(path, columns=columns, filters=wanted, partitioning=None, pre_buffer=False)
         places = zip(*(table[name].to_pylist() for name in columns), strict=True)
         return [ArchivedAssignment(decode_assignment(raw), at, since, raw) for at, since, raw in places]
     except (pa.ArrowException, OSError, KeyError, msgspec.DecodeError) as error:

@@ -22,9 +22,9 @@ from inference.encoders.encoder import Encoder, Encoding
 
 ONE_BY_ONE: Final = 200
 """A history of so many events is looked at event by event."""
-_SINGLES: Final = 80
+_SINGLES: Final = 16
 """Events of a longer one that are left out one at a time."""
-_BLOCKS: Final = 32
+_BLOCKS: Final = 20
 _MOST_FOLDS: Final = 1_000_000
 """What one answer may cost; a history too long for all of this has fewer blocks and fewer single events."""
 

@@ -1,7 +1,7 @@
 """The nearest change that would give a buyer another type: single acts, folded and encoded to see.
 
 Each act is tried with the product looked at last and with one that is new, a usual step after the last event.
-Where no single act does, the same act is tried up to five times.
+Where no single act does, the same act is tried up to three times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.encoders.encoder import Encoder, Encoding
 from ops.past.carried import History, forecast_change
 
 _STEP_MS: Final = 20_000
-_MOST_TIMES: Final = 5
+_MOST_TIMES: Final = 3
 _OF_A_PRODUCT: Final = ("product_view", "add_to_cart", "purchase")
 
 
@@ -35,7 +35,7 @@ def nearest_change(
 ) -> Change | None:
     """The fewest acts that give another type; of several, the one that changes the forecast least.
 
-    None: none of these acts does, up to five times, or the bundle has no types.
+    None: none of these acts does, up to three times, or the bundle has no types.
     """
     if whole.type[0] < 0:
         return None

@@ -74,7 +74,7 @@ class Nearest(msgspec.Struct, frozen=True, kw_only=True):
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Why a buyer has a persona. events: single ones that change the forecast most, the strongest first.
     looked_at: how many were left out one at a time; all where blocks is empty. acts: whole types of events.
-    nearest is null where no act, up to five times, gives another type. in_words: the same for people."""
+    nearest is null where no act, up to three times, gives another type. in_words: the same for people."""
 
     as_of: AsOf
     events: list[CarriedEvent]
@@ -233,7 +233,7 @@ def _otherwise(one: Carried, type_: str | None) -> str:
 
 def _nearest_words(nearest: Nearest | None) -> str:
     if nearest is None:
-        return "No single kind of act, up to five times, would give another type."
+        return "No single kind of act, up to three times, would give another type."
     product = " of the same product" if nearest.same_product and nearest.act == "product_view" else ""
     act = nearest.act.replace("_", " ")
     return f"{nearest.times} more {act}{product} would give the type {nearest.type or 'none'}."

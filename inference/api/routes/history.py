@@ -186,7 +186,7 @@ class WhyAnswer(BaseModel):
     blocks: list[CarriedBlock] = Field(description="Of a history above 200 events: parts that carry most.")
     acts: list[CarriedAct] = Field(description="Types of events, the strongest first.")
     nearest: Nearest | None = Field(
-        description="The fewest acts that would give another type; null: none, up to five times."
+        description="The fewest acts that would give another type; null: none, up to three times."
     )
     in_words: list[str]
 

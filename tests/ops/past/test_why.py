@@ -109,7 +109,7 @@ def test_short_and_long_histories(encoder: OnnxEncoder) -> None:
     assert len(whole.singles) == ONE_BY_ONE
     assert whole.blocks() == []
     long = Explained(encoder, [Placed(i, e) for i, e in enumerate(history(3_000, 5))], LATE)
-    assert 0 < len(long.singles) <= 80
+    assert 0 < len(long.singles) <= 16
     assert sum(block.events for block in long.blocks()) < 3_000
 
 
