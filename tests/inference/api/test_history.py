@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,8 +14,10 @@ from click.testing import CliRunner
 
 from feature_store.contract.identity import BuyerHasher
 from inference.api.access.audit import read_audit
+from ops.cli.live.archive import archive
 from ops.cli.live.as_of import as_of
 from ops.cli.live.why import why_command
+from ops.past.assignment_archive import archived_assignments
 from tests.api_process import SCOPES, Api, event
 from tests.inference.api.test_live_api import new_buyer, path, send, wait_for_persona
 from tests.rig import Rig
@@ -22,6 +26,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 HASHER = BuyerHasher(bytes.fromhex("ab" * 32))
 KINDS = ("product_view", "product_view", "add_to_cart", "view_cart", "begin_checkout", "purchase")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +145,24 @@ def test_why_and_the_report(live: Rig, api: Api, history: httpx.Client) -> None:
         assert history.delete(path(buyer, rest)).status_code == 405
     lines = {line.action for line in read_audit(live.folder / "home")}
     assert {"read_why", "read_report"} <= lines
+
+
+def test_the_archive_of_assignments_answers_the_same(live: Rig, api: Api, history: httpx.Client) -> None:
+    buyer, gone = shopper(live, history), shopper(live, history)
+    moment = {"at": str(time.time_ns() // 1_000_000)}
+    from_topic = history.get(path(buyer), params=moment).json()
+    for _ in range(2):  # the second time there is nothing new
+        done = CliRunner().invoke(archive, ["--once"], env=api.environment)
+        assert done.exit_code == 0, done.output
+    files = list((live.folder / "home" / "assignments").rglob("*.parquet"))
+    key = f"acme|{HASHER.buyer('acme', buyer)}".encode()
+    archived = [one.assignment for path_ in files for one in archived_assignments(path_, key)]
+    assert archived[-1].offset == from_topic["assignment"]["offset"]
+    assert history.get(path(buyer), params=moment).json() == from_topic
+    assert history.delete(path(gone, "")).status_code == 202
+    status = path(gone, "/erasure")
+    live.wait_for(lambda: history.get(status).json()["state"] == "done", "the erasure to be done")
+    assert CliRunner().invoke(archive, ["--once"], env=api.environment).exit_code == 0
+    erased = f"acme|{HASHER.buyer('acme', gone)}".encode()
+    files = list((live.folder / "home" / "assignments").rglob("*.parquet"))
+    assert [one for path_ in files for one in archived_assignments(path_, erased)] == []
