@@ -10,6 +10,9 @@ OpsError
 +-- LoopError                 workers did not tag simulated sessions in time, or with another codebook
 +-- DriftError                drift cannot be measured as things are
 +-- CalibrationError          what was found of forecasts cannot be served
++-- PastError                 what was assigned of a buyer cannot be answered
+|   +-- MomentError           what is given is no moment, or lies where nothing can be read
+|   +-- NothingAssignedError  the buyer had no persona then, or was erased
 +-- StudiesError              a study of this repository is asked for where no checkout is
 +-- StackError
     +-- DownloadError         a server's files could not be fetched or installed
@@ -64,6 +67,18 @@ class DriftError(OpsError):
 
 class CalibrationError(OpsError):
     """What was found of forecasts cannot be served."""
+
+
+class PastError(OpsError):
+    """What was assigned of a buyer at a moment cannot be answered."""
+
+
+class MomentError(PastError):
+    """What is given is no moment, or lies where nothing can be read."""
+
+
+class NothingAssignedError(PastError):
+    """The buyer had no persona at that moment, or was erased."""
 
 
 class StackError(OpsError):

@@ -118,7 +118,7 @@ def write_archive_file(
     table = _table(events)
     if calibrations:
         table = table.replace_schema_metadata({_CALIBRATIONS: msgspec.json.encode(calibrations)})
-    _write_whole(path, table)
+    write_whole_table(path, table)
     return path
 
 
@@ -186,11 +186,12 @@ def purge(archive: Path, topic: str, partition: int, void_before: Mapping[tuple[
         keep = [at >= void_before.get(buyer, -1) for buyer, at in zip(buyers, offsets, strict=True)]
         if not all(keep):
             removed += len(keep) - sum(keep)
-            _write_whole(path, table.filter(pa.array(keep)))
+            write_whole_table(path, table.filter(pa.array(keep)))
     return removed
 
 
-def _write_whole(path: Path, table: pa.Table) -> None:
+def write_whole_table(path: Path, table: pa.Table) -> None:
+    """Write a parquet file so that it is complete or absent, also after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
@@ -232,6 +233,27 @@ def read_archive_file(path: Path) -> Iterator[list[ArchivedEvent]]:
                 yield _archived(batch)
     except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
+
+
+def archived_events_of(path: Path, store: str, buyer: str) -> list[ArchivedEvent]:
+    """The events of one buyer in a file, in the order of offsets.
+
+    Raises:
+        EventSourceError: the file is damaged.
+    """
+    try:
+        table = pq.read_table(
+            path, partitioning=None, filters=[("store", "=", store), ("buyer", "=", buyer)], pre_buffer=False
+        )
+        return [archived for batch in table.to_batches() for archived in _archived(batch)]
+    except (pa.ArrowException, OSError, KeyError, msgspec.ValidationError) as error:
+        raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
+
+
+def base_file(archive: Path, topic: str, partition: int) -> Path | None:
+    """The file with a partition's history from before the topic; None if none was loaded."""
+    path = partition_folder(archive, topic, partition) / _BASE
+    return path if path.exists() else None
 
 
 def archived_calibrations(path: Path) -> list[tuple[int, Calibration]]:

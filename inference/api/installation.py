@@ -9,7 +9,20 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from feature_store.contract.erasure import Remainder
+from feature_store.contract.erasure import Erasure, Remainder
+
+Look = Callable[[str, Sequence[str], Mapping[bytes, Erasure], str | None], dict[str, Any]]
+"""(store, a buyer's names in events, erasures by Kafka key, a moment as text or None for now) -> an answer
+for JSON. It blocks. Raises ProblemError, TopicError, EventSourceError, OnlineStoreError."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Answers about one buyer, made from the log: what was assigned at a moment, why, and all of it."""
+
+    as_of: Look
+    why: Look
+    report: Look
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,7 @@ class Installation:
 
     kafka: connection settings of a confluent-kafka client. remains: when a buyer was erased (ms UTC) -> what
     is left of them; it blocks. swapped_to: a record of the control topic -> the bundle that it puts live, or
-    None for any other command. bundle answers until such a record. routers:
+    None for any other command. history: answers from the log. bundle answers until such a record. routers:
     what is served beside the API's own routes; their lifespans begin after the API's clients are open.
     """
 
@@ -33,4 +46,5 @@ class Installation:
     bundle: Path
     remains: Callable[[int], Sequence[Remainder]]
     swapped_to: Callable[[bytes], Path | None]
+    history: History
     routers: Sequence[APIRouter] = ()

@@ -93,6 +93,11 @@ class ApiSettings(Settings):
         None, description="a buyer without an event for so long is answered as expired; unset: never", gt=0
     )
     distribution_minutes: float = Field(60.0, description="event time that p_s(k) now is counted over", gt=0)
+    history_records: int = Field(
+        1_000_000,
+        description="records of topics, not archived yet, that looking back at a buyer reads at most",
+        ge=0,
+    )
     grace_s: float = Field(15.0, description="after SIGTERM, how long answers may take", gt=0)
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from ops.interrupts import Interrupted, interrupts
 COMMANDS: Final[dict[str, Entry]] = {
     "api": Entry("ops.cli.live.api:api", "Serve the persona API over HTTP."),
     "archive": Entry("ops.cli.live.archive:archive", "Keep the clickstream as parquet files."),
+    "as-of": Entry("ops.cli.live.as_of:as_of", "Show what was assigned of a buyer at a moment."),
     "backfill": Entry(
         "ops.cli.files.backfill:backfill", "Load history into the store, before a first start."
     ),
@@ -46,6 +47,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "train": Entry("ops.cli.encoder.train:train", "Train an encoder and publish it as a bundle."),
     "verify": Entry("ops.cli.live.verify:verify", "Compare store and assignments with an offline fold."),
     "webhook": Entry("ops.cli.live.sink:webhook", "Post assignments to a URL, or to Segment."),
+    "why": Entry("ops.cli.live.why:why_command", "Explain a buyer's persona by their events."),
     "worker": Entry("ops.cli.live.worker:worker", "Run one worker of the live path."),
 }
 

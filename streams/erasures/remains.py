@@ -85,7 +85,11 @@ def what_remains(lives: Lives, erasures_topic: str, at: int) -> list[Remainder]:
             "the pseudonym, so that no replay brings the buyer back; the archiver trims it when nothing of "
             "before can be read any more, and Kafka compacts it later",
         ),
-        Remainder("archive", None, "events, until the archiver's next pass: 30 seconds where it runs"),
+        Remainder(
+            "archive",
+            None,
+            "events and assignments, until the archiver's next pass: 30 seconds where it runs",
+        ),
         Remainder(
             "disks and backups of the online store",
             None,

@@ -15,6 +15,7 @@ from ops.verify.expected.calibrations import PartitionCalibrations
 from ops.verify.expected.log import Record, Rules
 from ops.verify.report import VerifyReport
 from tests.simulation import kafka
+from tests.simulation.past import misremembered
 from tests.simulation.store import Client
 from tests.simulation.worker import SETTINGS, WINDOWS, Outside, SimEncoder, erasures_of
 
@@ -23,7 +24,9 @@ def differences(outside: Outside, versions: Sequence[int]) -> str | None:
     """What verify finds, in a line; None where all is as the log says. versions: the last is the champion."""
     rows = OnlineRows.over(Client(outside.server), SETTINGS.topic)  # type: ignore[arg-type]
     report = verified(outside, rows, [SimEncoder(version) for version in versions])
-    return None if report.equal else f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
+    if report.equal:
+        return misremembered(outside, [SimEncoder(version) for version in versions])
+    return f"{report.examples[0].split(':')[0]}: {report.examples} {report}"
 
 
 def verified(outside: Outside, rows: OnlineRows, encoders: Sequence[Encoder]) -> VerifyReport:

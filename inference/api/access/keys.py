@@ -85,6 +85,8 @@ class Scope(enum.StrEnum):
     BUYERS_ERASE = "buyers:erase"
     REFUSED_READ = "refused:read"
     """What was refused of the store's events, with examples that hold no value."""
+    HISTORY_READ = "history:read"
+    """What was assigned of a buyer at any moment, why, and from which events."""
     OPERATION_READ = "operation:read"
     """How the installation does: of all its stores together, so not for a single shop."""
     TOKENS_CREATE = "tokens:create"

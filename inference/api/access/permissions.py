@@ -12,7 +12,7 @@ from starlette.types import Scope as AsgiScope
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope, pages_of
 from inference.api.access.pages import fault_of, published_key
 from inference.api.access.tokens import PREFIX, ShopperClaims
-from inference.api.bounds.costs import REFUSED, REQUEST
+from inference.api.bounds.costs import HISTORY, REFUSED, REQUEST
 from inference.api.bounds.in_flight import Share
 from inference.api.problems import ProblemError, unavailable
 from inference.api.state import State, now_ms
@@ -126,7 +126,7 @@ async def admit(scope: AsgiScope) -> Admission:
         record = _required(record)
         _check_page(record, scope)
         check_store(record, scope["path_params"].get("store", record.store))
-        _check_scope(record, guard.scope)
+        check_scope(record, guard.scope)
         _check_rate("this key", wait_s)
         admission = Admission(record, state.in_flight.enter(record.holder))
     scope[_ADMITTED] = admission
@@ -145,7 +145,7 @@ async def _admit_shopper(state: State, token: str, scope: Scope) -> Admission:
     if record is None:
         raise ProblemError(401, "no-token", "the key that made this token was revoked")
     check_store(record, shopper.store)
-    _check_scope(record, scope)
+    check_scope(record, scope)
     _check_rate("this token", wait_s)
     return Admission(record, state.in_flight.enter(pages_of(shopper.store)), shopper)
 
@@ -165,7 +165,12 @@ def _check_page(record: KeyRecord, scope: AsgiScope) -> None:
         )
 
 
-def _check_scope(record: KeyRecord, scope: Scope) -> None:
+def check_scope(record: KeyRecord, scope: Scope) -> None:
+    """Refuse a key that has no such scope.
+
+    Raises:
+        ProblemError: 403.
+    """
     if scope not in record.scopes:
         raise ProblemError(403, "missing-scope", f"this key has no scope {scope}")
 
@@ -246,6 +251,7 @@ ReadsPersonas = Annotated[KeyRecord, allowed(Scope.PERSONAS_READ)]
 ReadsStream = Annotated[KeyRecord, allowed(Scope.STREAM_READ)]
 ErasesBuyers = Annotated[KeyRecord, allowed(Scope.BUYERS_ERASE)]
 ReadsRefused = Annotated[KeyRecord, allowed(Scope.REFUSED_READ, REFUSED)]
+ReadsHistory = Annotated[KeyRecord, allowed(Scope.HISTORY_READ, HISTORY)]
 ReadsOperation = Annotated[KeyRecord, allowed(Scope.OPERATION_READ)]
 CreatesTokens = Annotated[KeyRecord, allowed(Scope.TOKENS_CREATE)]
 OneShopper = Annotated[ShopperClaims, Depends(AllowedShopper(Scope.TOKENS_CREATE, REQUEST))]

@@ -18,9 +18,11 @@ CATALOGUE: Final = 10
 COUNTS: Final = 5
 """Windows of counts, read and added up."""
 DRIFT: Final = 10
+"""A store's history against the reference."""
 REFUSED: Final = 20
 """Dead letters, read from Kafka."""
-"""A store's history against the reference."""
+HISTORY: Final = 50
+"""A buyer's log, read from archive and Kafka, folded and encoded again."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 _RETRY_S: Final = 5.0
 _FURTHEST_FIRST: Final = ("requested", "done", "none")
-_OTHER_PATHS: Final = ("/persona", "/erasure")
+_OTHER_PATHS: Final = ("/persona", "/erasure", "/why", "/report")
 """Ids may hold slashes, so these paths would name buyers, too: whom nobody meant."""
 
 router = APIRouter(tags=["erasure"])

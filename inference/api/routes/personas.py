@@ -9,11 +9,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from inference.api.access.permissions import ReadsPersonas
+from inference.api.access.keys import Scope
+from inference.api.access.permissions import ReadsPersonas, check_scope
+from inference.api.bounds.costs import HISTORY, REQUEST
 from inference.api.problems import ProblemError, documented
 from inference.api.requests.bodies import json_body, take_model
 from inference.api.requests.ids import Buyer, Pseudonym, RawId, Store
 from inference.api.routes.answers import WHY, Absence, Answer, Stage, answers, begin
+from inference.api.routes.history import At, PersonaAsOf, look_back
 from inference.api.state import state_of
 
 _AT_ONCE: Final = 100
@@ -116,17 +119,33 @@ class Personas(BaseModel):
 
 @router.get(
     "/v1/stores/{store}/buyers/{buyer:path}/persona",
-    response_model=PersonaAnswer,
+    response_model=PersonaAnswer | PersonaAsOf,
     responses=documented(401, 403, 404, 422, 429, 503),
 )
 async def persona(
-    request: Request, store: Store, buyer: Buyer, key: ReadsPersonas, pseudonym: Pseudonym = False
+    request: Request,
+    store: Store,
+    buyer: Buyer,
+    key: ReadsPersonas,
+    pseudonym: Pseudonym = False,
+    at: At = None,
 ) -> Response:
     """Who is this buyer? `buyer` is the shop's own id, percent-encoded; it is hashed here.
 
     404 says why: `urn:simpersona:unknown-buyer`, `erased-buyer` or `expired-buyer`.
+
+    With `at`: who were they then? The answer is the assignment that held, and whether their events, folded
+    again, give the same. It needs a key with `history:read`, costs as much as 50 requests, and is a line of
+    the audit log. 404 `nothing-assigned`: they had no persona yet. 422 `no-such-moment`: no moment, one in
+    the future, or one that retention has deleted.
     """
     state = state_of(request)
+    if at is not None:
+        check_scope(key, Scope.HISTORY_READ)
+        await state.keys.charge(key, HISTORY - REQUEST)
+        look, names = state.installation.history.as_of, state.names(store, buyer, pseudonym)
+        found = await look_back(state, key, store, names, at, look, "read_as_of")
+        return Response(msgspec.json.encode(found), media_type="application/json")
     asking = await begin(state, store, [state.names(store, buyer, pseudonym)])
     return persona_response(*await answers(state, asking))
 

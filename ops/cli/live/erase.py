@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import click
 
 from feature_store.contract.erasure import in_words
-from feature_store.contract.identity import BuyerHasher, load_id_keys
-from feature_store.errors import IdentityKeyError
 from ops.cli.options import json_option
 from ops.connection import connect
 from ops.erase import request_erasure
@@ -29,7 +26,7 @@ def erase(store: str, buyer: str, pseudonym: bool, timeout: float, as_json: bool
     Ends when workers have passed the request, and says what is left, where, and until when.
     """
     with connect() as live:
-        names = _names(live.home, store, buyer, pseudonym)
+        names = live.names(store, buyer, pseudonym)
         erasures = [request_erasure(live, store, name, timeout) for name in names]
         erased_at = max(erasure.erased_at or time.time_ns() // 1_000_000 for erasure in erasures)
         left = what_remains(live.lives(), live.settings.erasures_topic, erased_at)
@@ -43,17 +40,3 @@ def erase(store: str, buyer: str, pseudonym: bool, timeout: float, as_json: bool
         click.echo("what is left:")
         for remainder in left:
             click.echo(f"  {in_words([remainder])}")
-
-
-def _names(home: Path, store: str, buyer: str, is_pseudonym: bool) -> list[str]:
-    """All names that the buyer may have in events, the newest first.
-
-    Raises:
-        IdentityKeyError: there is no key, and the id is the shop's own.
-    """
-    if not is_pseudonym:
-        return BuyerHasher(*load_id_keys(home)).buyers(store, buyer)
-    try:
-        return BuyerHasher(*load_id_keys(home)).later(store, buyer)
-    except IdentityKeyError:
-        return [buyer]

@@ -12,7 +12,7 @@ from starlette.types import Message
 from inference.api.access.keys import ALL_STORES, KeyRecord, Scope
 from inference.api.app import create_app
 from inference.api.bounds.in_flight import InFlight
-from inference.api.installation import Installation
+from inference.api.installation import History, Installation
 from inference.api.metrics import ApiMetrics
 from inference.api.settings import ApiSettings
 from inference.bundles.active import active_bundle
@@ -24,6 +24,11 @@ from ops.dashboards.refusals import refusals_router
 from ops.dashboards.settings import DashboardSettings
 from ops.drift.settings import DriftSettings
 from ops.refusals.letters import LetterTally
+
+
+def nothing(*_asked: object) -> dict[str, Any]:
+    """An answer from a log that nobody asks."""
+    return {}
 
 
 def installation(home: Path) -> Installation:
@@ -40,6 +45,7 @@ def installation(home: Path) -> Installation:
         bundle=active_bundle(),
         remains=lambda _at: [],
         swapped_to=lambda _raw: None,
+        history=History(as_of=nothing, why=nothing, report=nothing),
         routers=(
             page_router(),
             drift_router(WindowSettings(), DriftSettings()),

@@ -6,12 +6,13 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from feature_store.errors import IdentityKeyError
-from inference.api.installation import Installation
+from inference.api.installation import History, Installation
 from inference.api.server import run_api
 from inference.api.settings import ApiSettings
 from inference.bundles.active import active_bundle
@@ -25,6 +26,11 @@ def _signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def nothing(*_asked: object) -> dict[str, Any]:
+    """An answer from a log that nobody asks."""
+    return {}
 
 
 def installation(home: Path, bundle: Path) -> Installation:
@@ -41,6 +47,7 @@ def installation(home: Path, bundle: Path) -> Installation:
         bundle=bundle,
         remains=lambda _at: [],
         swapped_to=lambda _raw: None,
+        history=History(as_of=nothing, why=nothing, report=nothing),
     )
 
 
