@@ -15,6 +15,7 @@ from feature_store.contract.partitions import partition_of
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.rows import Owned
 from streams.live.erasing import Eraser
+from streams.live.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 
@@ -72,7 +73,14 @@ class Worker:
         output.send.side_effect = lambda _topic, key, value: self.sent.append((key, decode_erasure(value)))
         clock = Mock(now_ms=lambda: 5_000)
         self.cache = tagger.cache
-        self.eraser = Eraser("erasures", output, tagger, self.pending, Mock(), clock)
+        self.opted_out: set[bytes] = set()
+        rows = Mock()
+        rows.read_opt_outs.side_effect = lambda wanted: {
+            number: [b"1" if key in self.opted_out else None for key in keys]
+            for number, keys in wanted.items()
+        }
+        opt_outs = OptOuts(rows, Mock(slots={}))
+        self.eraser = Eraser("erasures", output, tagger, self.pending, opt_outs, Mock(), clock)
         self.mine = partition(MINE)
 
     def honour(self, *records: Record) -> list[int]:
