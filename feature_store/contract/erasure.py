@@ -1,7 +1,7 @@
 """What an erasure is: the request in the log that it erases, its record, and who was erased (docs/adr/0033).
 
-A withdrawal of consent is an erasure that stays: what comes after it is void too, until a record gives consent
-again. That record is an erasure as well, so a new life begins after it (docs/adr/0061).
+A withdrawal of consent is an erasure that stays: what comes after it is void too, until a record gives
+consent again. That record is an erasure as well, so a new life begins after it (docs/adr/0061).
 
 A request is a record of the clickstream itself, in the buyer's partition: their key, no value, and the header
 simpersona-erase. Everything of the key before it is void. So the log says where an erasure holds, and no
@@ -55,8 +55,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
 
     before_offset: events of the key below it, in partition `partition` of the clickstream, are void: the
     offset after the request's own. requested_at and erased_at are wall clock, ms UTC; erased_at is null
-    until a worker has come to the request. request: its id in the audit log. consent: "withdrawn": what comes
-    after is void too. "given": it was withdrawn before, and what comes after counts again.
+    until a worker has come to the request. request: its id in the audit log. consent: "withdrawn": what
+    comes after is void too. "given": it was withdrawn before, and what comes after counts again.
     """
 
     partition: int
@@ -82,8 +82,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
         return self.before_offset, self.requested_at, self.erased_at or 0
 
     def following(self, known: Erasure | None) -> Erasure:
-        """This erasure, after what was known of the buyer. Who asks for an erasure may not know that the buyer
-        has opted out: they stay so. The worker that came to the request knows."""
+        """This erasure, after what was known of the buyer. Who asks for an erasure may not know that the
+        buyer has opted out: they stay so. The worker that came to the request knows."""
         if known is None or not known.is_opted_out or self.consent is not None or self.erased_at is not None:
             return self
         return msgspec.structs.replace(self, consent=known.consent)

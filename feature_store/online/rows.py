@@ -159,7 +159,7 @@ class OnlineRows:
         return self._read(STATE, wanted)
 
     def read_opt_outs(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
-        """Of the keys wanted by partition, the offset after their withdrawal; None for who has not opted out."""
+        """Who of the keys wanted by partition has opted out: the offset after that; None for the others."""
         asked = [partition for partition, keys in wanted.items() if keys]
         names = [self._keys.of(partition) + OPT_OUTS for partition in asked]
 

@@ -44,7 +44,8 @@ class StoredWindow(NamedTuple):
 class StoredPartition(NamedTuple):
     """A partition's keys and their values, raw; the iterables may be read once.
 
-    calibrations: offset in the log -> record. opt_outs: (Kafka key, offset after the withdrawal). states and personas: (Kafka key, row). open: (Kafka key, time of the last event in ms).
+    calibrations: offset in the log -> record. opt_outs: (Kafka key, offset after the withdrawal). states and
+    personas: (Kafka key, row). open: (Kafka key, time of the last event in ms).
     unexpected: names, without the partition's prefix, of keys that are of no kind known here, or whose name
     is malformed.
     """

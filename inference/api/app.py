@@ -21,7 +21,7 @@ from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
 from inference.api.readiness import Readiness
 from inference.api.requests.gate import Gate, require_keys
-from inference.api.routes import collector, erasing, personas, populations, script, shopper, stream
+from inference.api.routes import collector, consent, erasing, personas, populations, script, shopper, stream
 from inference.api.routes.direct import DirectApp
 from inference.api.settings import ApiSettings
 from inference.api.state import open_state, state_of
@@ -55,7 +55,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for routes in (collector, personas, shopper, stream, erasing, populations, script):
+    for routes in (collector, personas, shopper, stream, erasing, consent, populations, script):
         app.include_router(routes.router)
     for router in installation.routers:
         app.include_router(router)

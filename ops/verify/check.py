@@ -69,7 +69,7 @@ class PartitionCheck:
         return self._fold
 
     def add_assignment(self, raw: bytes) -> None:
-        """Take a message of the assignments topic; one that is void is only held against the log's consents."""
+        """Take a message of the assignments topic; a void one is only held against the log's consents."""
         try:
             a = decode_assignment(raw)
         except msgspec.DecodeError:

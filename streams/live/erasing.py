@@ -2,8 +2,8 @@
 
 The request is a record between the buyer's events, so every owner finds it at the same place, after any
 kill, replay or takeover (docs/adr/0033). A withdrawal of consent is such a request, and what comes after it
-is void too, until consent is given again (docs/adr/0061). What the topic of erasures says earlier, while the request still
-waits in the log, is obeyed at once: rows go, and what lies before the request is left out on the way to it.
+is void too, until consent is given again (docs/adr/0061). What the topic of erasures says earlier, while the
+request still waits in the log, is obeyed at once: rows go, and what lies before it is left out on the way.
 """
 
 from __future__ import annotations
@@ -102,11 +102,12 @@ class Eraser:
     def _obey(self, partitions: Mapping[int, Partition], asked: Mapping[tuple[int, bytes], Erasure]) -> None:
         silent = [buyer for buyer, erasure in asked.items() if erasure.consent is None]
         opted_out = self._opt_outs.of(partitions, silent)
-        for (number, key), erasure in asked.items():
+        for (number, key), request in asked.items():
+            erasure = request
             if (number, key) in opted_out:  # who is erased stays opted out
-                erasure = msgspec.structs.replace(erasure, consent="withdrawn")
-            elif erasure.consent is not None:
-                self._metrics.consents.labels(erasure.consent).inc()
+                erasure = msgspec.structs.replace(request, consent="withdrawn")
+            elif request.consent is not None:
+                self._metrics.consents.labels(request.consent).inc()
             self._output.send(self._topic, key, encode_erasure(erasure))
             self._pending.add(key, erasure)
             self._forget(partitions[number], key, erasure)

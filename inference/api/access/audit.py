@@ -1,5 +1,5 @@
-"""The audit log: erasures, keys made and revoked, refused events read. One JSON line each, without personal
-data."""
+"""The audit log: erasures, decisions on consent, keys made and revoked, refused events read. One JSON line
+each, without personal data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ AUDIT_FILE: Final = "audit.jsonl"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, read_refused), or that was
-    made or revoked (create_key, revoke_key). request: of an erasure, what its answer named. scopes,
+    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, consent_withdrawn,
+    consent_given, read_refused), or that was made or revoked (create_key, revoke_key). request: of an erasure, what its answer named. scopes,
     origins: of such a key."""
 
     at: int

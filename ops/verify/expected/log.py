@@ -47,8 +47,9 @@ class Rules:
 
     encoders: by codebook version, those whose assignments are recomputed; champion: the version that answers
     now. void_before: Kafka key -> offset below which the buyer's events are void, -1 for nobody's erasure.
-    opted_out: partition -> who has opted out -> the offset after their last request. ended_before: Kafka key ->
-    that offset of anybody, -1 for who was never erased. windows: how live traffic is counted; None leaves the counts out. now_ms: wall clock, for what has expired.
+    opted_out: partition -> who has opted out -> the offset after their last request. ended_before: Kafka key
+    -> that offset of anybody, -1 for who was never erased. windows: how live traffic is counted; None leaves
+    the counts out. now_ms: wall clock, for what has expired.
     erased_before: partition -> highest offset that an erasure of its buyers voids. whole: False where the log
     was filtered to a sample of the buyers, so that watermark and counts cannot be known.
     """
