@@ -15,9 +15,9 @@ AUDIT_FILE: Final = "audit.jsonl"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, consent_withdrawn,
-    consent_given, read_refused), or that was made or revoked (create_key, revoke_key). request: of an erasure, what its answer named. scopes,
-    origins: of such a key."""
+    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, consent_withdrawn, consent_given,
+    read_refused), or that was made or revoked (create_key, revoke_key). request: of an erasure or a decision,
+    as its record names it. scopes, origins: of such a key."""
 
     at: int
     action: str

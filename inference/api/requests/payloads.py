@@ -138,6 +138,7 @@ class Collector:
         text.check(item, self.bounds.item_values, self.bounds.depth)
         read = Reader(Context(received_ms=received))
         try:
+            sent: Any
             try:
                 sent = _json(lambda: _decode_sent(text.part(item)))
             except msgspec.ValidationError:  # which stopped before the item's end

@@ -31,7 +31,7 @@ from inference.api.requests.bodies import take_body
 from inference.api.requests.ids import StoreName
 from inference.api.requests.notes import FRESH_S, fresh_key
 from inference.api.requests.payloads import Taken, sources
-from inference.api.requests.requested import check_room, is_opted_out, note_and_ask
+from inference.api.requests.requested import is_opted_out, note_and_ask
 from inference.api.state import State, now_ms, state_of
 from inference.counts.windows import OTHERS
 
@@ -240,9 +240,6 @@ async def _state_consents(state: State, key: KeyRecord, decisions: Mapping[bytes
         rows = [row for row, it in decisions.items() if it is given and is_opted_out(state, row) is given]
         if not rows:
             continue
-        for row in rows:
-            check_room(state, row.partition(b"|")[0].decode(), [row])
-        await state.keys.charge(key, state.settings.erase_cost * len(rows))
         stated: Consent = "given" if given else "withdrawn"
         asked = ErasureRequest(requested_at=now_ms(), request=secrets.token_hex(6), consent=stated)
         await note_and_ask(state, rows, asked)

@@ -32,7 +32,7 @@ class Decision(BaseModel):
 
 class ConsentState(BaseModel):
     """What is known of a buyer's consent. withdrawn: the buyer is erased, and nothing of theirs is folded
-    until consent is given again. given: it was withdrawn once, and given again. none: nobody stated anything, and
+    until consent is given again. given: it was withdrawn, and given again. none: nobody stated anything, and
     events count. decided_at: ms UTC; null for none."""
 
     consent: Literal["withdrawn", "given", "none"]
@@ -60,9 +60,9 @@ async def decide(
     """Withdraw a buyer's consent, or give it again.
 
     202: the decision is a record in the log of the buyer's events. A withdrawal is an erasure that stays:
-    what came before is void, and what comes after is left out, from whatever sender, until consent is given. After
-    that a new life begins. A decision that is in force already changes nothing. It costs a key as much as
-    SIMPERSONA_API_ERASE_COST requests; the erasure's path tells how far workers are.
+    what came before is void, and what comes after is left out, from whatever sender, until consent is given.
+    Then a new life begins. A decision that is in force already changes nothing. It costs a key as much as
+    SIMPERSONA_API_ERASE_COST requests; `/erasure` says how far workers are.
     """
     state = state_of(request)
     decided = await take_model(request, key, Decision)
