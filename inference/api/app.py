@@ -55,7 +55,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for routes in (collector, personas, shopper, stream, erasing, consent, populations, script):
+    for routes in (collector, personas, shopper, stream, consent, erasing, populations, script):
         app.include_router(routes.router)
     for router in installation.routers:
         app.include_router(router)

@@ -39,15 +39,6 @@ class ConsentState(BaseModel):
     decided_at: Annotated[int | None, Field(examples=[1763900000123])]
 
 
-@router.get("/v1/stores/{store}/buyers/{buyer:path}/consent", responses=documented(401, 403, 422, 429, 503))
-async def consent(
-    request: Request, store: Store, buyer: Buyer, key: ErasesBuyers, pseudonym: Pseudonym = False
-) -> ConsentState:
-    """The consent of a buyer."""
-    state = state_of(request)
-    return _state(state, [record_key(store, name) for name in state.names(store, buyer, pseudonym)])
-
-
 @router.put(
     "/v1/stores/{store}/buyers/{buyer:path}/consent",
     status_code=202,
@@ -62,7 +53,7 @@ async def decide(
     202: the decision is a record in the log of the buyer's events. A withdrawal is an erasure that stays:
     what came before is void, and what comes after is left out, from whatever sender, until consent is given.
     Then a new life begins. A decision that is in force already changes nothing. It costs a key as much as
-    SIMPERSONA_API_ERASE_COST requests; `/erasure` says how far workers are.
+    SIMPERSONA_API_ERASE_COST requests; `GET .../erasure` says how far workers are, and the consent.
     """
     state = state_of(request)
     decided = await take_model(request, key, Decision)

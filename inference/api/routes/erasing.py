@@ -11,7 +11,7 @@ import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from feature_store.contract.erasure import Erasure, ErasureRequest, in_words
+from feature_store.contract.erasure import Consent, Erasure, ErasureRequest, in_words
 from feature_store.contract.events import record_key
 from feature_store.online.client import store_answers
 from inference.api.access.permissions import ErasesBuyers
@@ -50,6 +50,9 @@ class ErasureStatus(BaseModel):
     erased_at: int | None
     before_offset: int | None = Field(examples=[1843])
     folded: int | None = Field(examples=[1843])
+    consent: Consent | None = Field(
+        None, description="What the shopper decided last: withdrawn, or given again; null: nothing."
+    )
     remains: str = Field(description="`remaining` in words.")
     remaining: list[Remaining]
     status_url: str = Field(examples=["/v1/stores/acme/buyers/4711/erasure"])
@@ -127,6 +130,7 @@ async def _status_of_name(state: State, tenant: str, row: bytes, status_url: str
         erased_at=known.erased_at if known is not None and is_done else None,
         before_offset=known and known.before_offset,
         folded=folded,
+        consent=known and known.consent,
         remains=in_words(left),
         remaining=[Remaining(what=it.what, until=it.until, note=it.note) for it in left],
         status_url=status_url,
