@@ -43,7 +43,7 @@ class ConsentState(BaseModel):
     "/v1/stores/{store}/buyers/{buyer:path}/consent",
     status_code=202,
     openapi_extra={"requestBody": json_body(Decision)},
-    responses=documented(400, 401, 403, 408, 413, 415, 422, 429, 503),
+    responses=documented(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
 )
 async def decide(
     request: Request, store: Store, buyer: Buyer, key: ErasesBuyers, pseudonym: Pseudonym = False
