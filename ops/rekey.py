@@ -66,6 +66,7 @@ def rekey(live: Connection, hasher: BuyerHasher, say: Callable[[str], None]) -> 
     live.erasures.refresh()
     before = dict(live.erasures.by_key)
     count = partition_count(live.kafka, live.settings.topic)
+    _carry_opt_outs(live, hasher, before)
     with LogReader(live.kafka) as log:
         for number in range(count):
             moved = _Partition(live, log, number, count, before, hasher).move(report)
@@ -151,12 +152,24 @@ class _Partition:
 
     def _is_void(self, key: bytes, offset: int) -> bool:
         erasure = self._erased.get(key)
-        return erasure is not None and offset < erasure.before_offset
+        return erasure is not None and offset < erasure.void_before
 
     def _erase(self, keys: Sequence[bytes]) -> None:
         for start in range(0, len(keys), _ERASE_AT_ONCE):
             asked = ErasureRequest(requested_at=time.time_ns() // 1_000_000)
             self._writer.ask(dict.fromkeys(keys[start : start + _ERASE_AT_ONCE], asked))
+
+
+def _carry_opt_outs(live: Connection, hasher: BuyerHasher, known: dict[bytes, Erasure]) -> None:
+    """Who has opted out under an old key does so under the newest."""
+    asked = ErasureRequest(requested_at=time.time_ns() // 1_000_000, consent="withdrawn")
+    wanted = {}
+    for key, erasure in known.items():
+        store, _, buyer = key.decode().partition("|")
+        new = record_key(store, hasher.later(store, buyer)[0])
+        if erasure.is_opted_out and new != key and not (new in known and known[new].is_opted_out):
+            wanted[new] = asked
+    live.erasure_writer().ask(wanted)
 
 
 def _erase_again(

@@ -18,6 +18,8 @@ from confluent_kafka import Message, TopicPartition
 from filelock import FileLock, Timeout
 
 from feature_store.contract.calibration import Calibration, calibration_of
+from feature_store.contract.erasure import request_of
+from feature_store.contract.partitions import partition_of
 from feature_store.errors import InvalidEventError, TopicError
 from feature_store.history.archive import ArchivedEvent, archive_files, purge, write_archive_file
 from feature_store.log.clients import lone_consumer
@@ -66,6 +68,8 @@ class Archiver:
         self._stopping = threading.Event()
         self._open: dict[int, _Open] = {}
         self._next_purge = 0.0
+        self._passed: set[bytes] = set()
+        """Kafka keys of the requests met in the log since the files were purged."""
 
     def stop(self) -> None:
         """Finish the open files and return from `run`."""
@@ -127,9 +131,11 @@ class Archiver:
             return
         self._next_purge = time.monotonic() + _PURGE_EVERY_S
         void: dict[int, dict[tuple[str, str], int]] = {}
-        for key, erasure in self._erasures.refresh().items():
+        for key in {*self._erasures.refresh(), *self._passed} & self._erasures.by_key.keys():
             store, _, buyer = key.decode().partition("|")
-            void.setdefault(erasure.partition, {})[store, buyer] = erasure.before_offset
+            number, before = self._erasures.by_key[key].partition, self._erasures.void_before(key)
+            void.setdefault(number, {})[store, buyer] = before
+        self._passed.clear()
         for number, buyers in void.items():
             self._finish_partition(number)  # what is gathered of them goes through the files, too
             removed = purge(self._archive, self._topic, number, buyers)
@@ -148,9 +154,17 @@ class Archiver:
         except InvalidEventError:
             if (found := calibration_of(message)) is not None:
                 gathered.calibrations.append((message.offset(), found))
+            self._pass_request(message)
             return  # any other went to the dead letters; the range in the file's name covers it
         if message.offset() >= self._erasures.void_before(key):
             gathered.events.append(ArchivedEvent(event, number, message.offset(), created))
+
+    def _pass_request(self, message: Message) -> None:
+        """Know of a request before its topic is read again: who gives consent is archived from here on."""
+        key, number, request = message.key(), message.partition(), request_of(message)
+        if request is not None and key and partition_of(key, self._partitions) == number:
+            self._erasures.add(key, request.at(number, message.offset()))
+            self._passed.add(key)
 
     def _finish(self, *, all_files: bool) -> int:
         written = 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from feature_store.contract.erasure import Consent
 from feature_store.contract.events import DeadLetterReason
 from streams.errors import MetricsPortError
 from streams.histogram import BatchHistogram
@@ -36,6 +37,15 @@ class WorkerMetrics:
         self.late = Counter("simpersona_late_events", "Events beyond the allowed lateness.", registry=r)
         self.erasures = Counter("simpersona_erasures", "Requests to erase a buyer, obeyed.", registry=r)
         self.erased = Counter("simpersona_erased_events", "Events of erased buyers, left out.", registry=r)
+        self.consents = Counter(
+            "simpersona_consents",
+            "Decisions of shoppers, obeyed: withdrawn or given.",
+            ["decision"],
+            registry=r,
+        )
+        self.opted_out = Counter(
+            "simpersona_opted_out_records", "Records of buyers who have opted out, left out.", registry=r
+        )
         self.calibrations = Counter(
             "simpersona_calibrations", "Calibrations passed in the log, one per partition.", registry=r
         )
@@ -117,6 +127,8 @@ class WorkerMetrics:
         self.codebook = Gauge(
             "simpersona_codebook_info", "1 for the codebook version that answers.", ["version"], registry=r
         )
+        for decision in get_args(Consent):
+            self.consents.labels(decision)
         for kind in COMMAND_KINDS:
             self.commands_failed.labels(kind)
         for reason in DeadLetterReason:

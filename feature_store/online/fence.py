@@ -23,6 +23,7 @@ from feature_store.online.keys import (
     CALIBRATIONS,
     CODEBOOK,
     OPEN,
+    OPT_OUTS,
     PERSONA,
     PERSONA_WRITES,
     PROGRESS,
@@ -81,6 +82,8 @@ class Checkpoint:
     """Under which codebook version the partition is tagged; None leaves it as it is."""
     calibrations: Mapping[bytes, bytes] = field(default_factory=dict)
     """Offset in the log -> record, of calibrations that were passed since the last checkpoint."""
+    opt_outs: Mapping[bytes, bytes | None] = field(default_factory=dict)
+    """Kafka key -> offset after the withdrawal, of buyers who opted out; None: of those who came back."""
 
 
 def write_checkpoint(
@@ -131,6 +134,10 @@ def _queue(pipe: Any, keys: Keys, partition: int, change: Checkpoint) -> None:
             pipe.expire(name, change.windows.keep_s)
     if change.calibrations:
         pipe.hset((prefix + CALIBRATIONS).decode(), mapping=dict(change.calibrations))
+    if out := {key: row for key, row in change.opt_outs.items() if row is not None}:
+        pipe.hset((prefix + OPT_OUTS).decode(), mapping=out)
+    if back := [key for key, row in change.opt_outs.items() if row is None]:
+        pipe.hdel((prefix + OPT_OUTS).decode(), *back)
     if change.tagged is not None:
         pipe.set(prefix + CODEBOOK, change.tagged.to_bytes())
     pipe.set(prefix + PROGRESS, change.progress.to_bytes())

@@ -12,6 +12,8 @@ cluster slot and one transaction can span it:
     {clickstream:3}:codebook        "<codebook version> walking|done": under which personas are assigned
     {clickstream:3}:calibrations    hash: offset of a calibration in the log -> its record, changed only
                                     inside a checkpoint
+    {clickstream:3}:opt-outs        hash: <key> of who withdrew consent -> offset after it, changed
+                                    only inside a checkpoint
     {clickstream:3}:window:300000:<start>  hash: what was counted of a window of event time, changed only
                                     inside a checkpoint; expires
 
@@ -30,6 +32,7 @@ PROGRESS: Final = b"progress"
 CODEBOOK: Final = b"codebook"
 PERSONA_WRITES: Final = b"persona-writes"
 CALIBRATIONS: Final = b"calibrations"
+OPT_OUTS: Final = b"opt-outs"
 OPEN: Final = b"open"
 STATE: Final = b"state:"
 PERSONA: Final = b"persona:"

@@ -19,6 +19,7 @@ from feature_store.online.keys import (
     CALIBRATIONS,
     CODEBOOK,
     OPEN,
+    OPT_OUTS,
     PERSONA,
     PERSONA_WRITES,
     PROGRESS,
@@ -35,12 +36,14 @@ _SCAN_COUNT: Final = 2_000
 
 class Owned(NamedTuple):
     """What the store says of a partition as a whole: how far it is folded, under which codebook version its
-    personas are, how often persona rows were written, and its calibrations: offset in the log -> record."""
+    personas are, how often persona rows were written, its calibrations: offset in the log -> record, and of
+    how many buyers it knows that they have opted out."""
 
     progress: Progress | None
     tagged: Tagged | None
     persona_writes: int
     calibrations: Mapping[bytes, bytes] = MappingProxyType({})
+    opt_outs: int = 0
 
 
 class OnlineRows:
@@ -122,30 +125,51 @@ class OnlineRows:
     def owned_of(self, partitions: Sequence[int]) -> dict[int, Owned]:
         """What the store says of each partition as a whole, in two round trips.
 
-        Progress, version and writes are of one moment. Calibrations are read after them: who wrote one in
-        between has moved the fence.
+        Progress, version and writes are of one moment. Calibrations and opt-outs are read after them: who
+        wrote one in between has moved the fence.
         """
         names = [
             [self._keys.of(p) + kind for kind in (PROGRESS, CODEBOOK, PERSONA_WRITES)] for p in partitions
         ]
         held = [self._keys.of(p) + CALIBRATIONS for p in partitions]
+        held += [self._keys.of(p) + OPT_OUTS for p in partitions]
+
+        def queue(pipe: Any, i: int) -> None:
+            (pipe.hgetall if i < len(partitions) else pipe.hlen)(held[i].decode())
+
         with self.answers():
             rows = ask(self._nodes, [first for first, *_ in names], lambda pipe, i: pipe.mget(names[i]))
-            calibrations_ = ask(self._nodes, held, lambda pipe, i: pipe.hgetall(held[i].decode()))
-        found = zip(rows, calibrations_, strict=True)
+            hashes = ask(self._nodes, held, queue)
+        found = zip(rows, hashes[: len(partitions)], hashes[len(partitions) :], strict=True)
         return {
             number: Owned(
                 progress and Progress.from_bytes(progress),
                 tagged and Tagged.from_bytes(tagged),
                 int(writes or 0),
                 calibrations,
+                opted_out,
             )
-            for number, ((progress, tagged, writes), calibrations) in zip(partitions, found, strict=True)
+            for number, ((progress, tagged, writes), calibrations, opted_out) in zip(
+                partitions, found, strict=True
+            )
         }
 
     def read_states(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         """State rows of the keys wanted by partition, in one round trip; None for an unknown buyer."""
         return self._read(STATE, wanted)
+
+    def read_opt_outs(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
+        """Who of the keys wanted by partition has opted out: the offset after that; None for the others."""
+        asked = [partition for partition, keys in wanted.items() if keys]
+        names = [self._keys.of(partition) + OPT_OUTS for partition in asked]
+
+        def queue(pipe: Any, i: int) -> None:
+            pipe.hmget(names[i].decode(), list(wanted[asked[i]]))
+
+        if not asked:
+            return {}
+        with self.answers():
+            return dict(zip(asked, ask(self._nodes, names, queue), strict=True))
 
     def read_personas(self, wanted: Mapping[int, Sequence[bytes]]) -> dict[int, list[bytes | None]]:
         """Persona rows (JSON of an assignment) of the keys wanted by partition, in one round trip."""

@@ -15,6 +15,7 @@ from feature_store.online.keys import (
     CALIBRATIONS,
     CODEBOOK,
     OPEN,
+    OPT_OUTS,
     PERSONA,
     PERSONA_WRITES,
     PROGRESS,
@@ -43,8 +44,8 @@ class StoredWindow(NamedTuple):
 class StoredPartition(NamedTuple):
     """A partition's keys and their values, raw; the iterables may be read once.
 
-    calibrations: offset in the
-    log -> record. states and personas: (Kafka key, row). open: (Kafka key, time of the last event in ms).
+    calibrations: offset in the log -> record. opt_outs: (Kafka key, offset after the withdrawal). states and
+    personas: (Kafka key, row). open: (Kafka key, time of the last event in ms).
     unexpected: names, without the partition's prefix, of keys that are of no kind known here, or whose name
     is malformed.
     """
@@ -53,6 +54,7 @@ class StoredPartition(NamedTuple):
     codebook: bytes | None
     persona_writes: bytes | None
     calibrations: Mapping[bytes, bytes]
+    opt_outs: Iterable[tuple[bytes, bytes]]
     states: Iterable[tuple[bytes, bytes]]
     personas: Iterable[tuple[bytes, bytes]]
     open: Iterable[tuple[bytes, float]]
@@ -77,7 +79,7 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
                 (states if kind == STATE else personas).append(rest)
         elif kind == WINDOW and _window_of(rest) is not None:
             windows.append(rest)
-        elif kind not in (PROGRESS, CODEBOOK, CALIBRATIONS, OPEN, PERSONA_WRITES):
+        elif kind not in (PROGRESS, CODEBOOK, CALIBRATIONS, OPT_OUTS, OPEN, PERSONA_WRITES):
             unexpected.append(name[len(prefix) :])
     names = (PROGRESS, CODEBOOK, PERSONA_WRITES)
     progress, codebook, writes = reply(client.mget([prefix + name for name in names]))
@@ -86,6 +88,7 @@ def read_stored(client: redis.Redis, prefix: bytes, wanted: Wanted | None) -> St
         codebook,
         writes,
         reply(client.hgetall((prefix + CALIBRATIONS).decode())),
+        _opt_outs(client, prefix + OPT_OUTS, wanted),
         _rows(client, prefix + STATE, states),
         _rows(client, prefix + PERSONA, personas),
         _open(client, prefix + OPEN, wanted),
@@ -107,6 +110,14 @@ def _open(client: redis.Redis, name: bytes, wanted: Wanted | None) -> Iterator[t
         if key not in seen and (wanted is None or wanted(key)):
             seen.add(key)
             yield key, time
+
+
+def _opt_outs(client: redis.Redis, name: bytes, wanted: Wanted | None) -> Iterator[tuple[bytes, bytes]]:
+    seen = set()
+    for key, row in client.hscan_iter(name.decode(), count=_SCAN_COUNT):
+        if key not in seen and (wanted is None or wanted(key)):
+            seen.add(key)
+            yield key, row
 
 
 def _windows(client: redis.Redis, prefix: bytes, rests: list[bytes]) -> Iterator[StoredWindow]:

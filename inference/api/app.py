@@ -21,7 +21,17 @@ from inference.api.installation import Installation
 from inference.api.problems import Problem, ProblemError, documented
 from inference.api.readiness import Readiness
 from inference.api.requests.gate import Gate, require_keys
-from inference.api.routes import collector, erasing, history, personas, populations, script, shopper, stream
+from inference.api.routes import (
+    collector,
+    consent,
+    erasing,
+    history,
+    personas,
+    populations,
+    script,
+    shopper,
+    stream,
+)
 from inference.api.routes.direct import DirectApp
 from inference.api.settings import ApiSettings
 from inference.api.state import open_state, state_of
@@ -55,7 +65,7 @@ def create_app(installation: Installation, settings: ApiSettings) -> FastAPI:
         redoc_url=None,
     )
     problems.install(app)
-    for routes in (collector, personas, shopper, stream, history, erasing, populations, script):
+    for routes in (collector, personas, shopper, stream, history, consent, erasing, populations, script):
         app.include_router(routes.router)
     for router in installation.routers:
         app.include_router(router)

@@ -102,7 +102,8 @@ def _channels() -> tuple[_Channel, ...]:
             live.topic,
             "What shoppers do. A record that breaks the contract becomes a dead letter and stops nothing. "
             "One without a value and with the header simpersona-erase asks to erase its key's buyer: all of "
-            "the key before it is void.",
+            "the key before it is void. With consent withdrawn in it, all after it is void too, until one "
+            "with consent given.",
             (_EVENT,),
             "The collector and the converters write events.",
             "Workers fold events into buyers.",
@@ -132,7 +133,8 @@ def _channels() -> tuple[_Channel, ...]:
         _Channel(
             live.erasures_topic,
             "Erased buyers, compacted: events and assignments before the offset are void. Every reader that "
-            "keeps data of buyers has to honour it. erased_at is null until workers have come to the "
+            "keeps data of buyers has to honour it. consent is withdrawn where later events are void too, "
+            "until it is given. erased_at is null until workers have come to the "
             "request. A tombstone ends an erasure when nothing of before it can be read any more.",
             (Erasure(partition=3, before_offset=1843, requested_at=1763900000123, erased_at=1763900000456),),
             "Who asks writes where the request lies; the worker that comes to it writes when; the archiver "

@@ -23,4 +23,4 @@ def void_before(*, connected: bool) -> Iterator[VoidBefore]:
     with connect() as live:
         live.erasures.refresh()
         erased = live.erasures.by_key
-        yield lambda key: erased[key].before_offset if key in erased else None
+        yield lambda key: erased[key].void_before if key in erased else None

@@ -130,14 +130,14 @@ def _sendable(letter: DeadLetter | None, topic: str, erasures: ErasureLog) -> tu
 
 
 def is_void(letter: DeadLetter | None, erasure: Erasure | None) -> bool:
-    """Whether the record that was refused came before its buyer's erasure."""
+    """Whether the record that was refused came before its buyer's erasure, or is of who has opted out."""
     if letter is None or erasure is None:
         return False
     if letter.partition == erasure.partition:
-        return letter.offset < erasure.before_offset
+        return letter.offset < erasure.void_before
     # It lay in a partition that is not the buyer's, where the request has no place: times have to do, and
     # in doubt it is void.
-    return (letter.created or 0) <= erasure.requested_at
+    return erasure.is_opted_out or (letter.created or 0) <= erasure.requested_at
 
 
 def _erase_again(

@@ -22,12 +22,14 @@ from feature_store.online.assignment import decode_assignment
 from feature_store.online.stored import StoredPartition
 from ops.verify.expected.assigned import Assigned
 from ops.verify.expected.calibrations import PartitionCalibrations
+from ops.verify.expected.consents import PartitionConsents
 from ops.verify.expected.fold import PartitionFold
 from ops.verify.expected.log import Batch, Rules
 from ops.verify.findings import Findings
 from ops.verify.report import VerifyReport
 from ops.verify.rows.calibrations import compare_calibrations
 from ops.verify.rows.headers import Headers
+from ops.verify.rows.opt_outs import compare_opt_outs
 from ops.verify.rows.personas import Personas
 from ops.verify.rows.progress import compare_progress, parse_progress, tagged_by
 from ops.verify.rows.sessions import compare_sessions
@@ -52,6 +54,7 @@ class PartitionCheck:
         self._calibrations = calibrations
         self._progress = parse_progress(progress, self.found)
         self.assigned = Assigned(self.end)
+        self._consents = PartitionConsents(rules.opted_out(number), rules.ended_before, self.end)
         self._fold: PartitionFold | None = None
 
     @property
@@ -66,7 +69,7 @@ class PartitionCheck:
         return self._fold
 
     def add_assignment(self, raw: bytes) -> None:
-        """Take a message of the assignments topic; one from before its buyer's erasure is left out."""
+        """Take a message of the assignments topic; a void one is only held against the log's consents."""
         try:
             a = decode_assignment(raw)
         except msgspec.DecodeError:
@@ -74,6 +77,7 @@ class PartitionCheck:
             return
         key = record_key(a.store, a.buyer)
         if self._rules.void_before(key) > a.offset:
+            self._consents.add_assignment(key, a.offset)
             return
         if a.codebook_version in self._rules.encoders:
             self._report.assignments += 1
@@ -85,7 +89,13 @@ class PartitionCheck:
         """All assignments are added; is_cut: retention has deleted the topic's first ones."""
         self.assigned.seal(is_cut)
         self._fold = PartitionFold(
-            self._number, self.end, self._rules, self.assigned, self._calibrations, self._report
+            self._number,
+            self.end,
+            self._rules,
+            self.assigned,
+            self._calibrations,
+            self._consents,
+            self._report,
         )
 
     def add(self, batch: Batch) -> None:
@@ -108,6 +118,7 @@ class PartitionCheck:
             compare_progress(self._progress, topic_end, watermark, self._highest_watermark(), found)
         if self._progress is not None:
             watermark = self._progress.watermark if rules.erased_before.get(self._number) else watermark
+        compare_opt_outs(self._consents, stored.opt_outs, found)
         compare_calibrations(self._calibrations, stored.calibrations, self.end, found)
         headers = Headers(
             fold, self.assigned, tagged_by(stored.codebook, self.assigned, rules.champion, has_tagged, found)

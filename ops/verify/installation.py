@@ -106,12 +106,18 @@ class Verifier:
             encoders=self._encoders,
             champion=self._champion,
             void_before=self._erasures.void_before,
+            opted_out=self._opted_out,
+            ended_before=self._erasures.ended_before,
             windows=self._windows,
             now_ms=time.time_ns() // 1_000_000,
             erased_before=erased_before,
             allowed_lateness_ms=self._lateness,
             whole=self._sample is None,
         )
+
+    def _opted_out(self, number: int) -> dict[bytes, int]:
+        found = self._erasures.opted_out(number)
+        return {key: border for key, border in found.items() if self._is_wanted(key)}
 
     def _compare_count(self, count: int, report: VerifyReport) -> None:
         known = self._rows.stored_partition_count()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from feature_store.contract.calibration import calibration_of
-from feature_store.contract.erasure import request_of
 from feature_store.contract.events import record_key
 from feature_store.errors import InvalidEventError
 from feature_store.history.archive import (
@@ -18,7 +16,7 @@ from feature_store.history.archive import (
 )
 from feature_store.log.reader import LogReader
 from feature_store.log.records import accept
-from ops.verify.expected.log import Record
+from ops.verify.expected.log import Record, record_without_event
 
 Wanted = Callable[[bytes | None], bool]
 """A record's key -> whether it is read; None for a record without one."""
@@ -75,6 +73,5 @@ def _record(message: Any, number: int, count: int) -> Record:
     try:
         event, _ = accept(message.value(), message.key(), number, created, count)
     except InvalidEventError:
-        is_request = request_of(message) is not None
-        return Record(message.offset(), created, None, 0, is_request, calibration_of(message))
+        return record_without_event(message, created, number, count)
     return Record(message.offset(), created, event)

@@ -62,6 +62,11 @@ class VerifyReport:
     calibrations_wrong: int = _difference(
         "calibrations in the store that are not in the log, not as they are there, missing, or unreadable"
     )
+    opted_out: int = _count("buyers whom the store knows to have opted out")
+    opt_outs_wrong: int = _difference(
+        "buyers whom the store knows to have opted out and the log does not, or the other way round"
+    )
+    after_opt_out: int = _difference("assignments of events that came after their buyer's withdrawal")
     partitions_walking: int = _count("partitions in which a swap has not reached every buyer")
     unexpected: int = _difference("keys of a partition that are of no known kind")
     api_keys: int = _count("records of API keys")

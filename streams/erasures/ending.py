@@ -101,9 +101,12 @@ class Trimmer:
 def trimmable(
     aged: Mapping[bytes, Erasure], readable_from: Mapping[int, int], commanded: set[bytes]
 ) -> dict[bytes, Erasure]:
-    """Those erasures of which nothing before can be read, and that no command asks for again."""
+    """Those erasures of which nothing before can be read, and that no command asks for again; who has opted
+    out stays so."""
     return {
         key: erasure
         for key, erasure in aged.items()
-        if erasure.before_offset <= readable_from.get(erasure.partition, 0) and key not in commanded
+        if erasure.before_offset <= readable_from.get(erasure.partition, 0)
+        and key not in commanded
+        and not erasure.is_opted_out
     }

@@ -58,6 +58,8 @@ class Checkpointer:
             self._tagger.windows.written(partition.number, partition.watermark)
             partition.written, partition.tagged = change.progress, partition.tag_as
             partition.erased, partition.retagged, partition.unwritten = set(), False, {}
+            partition.has_opt_outs |= bool(partition.unwritten_opt_outs)
+            partition.unwritten_opt_outs = {}
             self._metrics.checkpoint_rows.inc(len(dirty))
         # 4. Report to Kafka; the store's progress is the truth.
         if moved:
@@ -78,6 +80,7 @@ class Checkpointer:
             erased=sorted(partition.erased),
             tagged=None if partition.tagged == partition.tag_as else partition.tag_as,
             calibrations=dict(partition.unwritten),
+            opt_outs=dict(partition.unwritten_opt_outs),
         )
         ended = set(cache.keys_of(dirty[~still_open]))
         for key in self._rows.sessions_to_end(partition.number, ended_before, _SESSIONS_A_CHECKPOINT):

@@ -1,8 +1,9 @@
 """Erasing buyers where the log says so: the request in their partition voids what lies before it.
 
 The request is a record between the buyer's events, so every owner finds it at the same place, after any
-kill, replay or takeover (docs/adr/0033). What the topic of erasures says earlier, while the request still
-waits in the log, is obeyed at once: rows go, and what lies before the request is left out on the way to it.
+kill, replay or takeover (docs/adr/0033). A withdrawal of consent is such a request, and what comes after it
+is void too, until consent is given again (docs/adr/0061). What the topic of erasures says earlier, while the
+request still waits in the log, is obeyed at once: rows go, and what lies before it is left out on the way.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from feature_store.contract.erasure import Erasure, encode_erasure, request_of
 from feature_store.contract.partitions import partition_of
 from feature_store.log.producer import Output
 from streams.live.clock import Clock
+from streams.live.opt_outs import OptOuts, take_consent
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
@@ -34,10 +36,12 @@ class Eraser:
         output: Output,
         tagger: Tagger,
         pending: PendingErasures,
+        opt_outs: OptOuts,
         metrics: WorkerMetrics,
         clock: Clock,
     ) -> None:
         """`topic` is that of the erasures."""
+        self._opt_outs = opt_outs
         self._topic, self._output, self._metrics = topic, output, metrics
         self._tagger, self._pending, self._clock = tagger, pending, clock
 
@@ -48,7 +52,7 @@ class Eraser:
         records are acknowledged, and deletes the rows in the transaction that passes the requests.
 
         Raises:
-            ProducerError: see Tagger.tag.
+            ProducerError, OnlineStoreError: see Tagger.tag.
         """
         rest, asked = [], dict[tuple[int, bytes], Erasure]()
         for message in messages:
@@ -56,20 +60,12 @@ class Eraser:
             if erasure is None:
                 rest.append(message)
             else:
-                asked[erasure.partition, message.key()] = erasure
-        for (number, key), erasure in asked.items():
-            self._output.send(self._topic, key, encode_erasure(erasure))
-            self._pending.add(key, erasure)
-            self._forget(partitions[number], key)
+                asked[erasure.partition, message.key()] = self._after(
+                    asked.get((erasure.partition, message.key())), erasure
+                )
         if asked:
-            self._metrics.erasures.inc(len(asked))
-            log.info("buyers_erased", buyers=len(asked), partitions=sorted({number for number, _ in asked}))
-        if not any(self._pending.of(number) for number in partitions):
-            return rest
-        kept = [message for message in rest if not self._is_void(message)]
-        self._metrics.erased.inc(len(rest) - len(kept))
-        self._metrics.events.inc(len(rest) - len(kept))
-        return kept
+            self._obey(partitions, asked)
+        return self._without_opted_out(partitions, self._without_void(partitions, rest))
 
     def catch_up(self, partitions: Mapping[int, Partition]) -> None:
         """Obey what the topic of erasures says of requests that lie ahead in our partitions.
@@ -80,7 +76,7 @@ class Eraser:
         for key, erasure in self._pending.arrived():
             partition = partitions.get(erasure.partition)
             if partition is not None and erasure.before_offset > partition.next_offset:
-                self._forget(partition, key)
+                self._forget(partition, key, erasure)
 
     def settle(self, partitions: Mapping[int, Partition]) -> None:
         """After a checkpoint: the erasures that it passed are done."""
@@ -96,9 +92,56 @@ class Eraser:
         found = request.at(number, message.offset())
         return msgspec.structs.replace(found, erased_at=self._clock.now_ms())
 
+    @staticmethod
+    def _after(before: Erasure | None, erasure: Erasure) -> Erasure:
+        """An erasure that follows another of the buyer in a batch: what that one says of consent stays."""
+        if before is None or before.consent is None or erasure.consent is not None:
+            return erasure
+        return msgspec.structs.replace(erasure, consent=before.consent)
+
+    def _obey(self, partitions: Mapping[int, Partition], asked: Mapping[tuple[int, bytes], Erasure]) -> None:
+        silent = [buyer for buyer, erasure in asked.items() if erasure.consent is None]
+        opted_out = self._opt_outs.of(partitions, silent)
+        for (number, key), request in asked.items():
+            erasure = request
+            if (number, key) in opted_out:  # who is erased stays opted out
+                erasure = msgspec.structs.replace(request, consent="withdrawn")
+            elif request.consent is not None:
+                self._metrics.consents.labels(request.consent).inc()
+            self._output.send(self._topic, key, encode_erasure(erasure))
+            self._pending.add(key, erasure)
+            self._forget(partitions[number], key, erasure)
+        self._metrics.erasures.inc(len(asked))
+        log.info("buyers_erased", buyers=len(asked), partitions=sorted({number for number, _ in asked}))
+
+    def _without_void(
+        self, partitions: Mapping[int, Partition], messages: Sequence[Message]
+    ) -> Sequence[Message]:
+        """Leave out what lies before a pending erasure of its buyer."""
+        if not any(self._pending.of(number) for number in partitions):
+            return messages
+        kept = [message for message in messages if not self._is_void(message)]
+        self._metrics.erased.inc(len(messages) - len(kept))
+        self._metrics.events.inc(len(messages) - len(kept))
+        return kept
+
+    def _without_opted_out(
+        self, partitions: Mapping[int, Partition], messages: Sequence[Message]
+    ) -> list[Message]:
+        """Leave out records of who has opted out; what is refused of theirs is no dead letter either."""
+        if not any(it.has_opt_outs or it.unwritten_opt_outs for it in partitions.values()):
+            return list(messages)
+        keyed = [(message.partition(), message.key()) for message in messages]
+        opted_out = self._opt_outs.of(partitions, [buyer for buyer in keyed if buyer[1]])
+        kept = [message for message, buyer in zip(messages, keyed, strict=True) if buyer not in opted_out]
+        self._metrics.opted_out.inc(len(messages) - len(kept))
+        self._metrics.events.inc(len(messages) - len(kept))
+        return kept
+
     def _is_void(self, message: Message) -> bool:
         return bool(message.offset() < self._pending.void_before(message.partition(), message.key()))
 
-    def _forget(self, partition: Partition, key: bytes) -> None:
+    def _forget(self, partition: Partition, key: bytes, erasure: Erasure) -> None:
         self._tagger.cache.remove([key])
         partition.erased.add(key)
+        take_consent(partition, key, erasure)

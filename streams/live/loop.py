@@ -33,6 +33,7 @@ from streams.live.calibrating import take_calibrations
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import Clock
 from streams.live.erasing import Eraser
+from streams.live.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.sequence import InSequence
@@ -79,7 +80,8 @@ class ConsumerLoop:
         self.tagger, self.partitions = tagger, dict[int, Partition]()
         self._settings, self._rows, self._output = settings, rows, output
         self._metrics, self._clock = metrics, clock
-        self._eraser = Eraser(settings.erasures_topic, output, tagger, erasures, metrics, clock)
+        opt_outs = OptOuts(rows, tagger.cache)
+        self._eraser = Eraser(settings.erasures_topic, output, tagger, erasures, opt_outs, metrics, clock)
         self._takeover = Takeover(settings.topic, ends, rows, tagger, erasures)
         self._checkpointer = Checkpointer(rows, output, tagger, metrics, clock)
         self._consumer, self._in_sequence = consumer, InSequence(settings.topic, consumer, metrics)

@@ -34,6 +34,10 @@ class Partition:
     calibrations: InForce = field(default_factory=InForce)
     unwritten: dict[bytes, bytes] = field(default_factory=dict)
     """Rows of calibrations that the store does not have yet."""
+    unwritten_opt_outs: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Rows of who has opted out that the store does not have yet; None: that of who opted in is to go."""
+    has_opt_outs: bool = False
+    """Whether the store may hold a row of somebody who has opted out."""
     erased: set[bytes] = field(default_factory=set)
     """Keys whose rows the next checkpoint deletes."""
 
@@ -59,6 +63,7 @@ class Partition:
             tag_as,
             owned.persona_writes,
             calibrations=InForce.of_rows(owned.calibrations),
+            has_opt_outs=owned.opt_outs > 0,
         )
 
     @property
@@ -78,4 +83,9 @@ class Partition:
         """Whether a checkpoint has anything to write."""
         here = (self.next_offset, self.watermark)
         stored = self.written[:2] if self.written else (0, 0)
-        return bool(self.erased) or self.retagged or self.tagged != self.tag_as or here != stored
+        return (
+            bool(self.erased or self.unwritten_opt_outs)
+            or self.retagged
+            or self.tagged != self.tag_as
+            or here != stored
+        )

@@ -96,7 +96,7 @@ class PendingErasures:
         known = here.get(key)
         if known is not None and known.before_offset >= erasure.before_offset:
             return False
-        here[key] = erasure
+        here[key] = erasure.following(known)
         return True
 
     def passed(self, partition: int, next_offset: int) -> None:

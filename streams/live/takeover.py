@@ -9,6 +9,7 @@ from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows, Owned
 from streams.errors import ConsumerError
+from streams.live.opt_outs import take_consent
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
@@ -43,6 +44,8 @@ class Takeover:
             with naming(number, "calibration row"):
                 partition = Partition.at(number, store, self._tagger.champion.takes_over(store.tagged))
             partition.erased = self._void_rows(partition)
+            for key, erasure in self._erasures.of(number).items():
+                take_consent(partition, key, erasure)
             self.claim(partition)
             yield partition
 

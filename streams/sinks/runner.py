@@ -198,7 +198,7 @@ class SinkRunner:
             return None
         if (
             self._stores and assignment.store not in self._stores
-        ) or assignment.offset < self._erasures.void_before(key):
+        ) or assignment.offset < self._erasures.ended_before(key):
             self.metrics.skipped.inc()
             return None
         return Item(f"{message.partition()}-{message.offset()}-{assignment.assigned_at}", message, assignment)
@@ -206,7 +206,7 @@ class SinkRunner:
     def _is_due(self, item: Item) -> bool:
         """False for what another member has now, and of buyers who were erased while it waited."""
         message = item.message
-        erased = item.assignment.offset < self._erasures.void_before(message.key() or b"")
+        erased = item.assignment.offset < self._erasures.ended_before(message.key() or b"")
         return message.partition() in self._owned and not erased
 
     def _is_to_be_notified(self, erased: Erased) -> bool:

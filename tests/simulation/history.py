@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from feature_store.contract.calibration import CALIBRATION_HEADER, Calibration, Curve, Gate
-from feature_store.contract.erasure import ErasureRequest, encode_erasure
+from feature_store.contract.erasure import Consent, ErasureRequest, encode_erasure
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.errors import FatalProducerError, SimpersonaError
 from feature_store.online.rows import OnlineRows
@@ -201,15 +201,23 @@ class World:
         """What a partition keeps of its calibrations can no longer be read."""
         self.outside.server.damage(b"{%s:%d" % (SETTINGS.topic.encode(), partition), b"}:calibrations")
 
-    def _erase(self, buyer: int, is_told: int) -> None:
+    def _erase(self, buyer: int, is_told: int, consent: Consent | None = None) -> None:
         """is_told: who asked has lived to write the place of the request to the topic of erasures."""
         key, at = record_key("acme", _buyer(buyer)), self.outside.clock.wall_ms
-        asked = ErasureRequest(requested_at=at)
+        asked = ErasureRequest(requested_at=at, consent=consent)
         record = self.outside.clicks.append(key, None, at, headers=asked.headers())
         erasure = asked.at(record.partition_, record.offset_)
         self.erased.append((key, erasure.before_offset))
         if is_told:
             self.outside.logs[SETTINGS.erasures_topic].append(key, encode_erasure(erasure), at)
+
+    def _withdraw(self, buyer: int, is_told: int) -> None:
+        """A shopper withdraws consent."""
+        self._erase(buyer, is_told, "withdrawn")
+
+    def _give(self, buyer: int, is_told: int) -> None:
+        """A shopper gives consent, withdrawn before or not."""
+        self._erase(buyer, is_told, "given")
 
     # ---- inside
 

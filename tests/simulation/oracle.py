@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feature_store.contract.calibration import calibration_of
-from feature_store.contract.erasure import request_of
 from feature_store.errors import InvalidEventError
 from feature_store.log.records import accept
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
 from ops.verify.expected.calibrations import PartitionCalibrations
-from ops.verify.expected.log import Record, Rules
+from ops.verify.expected.log import Record, Rules, record_without_event
 from ops.verify.report import VerifyReport
 from tests.simulation import kafka
 from tests.simulation.past import misremembered
@@ -54,6 +52,8 @@ def _rules(outside: Outside, encoders: Sequence[Encoder]) -> Rules:
         encoders={encoder.codebook_version: encoder for encoder in encoders},
         champion=encoders[-1].codebook_version,
         void_before=erasures.void_before,
+        opted_out=erasures.opted_out,
+        ended_before=erasures.ended_before,
         # Under which version an event was counted is not known where it was read twice, under two, nor
         # how far the watermark was where events of an erased buyer had moved it.
         windows=None if len(encoders) > 1 or erased_before else WINDOWS,
@@ -67,7 +67,5 @@ def _record(record: kafka.Record, partitions: int) -> Record:
     try:
         event, _ = accept(record.value_, record.key_, record.partition_, record.created_ms, partitions)
     except InvalidEventError:
-        is_request = request_of(record) is not None
-        calibration = calibration_of(record)
-        return Record(record.offset_, record.created_ms, None, 0, is_request, calibration)
+        return record_without_event(record, record.created_ms, record.partition_, partitions)
     return Record(record.offset_, record.created_ms, event)

@@ -30,6 +30,8 @@ _MEANS: Final = {
     "late": "an event behind the buyer's last",
     "swap": "another codebook version answers",
     "erase": "a buyer is erased",
+    "withdraw": "a shopper withdraws consent",
+    "give": "a shopper gives consent, withdrawn before or not",
     "jump": "the wall clock jumps",
     "tick": "time goes by, up to 7 s",
 }

@@ -58,6 +58,8 @@ STEPS: Final[dict[str, tuple[float, Callable[[random.Random], tuple[str | int, .
     "swap": (1.5, lambda r: (r.randint(1, 3),)),
     "calibrate": (2, lambda r: (r.randint(1, 3), r.randrange(10**6))),
     "erase": (1.5, lambda r: (r.randrange(BUYERS), r.randrange(2))),
+    "withdraw": (2, lambda r: (r.randrange(BUYERS), r.randrange(2))),
+    "give": (1.5, lambda r: (r.randrange(BUYERS), r.randrange(2))),
     "send again": (1, lambda r: (r.randrange(BUYERS), r.choice((5, 20, 200)))),
 }
 """How often each step is drawn, and its arguments: the faults, and the work that they meet."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as StoreGoneError
@@ -178,6 +178,19 @@ class Server:
         self._expired()
         return dict(self.data.get(_name(key), {}))
 
+    def _hlen(self, key: Key) -> int:
+        return len(self.data.get(_name(key), {}))
+
+    def _hmget(self, key: Key, fields: Sequence[bytes]) -> list[bytes | None]:
+        held = self.data.get(_name(key), {})
+        return [held.get(field) for field in fields]
+
+    def _hdel(self, key: Key, *fields: bytes) -> int:
+        return self._zrem(key, *fields)
+
+    def _hscan_iter(self, key: Key, count: int) -> list[tuple[bytes, bytes]]:
+        return list(self.data.get(_name(key), {}).items())
+
     def _expire(self, key: Key, seconds: int) -> bool:
         self.ends_ms[_name(key)] = self._now_ms() + seconds * 1000
         return True
@@ -322,4 +335,4 @@ class Pipeline:
         return call
 
 
-_WRITES = {"set", "mset", "delete", "zadd", "zrem", "hset", "evalsha"}
+_WRITES = {"set", "mset", "delete", "zadd", "zrem", "hset", "hdel", "evalsha"}

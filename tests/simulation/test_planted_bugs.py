@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from feature_store.contract.erasure import Erasure, encode_erasure
 from feature_store.errors import RowVersionError
 from feature_store.online.encoding import Progress
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
+from streams.live import erasing
 from streams.live.cache import BuyerCache
 from streams.live.calibrating import in_force
+from streams.live.erasing import Eraser
 from streams.live.loop import ConsumerLoop
 from streams.live.swap import champion
 from streams.live.tagger import Tagger
@@ -133,6 +136,46 @@ def a_calibration_that_is_not_in_the_checkpoint(patch: pytest.MonkeyPatch) -> No
     patch.setattr(OnlineRows, "checkpoint", planted)
 
 
+def an_opt_out_is_an_erasure_and_no_more(patch: pytest.MonkeyPatch) -> None:
+    """What came before a withdrawal goes; what comes after is folded."""
+
+    def planted(_self: Eraser, _partitions: Any, messages: Sequence[Any]) -> list[Any]:
+        return list(messages)
+
+    patch.setattr(Eraser, "_without_opted_out", planted)
+
+
+def an_opt_out_that_is_not_in_the_checkpoint(patch: pytest.MonkeyPatch) -> None:
+    """It is kept in memory alone: who takes the partition over does not know it."""
+    write = OnlineRows.checkpoint
+
+    def planted(self: OnlineRows, number: int, change: Checkpoint, *fence: Any) -> None:
+        change.opt_outs = {}
+        write(self, number, change, *fence)
+
+    patch.setattr(OnlineRows, "checkpoint", planted)
+
+
+def an_erasure_that_ends_an_opt_out(patch: pytest.MonkeyPatch) -> None:
+    """Who is erased after a withdrawal is folded again, as anybody after an erasure."""
+    take = erasing.take_consent
+
+    def planted(partition: Any, key: bytes, erasure: Erasure) -> None:
+        take(partition, key, erasure)
+        if erasure.consent is None:
+            partition.unwritten_opt_outs[key] = None
+
+    patch.setattr(erasing, "take_consent", planted)
+    patch.setattr(Eraser, "_obey", _obey_without_asking)
+
+
+def _obey_without_asking(self: Eraser, partitions: Any, asked: Any) -> None:
+    for (number, key), erasure in asked.items():
+        self._output.send(self._topic, key, encode_erasure(erasure))
+        self._pending.add(key, erasure)
+        self._forget(partitions[number], key, erasure)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -144,6 +187,9 @@ def a_calibration_that_is_not_in_the_checkpoint(patch: pytest.MonkeyPatch) -> No
         an_unreadable_row_counts_as_none,
         a_calibration_from_when_the_worker_learns_it,
         a_calibration_that_is_not_in_the_checkpoint,
+        an_opt_out_is_an_erasure_and_no_more,
+        an_opt_out_that_is_not_in_the_checkpoint,
+        an_erasure_that_ends_an_opt_out,
     ],
 )
 def test_a_planted_bug_is_found_and_shown_in_few_steps(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:

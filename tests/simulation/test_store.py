@@ -57,6 +57,7 @@ def drawn(roll: random.Random, sequence: int) -> Call:
             erased=[KEYS[(offset + 1) % 4]],
             windows=Windows(1_000, 60, {offset * 1_000: {b"field": b"%d" % offset}}),
             tagged=Tagged(version.decode(), offset % 2 == 0),
+            opt_outs={key: b"%d" % offset, KEYS[(offset + 2) % 4]: None},
         )
         return rows.checkpoint(0, change, known, writes)
 
@@ -75,6 +76,7 @@ def seen(rows: OnlineRows) -> Any:
         stored.progress,
         stored.codebook,
         stored.persona_writes,
+        sorted(stored.opt_outs),
         sorted(stored.states),
         sorted(stored.personas),
         sorted(stored.open),
@@ -83,6 +85,7 @@ def seen(rows: OnlineRows) -> Any:
         rows.owned_of([0, 1]),
         rows.read_states({0: KEYS, 1: KEYS[:1]}),
         rows.read_personas({0: KEYS}),
+        rows.read_opt_outs({0: KEYS, 1: KEYS[:1]}),
         rows.sessions_to_end(0, 20, 2),
         sorted(rows.all_states(0)),
         rows.read_windows([0], 1_000, range(30)),

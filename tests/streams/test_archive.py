@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from feature_store.contract.erasure import Erasure, encode_erasure
+from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure
 from feature_store.contract.events import Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import EventSourceError
 from feature_store.history.archive import archive_files, read_archive_file, write_archive_file
+from feature_store.log.erasure_writer import ErasureWriter
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.producer import Output
 from feature_store.log.reader import LogReader
@@ -111,6 +113,21 @@ def test_erased_buyers_leave_the_files(kafka: Kafka, topics: tuple[str, str], tm
     output.flush()
     archiver(kafka, topics, tmp_path).run(until_end=True)
     assert archived(tmp_path) == sorted(f"e{i}" for i in range(70) if i % 7 != 3)
+
+
+def test_what_comes_between_a_withdrawal_and_a_return_is_not_archived(
+    kafka: Kafka, topics: tuple[str, str], tmp_path: Path
+) -> None:
+    writer = ErasureWriter(kafka.client_config(), *topics, 30)
+    key = record_key("acme", "b3")
+    for consent in ("withdrawn", "given"):
+        send(kafka, topics[0], some(70))
+        archiver(kafka, topics, tmp_path).run(until_end=True)
+        writer.ask({key: ErasureRequest(requested_at=1, consent=consent)})  # type: ignore[arg-type]
+    late = [msgspec.structs.replace(event, event_id=f"late-{event.event_id}") for event in some(7)]
+    send(kafka, topics[0], late)
+    archiver(kafka, topics, tmp_path).run(until_end=True)
+    assert [it for it in archived(tmp_path) if it in ("e3", "late-e3")] == ["late-e3"]
 
 
 def test_a_gap_between_files_is_refused(tmp_path: Path) -> None:

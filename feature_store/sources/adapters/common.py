@@ -50,12 +50,39 @@ class Adapted(NamedTuple):
     """On values of the events that were not taken as sent."""
     unmapped: Sequence[str] = ()
     """The names of items skipped as unmapped_event, where they have one."""
+    decisions: Sequence[Decision] = ()
+    """What items state of their buyers' consent, in order."""
+
+
+class Decision(NamedTuple):
+    """What an item states of its buyer's consent. buyer: the name in events."""
+
+    buyer: str
+    given: bool
+
+
+def decision(
+    given: bool | None, read: Reader, store: str, identity: Identity, buyers: Mapping[str, Json]
+) -> Decision | None:
+    """What an item states, and of whom; None: nothing, or of nobody who can be named."""
+    if given is None:
+        return None
+    try:
+        return Decision(identity.buyer(store, read.buyer(buyers)), given)
+    except SkippedItemError:
+        return None
 
 
 def adapt_items(
-    items: Iterable[Json], adapt_one: Callable[[Json, Reader], Event], context: Context = NO_CONTEXT
+    items: Iterable[Json],
+    adapt_one: Callable[[Json, Reader], Event],
+    context: Context = NO_CONTEXT,
+    decide: Callable[[Json, Reader], Decision | None] = lambda _item, _read: None,
 ) -> Adapted:
-    """Adapt each item; one that is refused leaves the others alone."""
+    """Adapt each item; one that is refused leaves the others alone.
+
+    decide: what an item states of consent. One that states that there is none is skipped, whatever it is.
+    """
     read = Reader(context)
     events: list[Event] = []
     skipped: Counter[SkipReason] = Counter()
@@ -63,9 +90,13 @@ def adapt_items(
     places: list[int] = []
     event_places: list[int] = []
     names: list[str] = []
+    decisions: list[Decision] = []
     for place, item in enumerate(items):
         noted = len(read.notes)
         try:
+            if (decided := decide(item, read)) is not None:
+                decisions.append(decided)
+                refuse_without_consent(decided.given)
             events.append(adapt_one(item, read))
             event_places.append(place)
         except SkippedItemError as error:
@@ -77,7 +108,7 @@ def adapt_items(
                 places.append(place)
             if isinstance(error, UnmappedEventError) and error.name is not None:
                 names.append(error.name)
-    return Adapted(events, dict(skipped), details, places, event_places, read.notes, names)
+    return Adapted(events, dict(skipped), details, places, event_places, read.notes, names, decisions)
 
 
 def build_event(
@@ -147,6 +178,12 @@ def refuse_bot(user_agent: Json) -> None:
     """Raise SkippedItemError (bot) if the user agent is a known crawler's."""
     if isinstance(user_agent, str) and is_bot(user_agent):
         raise SkippedItemError(SkipReason.BOT, "the user agent is a known bot")
+
+
+def refuse_without_consent(given: bool | None) -> None:
+    """Raise SkippedItemError (opted_out) where consent is refused."""
+    if given is False:
+        raise SkippedItemError(SkipReason.OPTED_OUT, "the shopper did not agree to be measured")
 
 
 def unmapped(name: Json = None) -> UnmappedEventError:

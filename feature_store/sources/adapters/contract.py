@@ -15,7 +15,14 @@ import msgspec
 
 from feature_store.contract.events import Event, decode_event
 from feature_store.errors import InvalidEventError, SkippedItemError
-from feature_store.sources.adapters.common import OPTIONAL_TYPES, Adapted, adapt_items
+from feature_store.sources.adapters.common import (
+    OPTIONAL_TYPES,
+    Adapted,
+    adapt_items,
+    get,
+    refuse_without_consent,
+)
+from feature_store.sources.adapters.consents import stated
 from feature_store.sources.formats import CONTRACT, Format, Origin, register
 from feature_store.sources.skips import SkipReason, invalid
 from feature_store.sources.values.context import NO_CONTEXT, Context
@@ -39,11 +46,13 @@ _READERS: Final[dict[Field, Callable[[Reader, Any], Any]]] = {
 
 
 def adapt(row: Any, *, context: Context = NO_CONTEXT) -> Adapted:
-    """Adapt one decoded record; never raises."""
+    """Adapt one decoded record; never raises. A file's record that states consent may be left out for it; its
+    buyer is a name in events already, and a file has no place in the log."""
     return adapt_items([row], _adapt_one, context)
 
 
 def _adapt_one(row: Any, read: Reader) -> Event:
+    refuse_without_consent(stated(get(row, "consent")))
     try:
         event = msgspec.convert(row, Event)
     except msgspec.ValidationError:
@@ -98,6 +107,8 @@ def _optional(name: Field, value: Any, read_field: Callable[[Reader, Any], Any],
 
 
 def _decode_line(raw: bytes) -> Event | None:
+    if b'"consent"' in raw:
+        return None
     try:
         event = decode_event(raw)
     except InvalidEventError:
@@ -107,6 +118,8 @@ def _decode_line(raw: bytes) -> Event | None:
 
 def _adapt_columns(columns: dict[str, list[Any]], _: int) -> list[Event] | None:
     """All at once, column by column: each is checked by its field's own type, and no row is made of them."""
+    if "consent" in columns:
+        return None
     try:
         checked = [
             msgspec.convert(columns[name], its_type) if name in columns else itertools.repeat(None)
@@ -144,7 +157,7 @@ register(
         open=_open,
         columns=frozenset({"schema_version", "event_id", "store", "buyer", "type", "timestamp"}),
         signs=(frozenset({"buyer", "event_id", "timestamp", "type"}),),
-        read=Event.__struct_fields__,
+        read=(*Event.__struct_fields__, "consent"),
         numbers=frozenset({"schema_version", "timestamp", "price", "quantity", "value"}),
         names_store=True,
         time_unit="ms",

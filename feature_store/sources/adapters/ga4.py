@@ -17,10 +17,12 @@ from feature_store.sources.adapters.common import (
     Json,
     adapt_items,
     build_event,
+    decision,
     event_type,
     get,
     refuse_bot,
 )
+from feature_store.sources.adapters.consents import ga4_consent, ga4_row_consent
 from feature_store.sources.adapters.ga4_items import item_fields
 from feature_store.sources.adapters.ga4_rows import GA4_ROW_SIGNS, ROW_BUYERS, Row
 from feature_store.sources.formats import register, vendor
@@ -126,11 +128,25 @@ def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_C
             enumerate(events),
             lambda item, read: _adapt_message(payload, item[0], item[1], read, store, hasher),
             context,
+            lambda _, read: decision(ga4_consent(payload), read, store, hasher, _buyers(payload)),
         )
     if isinstance(payload, dict) and (row := Row(payload)).name is not None:
-        return adapt_items([row], lambda it, read: _adapt_row(it, read, store, hasher), Row.context(context))
+        return adapt_items(
+            [row],
+            lambda it, read: _adapt_row(it, read, store, hasher),
+            Row.context(context),
+            lambda it, read: decision(ga4_row_consent(it), read, store, hasher, _row_buyers(it)),
+        )
     detail = "neither a Measurement Protocol payload (events) nor an exported row (event_name)"
     return Adapted([], {SkipReason.INVALID: 1}, [f"{SkipReason.INVALID}: {detail}"], [0], [])
+
+
+def _buyers(payload: Json) -> dict[str, Json]:
+    return {name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")}
+
+
+def _row_buyers(row: Row) -> dict[str, Json]:
+    return {name: row.at(name) for name in ROW_BUYERS}
 
 
 def _adapt_message(
@@ -150,7 +166,7 @@ def _adapt_message(
         fields,
         read=read,
         store=store,
-        buyers={name: get(payload, name) for name in ("client_id", "app_instance_id", "user_id")},
+        buyers=_buyers(payload),
         identity=hasher,
         content=[timestamp if raw_time is None else raw_time, index, event],
         order=_order_id(read, kind, get(params, "transaction_id")),
@@ -168,7 +184,7 @@ def _adapt_row(row: Row, read: Reader, store: str, hasher: Identity) -> Event:
         fields,
         read=read,
         store=store,
-        buyers={name: row.at(name) for name in ROW_BUYERS},
+        buyers=_row_buyers(row),
         identity=hasher,
         content=row.content,
         order=_order_id(read, kind, *row.transaction_ids),

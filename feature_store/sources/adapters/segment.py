@@ -20,6 +20,7 @@ from feature_store.sources.adapters.common import (
     Json,
     adapt_items,
     build_event,
+    decision,
     elements,
     event_type,
     get,
@@ -28,6 +29,7 @@ from feature_store.sources.adapters.common import (
     spelling,
     unmapped,
 )
+from feature_store.sources.adapters.consents import segment_consent
 from feature_store.sources.formats import register, vendor
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.reader import Fields, Line, Reader
@@ -107,8 +109,15 @@ def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_C
     agent, sent_at = get(payload, "context", "userAgent"), get(payload, "sentAt")
     messages = batch if isinstance(batch, list) else [payload]
     return adapt_items(
-        messages, lambda item, read: _adapt_one(item, read, agent, sent_at, store, hasher), context
+        messages,
+        lambda item, read: _adapt_one(item, read, agent, sent_at, store, hasher),
+        context,
+        lambda item, read: decision(segment_consent(item, payload), read, store, hasher, _buyers(item)),
     )
+
+
+def _buyers(message: Json) -> dict[str, Json]:
+    return {name: get(message, name) for name in ("anonymousId", "userId")}
 
 
 def _adapt_one(
@@ -127,7 +136,7 @@ def _adapt_one(
         fields,
         read=read,
         store=store,
-        buyers={name: get(message, name) for name in ("anonymousId", "userId")},
+        buyers=_buyers(message),
         identity=hasher,
         content=message,
         order=read.identifier("order", properties["order_id"]) if kind in ("purchase", "refund") else None,

@@ -17,11 +17,13 @@ from feature_store.sources.adapters.common import (
     Json,
     adapt_items,
     build_event,
+    decision,
     event_type,
     get,
     items_of,
     refuse_bot,
 )
+from feature_store.sources.adapters.consents import shopify_consent
 from feature_store.sources.adapters.shopify_orders import ORDER_SIGNS, adapt_order, is_order, parts_of
 from feature_store.sources.formats import register, vendor
 from feature_store.sources.values.context import NO_CONTEXT, Context
@@ -59,7 +61,16 @@ OTHER_EVENTS: Final = frozenset(
 def adapt(payload: Any, *, store: str, hasher: Identity, context: Context = NO_CONTEXT) -> Adapted:
     """Adapt one Web Pixel event or one order; never raises, whatever the payload is."""
     adapt_one, items = (adapt_order, parts_of(payload)) if is_order(payload) else (_adapt_one, [payload])
-    return adapt_items(items, lambda item, read: adapt_one(item, read, store, hasher), context)
+    return adapt_items(
+        items,
+        lambda item, read: adapt_one(item, read, store, hasher),
+        context,
+        lambda item, read: decision(shopify_consent(item), read, store, hasher, _buyers(item)),
+    )
+
+
+def _buyers(payload: Json) -> dict[str, Json]:
+    return {"clientId": get(payload, "clientId")}
 
 
 def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Event:
@@ -76,7 +87,7 @@ def _adapt_one(payload: Json, read: Reader, store: str, hasher: Identity) -> Eve
         fields,
         read=read,
         store=store,
-        buyers={"clientId": get(payload, "clientId")},
+        buyers=_buyers(payload),
         identity=hasher,
         content=payload,
         order=_order(read, get(data, "checkout")) if kind == "purchase" else None,

@@ -1,5 +1,5 @@
-"""The audit log: erasures, keys made and revoked, refused events read, buyers looked back at. One JSON line
-each, without personal data."""
+"""The audit log: erasures, decisions on consent, keys made and revoked, refused events read, buyers looked
+back at. One JSON line each, without personal data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ AUDIT_FILE: Final = "audit.jsonl"
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, read_refused, read_as_of,
-    read_why, read_report), or that was made or revoked (create_key, revoke_key). request: of an erasure, what
-    its answer named. scopes, origins: of such a key."""
+    """at: wall clock, ms UTC. key: the id of the API key that asked (erase, consent_withdrawn, consent_given,
+    read_refused, read_as_of, read_why, read_report), or that was made or revoked (create_key, revoke_key).
+    request: of an erasure or a decision, as its record names it. scopes, origins: of such a key."""
 
     at: int
     action: str

@@ -10,9 +10,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from feature_store.contract.events import SCHEMA_VERSION, Event
+from feature_store.contract.events import SCHEMA_VERSION, Event, record_key
 from feature_store.contract.identity import Identity
 from feature_store.errors import InvalidEventError, SkippedItemError
+from feature_store.sources.adapters.common import refuse_without_consent
+from feature_store.sources.adapters.consents import stated
 from feature_store.sources.adapters.contract import lenient_fields
 from feature_store.sources.formats import CONTRACT, Format, Payload, formats
 from feature_store.sources.skips import SkipReason, invalid
@@ -45,10 +47,19 @@ class Taken:
     items: int = 0
     notes: list[Note] = field(default_factory=list)
     """On values of the events that were not taken as sent."""
+    decisions: dict[bytes, bool] = field(default_factory=dict)
+    """What items state of consent: Kafka key of a buyer -> given or refused; the last one holds."""
 
     def refuse(self, place: int, reason: str, detail: str) -> None:
         """Note an item that its sender has to mend."""
         self.refused.append((place, reason, detail))
+
+    def leave_out(self, is_out: Callable[[bytes], bool]) -> None:
+        """Skip the events of those who have opted out. is_out: by their Kafka keys."""
+        kept = [event for event in self.events if not is_out(record_key(event.store, event.buyer))]
+        if len(kept) < len(self.events):
+            self.skipped[SkipReason.OPTED_OUT] += len(self.events) - len(kept)
+            self.events = kept
 
     def outcomes(self) -> Counter[str]:
         """How many items were accepted, skipped for a reason, or invalid: a metric's label."""
@@ -127,18 +138,23 @@ class Collector:
         text.check(item, self.bounds.item_values, self.bounds.depth)
         read = Reader(Context(received_ms=received))
         try:
+            sent: Any
             try:
                 sent = _json(lambda: _decode_sent(text.part(item)))
             except msgspec.ValidationError:  # which stopped before the item's end
                 sent = _read_sent(_json(lambda: msgspec.json.decode(text.part(item))), read)
-            taken.events.append(self._contract_event(sent, whose, received))
+            event = self._contract_event(sent, whose, received)
+            if sent.consent is not None:
+                taken.decisions[record_key(event.store, event.buyer)] = sent.consent
+            refuse_without_consent(sent.consent)
+            taken.events.append(event)
             taken.notes += read.notes
         except msgspec.ValidationError as error:
             taken.refuse(place, "invalid_field", str(error)[:300])
         except InvalidEventError as error:
             taken.refuse(place, error.reason, error.detail)
         except SkippedItemError as error:
-            if error.reason == SkipReason.NO_BUYER_ID:
+            if error.reason in (SkipReason.NO_BUYER_ID, SkipReason.OPTED_OUT):
                 taken.skipped[error.reason] += 1
             else:
                 taken.refuse(place, "invalid_field", error.detail)
@@ -153,7 +169,7 @@ class Collector:
             raise InvalidEventError("invalid_field", "store is missing: this key is of every store")
         if whose not in (None, store):
             raise InvalidEventError("other_store", "store is not the store of this key")
-        fields = msgspec.structs.asdict(sent)
+        fields = {name: getattr(sent, name) for name in Event.__struct_fields__}
         event = Event(**{**fields, "store": store, "buyer": self.hasher.buyer(store, sent.buyer)})
         check_time(event, received, self.max_age_ms, "ms")
         return event
@@ -164,6 +180,8 @@ class Collector:
         context = Context(received_ms=received)
         adapted = source.adapt(payload, store=store, hasher=self.hasher, context=context)
         taken.notes += adapted.notes
+        for decided in adapted.decisions:
+            taken.decisions[record_key(store, decided.buyer)] = decided.given
         first = taken.items
         taken.items += len(adapted.events) + sum(adapted.skipped.values())
         for place, detail in zip(adapted.places, adapted.details, strict=True):
@@ -195,7 +213,7 @@ def _json(decode: Callable[[], T]) -> T:
 def _sent_struct() -> type[msgspec.Struct]:
     """An event as a shop sends it: of the contract, but for what the collector knows. Members that the
     contract does not name are skipped while decoding, so nothing is built of them."""
-    known: list[tuple[Any, ...]] = []
+    known: list[tuple[Any, ...]] = [("consent", bool | None, None)]
     for one in msgspec.structs.fields(Event):
         if one.name == "schema_version":
             known.append((one.name, one.type, SCHEMA_VERSION))
@@ -226,4 +244,9 @@ def _read_sent(row: Json, read: Reader) -> Any:
     if not isinstance(buyer, str | None):
         kind = "a number" if isinstance(buyer, int | float) and not isinstance(buyer, bool) else "no text"
         raise invalid(f"buyer is {kind}: send the shop's own id of the shopper as text")
-    return msgspec.convert({**lenient_fields(row, read), "buyer": buyer}, _Sent)
+    consent = stated(row.get("consent"))
+    if consent is None and row.get("consent") is not None:
+        raise invalid(
+            "consent is true or false: what the shopper decided; leave it out where nothing is known"
+        )
+    return msgspec.convert({**lenient_fields(row, read), "buyer": buyer, "consent": consent}, _Sent)

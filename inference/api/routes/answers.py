@@ -13,6 +13,7 @@ from feature_store.online.client import store_answers
 from feature_store.online.reads import BuyerRead, Progressed, Reading
 from feature_store.online.servers.shared import Replies
 from inference.api.requests.notes import both, decode_requested
+from inference.api.requests.requested import is_opted_out
 from inference.api.state import State, now_ms
 
 Stage = Literal["purchased", "checkout", "cart", "browsing"]
@@ -25,7 +26,7 @@ _DAY_MS: Final = 86_400_000
 _NOTHING: Final = BuyerRead(None, None)
 WHY: Final[dict[Absence, str]] = {
     "unknown": "nothing was ever heard of this buyer",
-    "erased": "this buyer was erased, and nothing was heard of them since",
+    "erased": "this buyer was erased, and nothing was heard of them since; or they have opted out",
     "expired": "this buyer's last event is too long ago",
 }
 
@@ -104,7 +105,7 @@ def _answer(
 ) -> Answer | Absence:
     (persona, progressed), is_erased = _since_erasure(state, key, read, requested)
     if persona is None:
-        if progressed is not None or heard_of is not None:
+        if progressed is not None or (heard_of is not None and not is_opted_out(state, key)):
             return _early(state, store, buyer, progressed)
         return "erased" if is_erased else "unknown"
     last_time = persona.event_time if progressed is None else max(persona.event_time, progressed.last_time)

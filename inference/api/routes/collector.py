@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from feature_store.contract.erasure import Consent, ErasureRequest
 from feature_store.contract.events import encode_event, record_key
 from feature_store.errors import OnlineStoreError
 from feature_store.online.client import store_answers
@@ -29,7 +31,8 @@ from inference.api.requests.bodies import take_body
 from inference.api.requests.ids import StoreName
 from inference.api.requests.notes import FRESH_S, fresh_key
 from inference.api.requests.payloads import Taken, sources
-from inference.api.state import State, state_of
+from inference.api.requests.requested import is_opted_out, note_and_ask
+from inference.api.state import State, now_ms, state_of
 from inference.counts.windows import OTHERS
 
 log = structlog.get_logger(__name__)
@@ -60,7 +63,7 @@ Tallies: TypeAlias = dict[str, dict[str, Tally]]
 
 class Receipt(BaseModel):
     """What became of the items. accepted: stored by Kafka. skipped: ordinary traffic that is no event of
-    ours (bots, other event types, items without a buyer id), by reason."""
+    ours (bots, other event types, items without a buyer id, or of shoppers who opted out), by reason."""
 
     accepted: int = Field(examples=[2])
     skipped: dict[str, int] = Field(examples=[{"bot": 1}])
@@ -146,14 +149,17 @@ async def collect(
     202 means that Kafka has every accepted event. An item that is refused stops no other. After 429 or 503
     send the whole request again: an event that was stored already is known by its event_id. Buyer ids are
     the shop's own; they are hashed before anything is stored. The store is that of the key.
+
+    An item that states that its shopper refuses is skipped (`opted_out`), and a server's key withdraws their
+    consent with it; one that states that they agree ends that. `Sec-GPC: 1` refuses for every item.
     """
-    state = state_of(request)
+    state, opts_out = state_of(request), request.headers.get("Sec-GPC") == "1"
     if store is not None:
         check_store(key, store)
     elif key.store != ALL_STORES:
         store = key.store
     collected = await take_body(
-        request, key, lambda body, meter: _collected(state, body, source, store, meter)
+        request, key, lambda body, meter: _collected(state, body, source, store, meter, opts_out)
     )
     for outcome, count in collected.taken.outcomes().items():
         state.metrics.items.labels(source, outcome).inc(count)
@@ -164,6 +170,7 @@ async def collect(
         raise ProblemError(
             422, "no-valid-item", "no item of the body is an event; see errors", errors=collected.errors
         )
+    await _state_consents(state, key, collected.taken.decisions)
     await _store(state, collected.records)
     return Response(collected.receipt, 202, media_type="application/json")
 
@@ -195,9 +202,15 @@ class _Collected(NamedTuple):
         return bool(self.taken.events or self.taken.skipped or not self.errors)
 
 
-def _collected(state: State, body: bytes, source: str, store: str | None, meter: Meter) -> _Collected:
-    """Runs in a thread."""
+def _collected(
+    state: State, body: bytes, source: str, store: str | None, meter: Meter, opts_out: bool
+) -> _Collected:
+    """opts_out: Global Privacy Control is on, which refuses for all of them. Runs in a thread."""
     taken = state.collector.take(body, source, store, meter)
+    if opts_out:
+        taken.decisions |= {record_key(event.store, event.buyer): False for event in taken.events}
+        taken.decisions = dict.fromkeys(taken.decisions, False)
+    taken.leave_out(lambda row: not taken.decisions.get(row, not is_opted_out(state, row)))
     errors = [{"index": i, "reason": reason, "detail": detail} for i, reason, detail in taken.refused]
     records = [(record_key(event.store, event.buyer), encode_event(event)) for event in taken.events]
     receipt: dict[str, Any] = {"accepted": len(taken.events), "skipped": taken.skipped, "errors": errors}
@@ -214,6 +227,23 @@ def _tally(state: State, store: str | None, key: KeyRecord, taken: Taken) -> Non
         state.intake.add(store or OTHERS, 0, unknown)
     for _, reason, detail in taken.refused:
         state.intake.refuse(RefusedKind(store or OTHERS, key.id, reason, field_named(detail)))
+
+
+async def _state_consents(state: State, key: KeyRecord, decisions: Mapping[bytes, bool]) -> None:
+    """Put into the log what changes: a refusal is a withdrawal, and an agreement ends one.
+
+    Who opens a page has a published key, and may name any buyer: it can leave out events, and no more.
+    """
+    if key.origins:
+        return
+    for given in (False, True):
+        rows = [row for row, it in decisions.items() if it is given and is_opted_out(state, row) is given]
+        if not rows:
+            continue
+        stated: Consent = "given" if given else "withdrawn"
+        asked = ErasureRequest(requested_at=now_ms(), request=secrets.token_hex(6), consent=stated)
+        await note_and_ask(state, rows, asked)
+        log.info("consents_stated", buyers=len(rows), key=key.id, consent=stated, request=asked.request)
 
 
 async def _store(state: State, records: Sequence[tuple[bytes, bytes]]) -> None:

@@ -11,29 +11,20 @@ import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from feature_store.contract.erasure import Erasure, ErasureRequest, encode_erasure, in_words
+from feature_store.contract.erasure import Consent, Erasure, ErasureRequest, in_words
 from feature_store.contract.events import record_key
 from feature_store.online.client import store_answers
-from inference.api.access.audit import AuditLine, write_audit
-from inference.api.access.keys import KeyRecord
 from inference.api.access.permissions import ErasesBuyers
-from inference.api.problems import ProblemError, documented, unavailable
+from inference.api.problems import ProblemError, documented
 from inference.api.requests.ids import Buyer, Pseudonym, Store
-from inference.api.requests.notes import (
-    REQUESTED_S,
-    Requested,
-    decode_requested,
-    encode_requested,
-    fresh_key,
-    requested_key,
-)
+from inference.api.requests.notes import decode_requested, requested_key
+from inference.api.requests.requested import audit, check_room, note_and_ask
 from inference.api.state import State, now_ms, state_of
 
 log = structlog.get_logger(__name__)
 
-_RETRY_S: Final = 5.0
 _FURTHEST_FIRST: Final = ("requested", "done", "none")
-_OTHER_PATHS: Final = ("/persona", "/erasure", "/why", "/report")
+_OTHER_PATHS: Final = ("/persona", "/erasure", "/consent", "/why", "/report")
 """Ids may hold slashes, so these paths would name buyers, too: whom nobody meant."""
 
 router = APIRouter(tags=["erasure"])
@@ -59,6 +50,9 @@ class ErasureStatus(BaseModel):
     erased_at: int | None
     before_offset: int | None = Field(examples=[1843])
     folded: int | None = Field(examples=[1843])
+    consent: Consent | None = Field(
+        None, description="What the shopper decided last: withdrawn, or given again; null: nothing."
+    )
     remains: str = Field(description="`remaining` in words.")
     remaining: list[Remaining]
     status_url: str = Field(examples=["/v1/stores/acme/buyers/4711/erasure"])
@@ -99,48 +93,12 @@ async def erase(
     state = state_of(request)
     await state.keys.charge(key, state.settings.erase_cost - 1)  # the request itself has paid for one
     rows = [record_key(store, name) for name in state.names(store, buyer, pseudonym)]
-    most = state.settings.erasures_pending
-    if not all(state.pending.has_room(store, row, most) for row in rows):
-        raise ProblemError(
-            429,
-            "too-many-erasures",
-            "more erasures of this store wait for a worker than may; send it again later",
-            retry_after_s=_RETRY_S,
-        )
+    check_room(state, store, rows)
     asked = ErasureRequest(requested_at=now_ms(), request=secrets.token_hex(6))
-    await _audit(state, asked, store, key)
-    with store_answers():
-        pipe = state.redis.pipeline(transaction=False)
-        note = Requested(str(asked.request), asked.requested_at)
-        for row in rows:
-            pipe.set(requested_key(row), encode_requested(note), ex=REQUESTED_S)
-            pipe.delete(fresh_key(row))
-        await pipe.execute()
-    for row in rows:
-        await _ask(state, row, asked)
+    await audit(state, asked, store, key)
+    await note_and_ask(state, rows, asked)
     log.info("erasure_requested", store=store, key=key.id, request=asked.request)
     return await _status(state, key.store, rows, _status_url(request, store, buyer, pseudonym))
-
-
-async def _audit(state: State, asked: ErasureRequest, store: str, key: KeyRecord) -> None:
-    at, named = asked.requested_at, asked.request or ""
-    line = AuditLine(at=at, action="erase", store=store, key=key.id, request=named)
-    try:
-        await state.work.run(key.store, write_audit, state.installation.home, line)
-    except OSError as error:
-        log.error("audit_failed", error=str(error))
-        raise unavailable("the audit log cannot be written, so nothing was erased") from None
-
-
-async def _ask(state: State, row: bytes, asked: ErasureRequest) -> None:
-    """Put the request into the log, and its place on the topic of erasures, for all who are not there yet."""
-    topics = state.installation
-    place = await state.producer.send(topics.topic, [(row, None)], asked.headers())
-    if place is not None:  # else the worker that comes to the request writes it down
-        erasure = asked.at(*place)
-        await state.producer.send(topics.erasures_topic, [(row, encode_erasure(erasure))])
-        state.erasures.add(row, erasure)
-        state.pending.look([row], state.erasures)
 
 
 def _status_url(request: Request, store: str, buyer: str, pseudonym: bool) -> str:
@@ -172,6 +130,7 @@ async def _status_of_name(state: State, tenant: str, row: bytes, status_url: str
         erased_at=known.erased_at if known is not None and is_done else None,
         before_offset=known and known.before_offset,
         folded=folded,
+        consent=known and known.consent,
         remains=in_words(left),
         remaining=[Remaining(what=it.what, until=it.until, note=it.note) for it in left],
         status_url=status_url,

@@ -21,9 +21,10 @@ from feature_store.fold.table import StateTable
 from feature_store.fold.vectors import fold_each
 from ops.verify.expected.assigned import Assigned
 from ops.verify.expected.calibrations import PartitionCalibrations
+from ops.verify.expected.consents import PartitionConsents
 from ops.verify.expected.counts import Recount
 from ops.verify.expected.explained import Judge, Place
-from ops.verify.expected.log import Batch, Rules
+from ops.verify.expected.log import Batch, Record, Rules
 from ops.verify.report import VerifyReport
 
 _LAST_TIME: Final = COUNTER["last_time"]
@@ -39,6 +40,7 @@ class PartitionFold:
         rules: Rules,
         assigned: Assigned,
         calibrations: PartitionCalibrations,
+        consents: PartitionConsents,
         report: VerifyReport,
     ) -> None:
         """end: the store's next offset; records from there on wait and are not folded."""
@@ -53,7 +55,7 @@ class PartitionFold:
         """Offset -> Kafka key of accepted records that the store has not folded."""
         self._rules, self._assigned, self.report = rules, assigned, report
         self._products = ProductTable()
-        self.calibrations = calibrations
+        self.calibrations, self.consents = calibrations, consents
         self.judge = Judge(number, rules, assigned, calibrations.in_force, report)
         self._borders = assigned.borders()
         self.recount: Recount | None = None
@@ -81,8 +83,7 @@ class PartitionFold:
                 self.calibrations.add(record.offset, record.calibration)
                 continue
             if record.event is None:
-                if self.recount is not None and not record.lost and not record.is_request:
-                    self.recount.refuse(len(events), self._sole_version(record.offset))
+                self._take_no_event(record, len(events))
                 continue
             key = record_key(record.event.store, record.event.buyer)
             if record.offset < self._rules.void_before(key):
@@ -100,6 +101,15 @@ class PartitionFold:
         for start, stop in self._pieces(place.offsets):
             piece = Place(keys[start:stop], place.slots[start:stop], place.offsets[start:stop])
             self._fold(start, events[start:stop], piece, np.array(created[start:stop], np.int64))
+
+    def _take_no_event(self, record: Record, place: int) -> None:
+        if record.request is not None and record.key is not None:
+            self.consents.add(record.offset, record.key, record.request)
+            return
+        # Workers leave out all records of who has opted out, before they look whether it is an event.
+        is_refused = not record.key or not self.consents.is_out(record.key, record.offset)
+        if self.recount is not None and not record.lost and is_refused:
+            self.recount.refuse(place, self._sole_version(record.offset))
 
     def _sole_version(self, offset: int) -> str | None:
         """The version that tagged an offset; None where it may have been one of several."""

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from feature_store.contract.erasure import (
+    FOR_EVER,
     Erasure,
     ErasureRequest,
     Erasures,
@@ -73,6 +74,35 @@ def test_a_request_is_known_by_its_header_and_only_without_a_value() -> None:
     assert request_of(Record(None, [("simpersona-erase", b"{}")])) is None
     assert request_of(Record(None)) is None
     assert asked.at(3, 41) == Erasure(partition=3, before_offset=42, requested_at=7, request="r1")
+
+
+OUT = Erasure(partition=1, before_offset=10, requested_at=100, consent="withdrawn")
+BACK = Erasure(partition=1, before_offset=30, requested_at=300, consent="given")
+
+
+def test_who_has_opted_out_stays_so_until_consent_is_given() -> None:
+    erasures = Erasures()
+    assert erasures.take([record(OUT)]) == {KEY: OUT}
+    assert erasures.void_before(KEY) == FOR_EVER
+    assert (erasures.ended_before(KEY), erasures.opted_out(1), erasures.opted_out(2)) == (10, {KEY: 10}, {})
+    erasures.take([record(SECOND)])  # of somebody who only erases
+    assert (erasures.void_before(KEY), erasures.opted_out(1)) == (FOR_EVER, {KEY: 20})
+    assert erasures.take([record(BACK)]) == {KEY: BACK}
+    assert (erasures.void_before(KEY), erasures.opted_out(1)) == (30, {})
+
+
+def test_the_worker_knows_whether_consent_was_given_before_an_erasure() -> None:
+    erasures = Erasures()
+    erasures.take([record(OUT), record(msgspec.structs.replace(SECOND, erased_at=5))])
+    assert erasures.void_before(KEY) == 20
+
+
+def test_a_record_that_comes_late_is_no_word_against_a_later_one_and_that_is_to_be_written_again() -> None:
+    erasures = Erasures()
+    erasures.take([record(BACK), record(OUT)])
+    assert erasures.by_key == erasures.overwritten == {KEY: BACK}
+    erasures.take([record(BACK)])
+    assert erasures.overwritten == {}
 
 
 def test_what_is_left_reads_as_a_text() -> None:

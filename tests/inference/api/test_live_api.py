@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from feature_store.contract.events import Event, encode_event, record_key
 from feature_store.contract.identity import BuyerHasher
+from feature_store.log.producer import Output
 from tests.api_process import Api, event
 from tests.rig import Rig
 
@@ -45,6 +47,17 @@ def wait_for_persona(live: Rig, client: httpx.Client, buyer: str, events: int) -
 
     live.wait_for(said, "the persona")
     return found
+
+
+def past_the_doors(live: Rig, pseudonym: str) -> None:
+    """An event that its sender writes to the topic."""
+    sent = Event(
+        schema_version=1, event_id="direct", store="acme", buyer=pseudonym, type="page_view",
+        timestamp=time.time_ns() // 1_000_000,
+    )  # fmt: skip
+    output = Output(live.client_config(), 30)
+    output.send(live.settings.topic, record_key("acme", pseudonym), encode_event(sent))
+    output.flush()
 
 
 def test_a_shopper_from_the_first_click_to_the_purchase(live: Rig, acme: httpx.Client) -> None:
@@ -288,6 +301,48 @@ def test_an_erased_buyer_is_gone_and_may_come_back(live: Rig, api: Api, acme: ht
     assert HASHER.buyer("acme", buyer) not in audit + api.log.read_text()
     send(acme, event("d2", buyer))
     assert wait_for_persona(live, acme, buyer, 1)["events"] == 1
+
+
+def test_who_opts_out_is_gone_and_comes_back_with_a_new_life(live: Rig, api: Api, acme: httpx.Client) -> None:
+    buyer = new_buyer()
+    send(acme, event("o1", buyer))
+    wait_for_persona(live, acme, buyer, 1)
+    out = acme.put(path(buyer, "/consent"), json={"given": False})
+    assert (out.status_code, out.json()["consent"]) == (202, "withdrawn")
+    assert acme.get(path(buyer)).json()["type"] == "urn:simpersona:erased-buyer"
+    for number in (2, 3):  # without a statement: what was withdrawn stays so
+        answer = acme.post("/v1/events", json=event(f"o{number}", buyer))
+        assert answer.json() == {"accepted": 0, "skipped": {"opted_out": 1}, "errors": []}
+    # A sender that writes to the topic itself passes no door: the worker leaves its event out.
+    past_the_doors(live, HASHER.buyer("acme", buyer))
+    live.wait_for(lambda: acme.get(path(buyer, "/erasure")).json()["state"] == "done", "the worker")
+    assert acme.get(path(buyer)).status_code == 404
+    assert acme.get(path(buyer, "/erasure")).json()["consent"] == "withdrawn"
+    assert acme.put(path(buyer, "/consent"), json={"given": False}).json() == out.json()
+    again = acme.post("/v1/events", json={**event("o5", buyer), "consent": True})
+    assert again.json()["accepted"] == 1
+    assert acme.get(path(buyer, "/erasure")).json()["consent"] == "given"
+    assert wait_for_persona(live, acme, buyer, 1)["events"] == 1
+    audit = (live.folder / "home" / "audit.jsonl").read_text()
+    assert '"consent_withdrawn"' in audit
+    assert HASHER.buyer("acme", buyer) not in audit + api.log.read_text()
+
+
+def test_global_privacy_control_opts_the_senders_events_out(live: Rig, api: Api, acme: httpx.Client) -> None:
+    buyer, asking = new_buyer(), {"Sec-GPC": "1"}
+    send(acme, event("g1", buyer))
+    wait_for_persona(live, acme, buyer, 1)
+    pages = {"Origin": "https://shop.example"}
+    published = api.page_key("acme", "https://shop.example")
+    with api.client(None) as page:  # anybody has this key, and may name any buyer
+        sent = event("g2", buyer)
+        answer = page.post(f"/v1/events?key={published}", json=sent, headers=asking | pages)
+        assert answer.json()["skipped"] == {"opted_out": 1}
+        assert acme.get(path(buyer)).json()["events"] == 1
+    answer = acme.post("/v1/events", json=event("g3", buyer), headers=asking)
+    assert answer.json() == {"accepted": 0, "skipped": {"opted_out": 1}, "errors": []}
+    assert acme.get(path(buyer)).json()["type"] == "urn:simpersona:erased-buyer"
+    assert acme.get(path(buyer, "/erasure")).json()["consent"] == "withdrawn"
 
 
 def test_a_flood_of_erasures_costs_the_key_that_sends_it(api: Api, other: httpx.Client) -> None:

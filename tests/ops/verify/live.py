@@ -13,8 +13,8 @@ from unittest.mock import Mock
 
 import redis
 
-from feature_store.contract.calibration import Calibration, calibration_of
-from feature_store.contract.erasure import ErasureRequest, Erasures, request_of
+from feature_store.contract.calibration import Calibration
+from feature_store.contract.erasure import Consent, ErasureRequest, Erasures
 from feature_store.contract.events import EVENT_TYPES, Event, encode_event, record_key
 from feature_store.contract.partitions import partition_of
 from feature_store.errors import InvalidEventError
@@ -24,13 +24,14 @@ from inference.counts.windows import WindowSettings
 from inference.encoders.encoder import Encoder
 from ops.verify.check import PartitionCheck
 from ops.verify.expected.calibrations import PartitionCalibrations
-from ops.verify.expected.log import Record, Rules
+from ops.verify.expected.log import Record, Rules, record_without_event
 from ops.verify.findings import Findings
 from ops.verify.report import VerifyReport
 from streams.live.calibrating import take_calibrations
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import SystemClock
 from streams.live.erasing import Eraser
+from streams.live.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger
@@ -183,7 +184,8 @@ class Live:
             self.windows,
             clock,
         )
-        self.eraser = Eraser(SETTINGS.erasures_topic, output, self.tagger, erasures, metrics, clock)
+        opt_outs = OptOuts(rows, self.tagger.cache)
+        self.eraser = Eraser(SETTINGS.erasures_topic, output, self.tagger, erasures, opt_outs, metrics, clock)
         takeover = Takeover(SETTINGS.topic, self._ends, rows, self.tagger, erasures)
         self.checkpointer = Checkpointer(rows, output, self.tagger, metrics, clock)
         self.owned: dict[int, Partition] = {p.number: p for p in takeover.begin([*range(self.partitions)])}
@@ -204,11 +206,11 @@ class Live:
         """Write what is in memory."""
         self.checkpointer.run(self.owned.values(), lambda _offsets: None)
 
-    def erase(self, store: str, buyer: str) -> None:
-        """Ask for the erasure of a buyer, and fold up to the request."""
+    def erase(self, store: str, buyer: str, consent: Consent | None = None) -> None:
+        """Ask for the erasure of a buyer, or write down their consent, and fold up to the request."""
         key = record_key(store, buyer)
         number = partition_of(key, self.partitions)
-        self.append(number, None, key, self.now_ms, ErasureRequest(requested_at=1).headers())
+        self.append(number, None, key, self.now_ms, ErasureRequest(requested_at=1, consent=consent).headers())
         self.tag()
         self.checkpoint()
 
@@ -267,6 +269,8 @@ class Live:
             encoders={encoder.codebook_version: encoder for encoder in self.encoders} | self.oracle,
             champion=self.encoder.codebook_version,
             void_before=self.erasures.void_before,
+            opted_out=self.erasures.opted_out,
+            ended_before=self.erasures.ended_before,
             windows=self.windows,
             now_ms=self.now_ms,
             erased_before=erased,
@@ -289,8 +293,7 @@ class Live:
         try:
             event, _ = accept(message.raw, message.raw_key, message.number, message.created, self.partitions)
         except InvalidEventError:
-            is_request = request_of(message) is not None
-            return Record(message.at, message.created, None, 0, is_request, calibration_of(message))
+            return record_without_event(message, message.created, message.number, self.partitions)
         return Record(message.at, message.created, event)
 
 

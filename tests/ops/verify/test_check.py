@@ -11,6 +11,7 @@ import redis
 
 from feature_store.contract.events import record_key
 from feature_store.contract.partitions import partition_of
+from feature_store.online.keys import OPT_OUTS
 from feature_store.online.rows import OnlineRows
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.encoder import Encoder
@@ -206,4 +207,57 @@ def test_expired_windows_may_be_gone(make: Make) -> None:
         live.client.delete(name)
     assert live.verify().windows_different > 0
     live.now_ms = int(time.time() * 1000) + 48 * 60 * MINUTE
+    assert live.verify().equal
+
+
+def test_who_has_opted_out_is_left_out_and_a_return_is_a_new_life(make: Make) -> None:
+    live = make()
+    some_traffic(live)
+    live.run()
+    live.erase("acme", "b1", "withdrawn")
+    some_traffic(live)
+    live.run()
+    report = live.verify()
+    assert (report.equal, report.opted_out) == (True, 1), report
+    live.erase("acme", "b1")  # an erasure is no consent
+    some_traffic(live)
+    live.run()
+    assert live.verify().opted_out == 1
+    live.erase("acme", "b1", "given")
+    some_traffic(live)
+    live.run()
+    report = live.verify()
+    assert (report.equal, report.opted_out) == (True, 0), report
+
+
+def test_one_event_that_is_folded_after_a_withdrawal_is_a_difference(make: Make) -> None:
+    live = make()
+    some_traffic(live, 60)
+    live.run()
+    live.erase("acme", "b1", "withdrawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(live.eraser), "_without_opted_out", lambda _self, _owned, messages: list(messages))
+        live.send(live.event("b1", store="acme"))
+        live.run()
+    report = live.verify()
+    assert (report.extra > 0, report.after_opt_out > 0, report.equal) == (True, True, False), report
+    live.erase("acme", "b1", "given")  # what was assigned stays wrong after the shopper is back
+    report = live.verify()
+    assert (report.extra, report.after_opt_out > 0, report.equal) == (0, True, False), report
+
+
+def test_a_lost_row_of_who_has_opted_out_is_found_and_repaired(make: Make) -> None:
+    live = make()
+    some_traffic(live, 60)
+    live.run()
+    live.erase("acme", "b1", "withdrawn")
+    number = partition_of(record_key("acme", "b1"), live.partitions)
+    name = live.rows._keys.of(number) + OPT_OUTS
+    kept = live.client.hgetall(name)
+    live.client.delete(name)
+    live.client.hset(name, mapping={b"acme|b2": b"1"})
+    report = live.verify()
+    assert (report.opt_outs_wrong, report.equal) == (2, False), report
+    assert live.repair() == 2
+    assert live.client.hgetall(name) == kept
     assert live.verify().equal

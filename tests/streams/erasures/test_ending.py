@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 
 from feature_store.contract.erasure import Erasure
@@ -32,6 +33,12 @@ def test_an_erasure_ends_behind_the_log_the_store_and_the_archive(
     readable_from: Mapping[int, int], commanded: set[bytes], ends: bool
 ) -> None:
     assert trimmable({KEY: ERASURE}, readable_from, commanded) == ({KEY: ERASURE} if ends else {})
+
+
+def test_who_has_opted_out_stays_so() -> None:
+    out = msgspec.structs.replace(ERASURE, consent="withdrawn")
+    back = msgspec.structs.replace(ERASURE, consent="given")
+    assert trimmable({KEY: out, b"acme|y": back}, {1: 10}, set()) == {b"acme|y": back}
 
 
 def lives(monkeypatch: pytest.MonkeyPatch, **days: int | None) -> Lives:

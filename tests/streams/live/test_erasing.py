@@ -10,11 +10,18 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
-from feature_store.contract.erasure import Erasure, ErasureRequest, decode_erasure, encode_erasure
+from feature_store.contract.erasure import (
+    Consent,
+    Erasure,
+    ErasureRequest,
+    decode_erasure,
+    encode_erasure,
+)
 from feature_store.contract.partitions import partition_of
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.rows import Owned
 from streams.live.erasing import Eraser
+from streams.live.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 
@@ -34,8 +41,15 @@ class Record:
         self.headers, self.partition = (lambda: headers), (lambda: partition)
 
 
-def request(offset: int, key: bytes = KEY, at: int = 1_000, partition: int = MINE) -> Record:
-    return Record(offset, key, None, ErasureRequest(requested_at=at).headers(), partition)
+def request(
+    offset: int,
+    key: bytes = KEY,
+    at: int = 1_000,
+    partition: int = MINE,
+    consent: Consent | None = None,
+) -> Record:
+    headers = ErasureRequest(requested_at=at, consent=consent).headers()
+    return Record(offset, key, None, headers, partition)
 
 
 class Topic:
@@ -72,7 +86,14 @@ class Worker:
         output.send.side_effect = lambda _topic, key, value: self.sent.append((key, decode_erasure(value)))
         clock = Mock(now_ms=lambda: 5_000)
         self.cache = tagger.cache
-        self.eraser = Eraser("erasures", output, tagger, self.pending, Mock(), clock)
+        self.opted_out: set[bytes] = set()
+        rows = Mock()
+        rows.read_opt_outs.side_effect = lambda wanted: {
+            number: [b"1" if key in self.opted_out else None for key in keys]
+            for number, keys in wanted.items()
+        }
+        opt_outs = OptOuts(rows, Mock(slots={}))
+        self.eraser = Eraser("erasures", output, tagger, self.pending, opt_outs, Mock(), clock)
         self.mine = partition(MINE)
 
     def honour(self, *records: Record) -> list[int]:
@@ -94,6 +115,34 @@ def test_what_came_before_the_request_is_left_out_and_what_comes_after_is_a_new_
     worker.cache.remove.assert_called_once_with([KEY])
     recorded = Erasure(partition=MINE, before_offset=7, requested_at=1_000, erased_at=5_000)
     assert worker.sent == [(KEY, recorded)]
+
+
+def test_after_a_withdrawal_nothing_is_folded_until_consent_is_given() -> None:
+    worker = Worker()
+    assert worker.honour(Record(4, KEY), request(5, consent="withdrawn"), Record(6, KEY)) == []
+    assert worker.honour(Record(7, KEY), Record(8, b"acme|y")) == [8]
+    assert worker.mine.unwritten_opt_outs == {KEY: b"6"}
+    assert worker.honour(Record(9, KEY), request(10, consent="given"), Record(11, KEY)) == [11]
+    assert worker.mine.unwritten_opt_outs == {KEY: None}
+    assert [erasure.consent for _, erasure in worker.sent] == ["withdrawn", "given"]
+
+
+def test_the_store_remembers_who_has_opted_out_and_an_erasure_leaves_it_so() -> None:
+    worker = Worker()
+    worker.mine.has_opt_outs, worker.opted_out = True, {KEY}
+    assert worker.honour(Record(4, KEY), Record(5, b"acme|y")) == [5]
+    assert worker.honour(request(6), Record(7, KEY)) == []
+    assert worker.mine.unwritten_opt_outs == {KEY: b"7"}
+    assert [erasure.consent for _, erasure in worker.sent] == ["withdrawn"]
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_consent_is_the_same_however_the_log_is_cut(cut: int) -> None:
+    records = [request(0, consent="withdrawn"), request(1), Record(2, KEY), request(3, consent="given")]
+    records += [request(4), Record(5, KEY)]
+    worker = Worker()
+    assert worker.honour(*records[:cut]) + worker.honour(*records[cut:]) == [5]
+    assert worker.mine.unwritten_opt_outs == {KEY: None}
 
 
 def test_every_owner_finds_the_same_border_however_the_log_is_cut_and_from_wherever_it_is_read() -> None:

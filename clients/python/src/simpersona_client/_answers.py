@@ -133,7 +133,7 @@ class Remaining(msgspec.Struct, frozen=True, kw_only=True):
 
 class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far an erasure is. Times are ms UTC. What came before `before_offset` in the buyer's partition is
-    void; it is done when workers have folded up to it."""
+    void; it is done when workers have folded up to it. consent: what the shopper decided last."""
 
     state: Literal["requested", "done", "none"]
     request_id: str | None
@@ -141,6 +141,7 @@ class ErasureStatus(msgspec.Struct, frozen=True, kw_only=True):
     erased_at: int | None
     before_offset: int | None = None
     folded: int | None = None
+    consent: Literal["withdrawn", "given"] | None = None
     remains: str
     remaining: tuple[Remaining, ...] = ()
     status_url: str

@@ -8,14 +8,16 @@ from zoneinfo import ZoneInfo
 
 from feature_store.contract.events import Event, EventType
 from feature_store.contract.identity import Identity
-from feature_store.errors import AdapterError, SkippedItemError
+from feature_store.errors import AdapterError
 from feature_store.sources.adapters.common import (
     Adapted,
     Json,
     adapt_items,
     build_event,
+    decision,
     other_event,
     refuse_bot,
+    refuse_without_consent,
     spelling,
     unmapped,
 )
@@ -37,7 +39,7 @@ from feature_store.sources.adapters.mapping.rules import (
     compile_rules,
     compile_shared,
 )
-from feature_store.sources.skips import SkipReason, invalid
+from feature_store.sources.skips import invalid
 from feature_store.sources.values.context import NO_CONTEXT, Context
 from feature_store.sources.values.reader import Reader
 
@@ -92,6 +94,9 @@ class PixelMapping:
             enumerate(self._items(payload)),
             lambda item, read: self._adapt_one(item[0], item[1], read, store, hasher),
             Context(context.decimal or self.file.decimal, context.zone or self._zone, context.received_ms),
+            lambda item, read: decision(
+                self._given(item[1]), read, store, hasher, self._buyer.named(item[1])
+            ),
         )
 
     def _items(self, payload: Json) -> list[Scope]:
@@ -112,7 +117,7 @@ class PixelMapping:
         if self._user_agent is not None:
             refuse_bot(self._user_agent.first(item))
         rule, captured = self._match(item)
-        self._check_consent(item)
+        refuse_without_consent(self._given(item))
         time = read.time(self._time.name, self._time.first(item), self.file.time_unit, or_now=True)
         fields = rule.fields(read, item, captured, self.file.currency)
         if self._event_id is not None:
@@ -142,14 +147,16 @@ class PixelMapping:
             raise other_event()
         return self._name_rules[kind], {}
 
-    def _check_consent(self, item: Scope) -> None:
-        if self._consent is None:
-            return
+    def _given(self, item: Scope) -> bool | None:
+        """What a record states of consent; None: nothing."""
+        if self._consent is None or not isinstance(item.value, dict):
+            return None
         path, given = self._consent
         answer = item.at(path)
+        if answer in (None, ""):
+            return None
         answers = answer if isinstance(answer, list) else [answer]
-        if answer not in (None, "") and all(given(one) is None for one in answers):
-            raise SkippedItemError(SkipReason.OPTED_OUT, "the shopper did not agree to be measured")
+        return any(given(one) is not None for one in answers)
 
 
 def _literals(file: MappingFile) -> list[tuple[str, str]]:
