@@ -37,7 +37,7 @@ def look_for(
         key = record_key(store, name)
         erasure = erasures.get(key)
         try:
-            return looker.look(key, -1 if erasure is None else erasure.before_offset, moment, now_ms)
+            return looker.look(key, -1 if erasure is None else erasure.void_before, moment, now_ms)
         except NothingAssignedError as error:
             if erasure is not None:
                 found = ErasedError("this buyer was erased, and had no persona since, or not yet then")

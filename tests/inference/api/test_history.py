@@ -117,6 +117,25 @@ def test_who_was_erased_has_no_past(live: Rig, history: httpx.Client) -> None:
         live.wait_for(lambda: history.get(status).json()["state"] == "done", "the erasure to be done")
 
 
+def test_who_opted_out_has_no_past_and_no_present(live: Rig, history: httpx.Client) -> None:
+    buyer = shopper(live, history)
+    before = str(time.time_ns() // 1_000_000)
+    assert history.put(path(buyer, "/consent"), json={"given": False}).status_code == 202
+    live.wait_for(lambda: history.get(path(buyer, "/erasure")).json()["state"] == "done", "the opt-out")
+    late = history.post("/v1/events", json=event(f"{buyer}-after", buyer)).json()
+    assert late["skipped"] == {"opted_out": 1}
+    after = str(time.time_ns() // 1_000_000)
+    for rest, at in (
+        ("/persona", before),
+        ("/persona", after),
+        ("/why", before),
+        ("/why", None),
+        ("/report", None),
+    ):
+        answer = history.get(path(buyer, rest), params={"at": at} if at else {})
+        assert (answer.status_code, answer.json()["type"]) == (404, "urn:simpersona:erased-buyer"), (rest, at)
+
+
 def test_why_and_the_report(live: Rig, api: Api, history: httpx.Client) -> None:
     buyer = shopper(live, history)
     found = history.get(path(buyer, "/why")).raise_for_status().json()
