@@ -34,7 +34,7 @@ from inference.api.access.register import KeyRegister
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
-from tests.simulation.__main__ import silence
+from tests.simulation.chunk import silence
 from tests.simulation.oracle import verified
 from tests.simulation.worker import SETTINGS, Outside, Worker
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import multiprocessing
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import click
-import structlog
 
-from tests.simulation.history import History, run
+from tests.simulation.chunk import live_through, silence
+from tests.simulation.history import run
 from tests.simulation.report import write_report
 from tests.simulation.shrink import shrink
 from tests.simulation.steps import draw
@@ -25,17 +23,6 @@ from tests.simulation.steps import draw
 _CHUNK: Final = 250
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _ROOMS: Final = ("feature_store", "inference", "streams", "ops/verify", "tests/simulation")
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Workers log every fault that they survive: not here."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 @click.command(help=__doc__)
@@ -80,22 +67,10 @@ def main(histories: int, seed: int, processes: int, work: Path, report: Path | N
 
 def _live(chunks: list[tuple[int, int]], processes: int) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     if processes == 1:
-        yield from map(_chunk, chunks)
+        yield from map(live_through, chunks)
         return
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap_unordered(_chunk, chunks)
-
-
-@silence()
-def _chunk(chunk: tuple[int, int]) -> tuple[tuple[int, int], dict[str, Any]]:
-    run(draw(0))  # compiled code is loaded before the clock starts
-    began, counts, bad = time.perf_counter(), Counter[str](), []
-    for seed in range(chunk[0], chunk[0] + chunk[1]):
-        history = History(draw(seed))
-        if history.live() is not None:
-            bad.append(seed)
-        counts.update(history.counts)
-    return chunk, {"seconds": time.perf_counter() - began, "counts": dict(counts), "bad": bad}
+        yield from pool.imap_unordered(live_through, chunks)
 
 
 @silence()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.__main__ import silence
+from tests.simulation.chunk import silence
 
 
 @pytest.fixture(autouse=True)
