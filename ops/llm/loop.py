@@ -34,7 +34,8 @@ class LivePath:
     """Encodes sessions by sending them; see training.persona_llm.agents.loop.Encode.
 
     Buyers get names of this loop's own and shop in `store`, so that no real buyer or store is touched.
-    sessions and events: how many were sent. as_offline: sessions whose code is that of the offline fold.
+    sessions and events: how many were sent. as_offline: sessions whose code is that of the offline fold of
+    the events after which it was assigned: not every change of a code is (docs/adr/0056).
     """
 
     def __init__(self, live: Connection, store: str, wait_s: float) -> None:
@@ -58,9 +59,10 @@ class LivePath:
             for i, events in enumerate(sessions)
         ]
         self._send(renamed)
-        codes = self._read(renamed, bundle)
+        codes, counts = self._read(renamed, bundle)
         self.sessions += len(sessions)
-        self.as_offline += int((codes == codes_of(renamed, bundle)).sum())
+        then = [events[:count] for events, count in zip(renamed, counts.tolist(), strict=True)]
+        self.as_offline += int((codes == codes_of(then, bundle)).sum())
         return codes
 
     def _send(self, sessions: Sequence[list[Event]]) -> None:
@@ -84,8 +86,11 @@ class LivePath:
         done = {number: 0 if found is None else found.next_offset for number, found in progress.items()}
         return all(done[number] >= end for number, end in ends.items())
 
-    def _read(self, sessions: Sequence[list[Event]], bundle: Bundle) -> NDArray[np.int64]:
-        codes = np.full(len(sessions), NO_CODE, dtype=np.int64)
+    def _read(
+        self, sessions: Sequence[list[Event]], bundle: Bundle
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The code that was assigned last of each session, and after how many events: int64 [n] both."""
+        codes, counts = np.full(len(sessions), NO_CODE, np.int64), np.zeros(len(sessions), np.int64)
         count = partition_count(self._live.kafka, self._live.settings.topic)
         wanted: dict[int, list[tuple[int, bytes]]] = {}
         for i, events in enumerate(sessions):
@@ -105,5 +110,5 @@ class LivePath:
                         f"workers assign codes of {assignment.codebook_version}, the sessions are of "
                         f"{bundle.codebook_version}: name the bundle that answers"
                     )
-                codes[i] = assignment.code
-        return codes
+                codes[i], counts[i] = assignment.code, assignment.events
+        return codes, counts

@@ -1,7 +1,7 @@
 """An installation of release 0.1.0 (commit 2862afe) under the present worker: served alike, verified equal.
 
 tests/data/release-0.1.0 is what that release's own workers left of 230 events in Kafka, Valkey and archive;
-the last 40 of them no worker has folded yet.
+the last 40 of them no worker has folded yet. bundle/ is its starter bundle, of feature version 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from feature_store.online.rows import OnlineRows
 from feature_store.online.servers.shared_cluster import open_shared
 from inference.api.access.key_log import KnownKeys
 from inference.api.access.register import KeyRegister
-from inference.bundles.bundle import load_bundle, starter_bundle_path
+from inference.bundles.bundle import load_bundle
 from inference.encoders.onnx import OnnxEncoder
 from ops.stack.valkey import Valkey
 from tests.simulation.chunk import silence
@@ -120,7 +120,7 @@ def _installation(server: Valkey, kept: dict[str, Any]) -> Installation:
         for partition, offset, created_ms, key, value in records:
             log.ends[partition] = offset
             log.append(_bytes(key), _bytes(value), created_ms, partition)
-    encoder = OnnxEncoder(load_bundle(starter_bundle_path()))
+    encoder = OnnxEncoder(load_bundle(DATA / "bundle"))
     return Installation(outside, OnlineRows(server.address, SETTINGS.topic), server.address, encoder)
 
 

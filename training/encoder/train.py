@@ -220,6 +220,7 @@ class _Run:
     def best_model(self) -> VQVAE:
         """The model as it was after the best epoch, in eval mode."""
         self.model.load_state_dict(self._best_state)
+        self.model.quantizer.part_twins()
         return self.model.eval()
 
     def state(self) -> dict[str, Any]:

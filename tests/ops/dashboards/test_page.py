@@ -113,7 +113,7 @@ def test_a_shops_key_shows_the_shop_and_says_what_it_may_not_show(
     tab.see("#operation-note", "operation:read")
     tab.see("#stream", "no scope stream:read")
     assert page.locator("#store option").all_inner_texts() == [store]
-    tab.see("#types th", "Bouncer")
+    tab.see("#types th", "Keen new looker")
     before = sum(url.endswith("/v1/operation") for url in tab.asked)
     for _ in range(3):
         tab.let_pass(6_000)

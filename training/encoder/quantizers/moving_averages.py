@@ -19,6 +19,9 @@ from training.encoder.quantizers.codebook import (
     straight_through,
 )
 
+_TWINS = 1e-3
+"""Nearer than this two codes are one; latents are some ten long."""
+_OUT_OF_REACH = 100.0
 _EPSILON = 1e-5  # Laplace smoothing of the use counts, as in the authors' code
 
 
@@ -73,6 +76,19 @@ class EmaQuantizer(nn.Module):
         self.codebook.copy_(torch.from_numpy(np.concatenate(placed)))
         self.uses.copy_(torch.from_numpy(used / used.mean()))
         self.sums.copy_(self.codebook * self.uses[:, None])
+
+    @torch.no_grad()
+    def part_twins(self) -> None:
+        """Move codes that lie where an earlier code of their cell does out of everybody's reach.
+
+        Cells with fewer kinds of rows than codes have such codes. Which of two is nearest is then a matter
+        of the last bit, and so of the runtime.
+        """
+        apart = torch.cdist(self.codebook.double(), self.codebook.double())
+        is_same_cell = self.cell_of_code[:, None] == self.cell_of_code
+        twins = ((apart < _TWINS) & is_same_cell).tril(diagonal=-1).any(dim=1)
+        self.codebook[twins] = _OUT_OF_REACH
+        self.uses[twins], self.sums[twins] = 0.0, 0.0
 
     def nearest(self, latents: Tensor, cells: Tensor) -> Tensor:
         """Indices int64 [n] of the codes nearest to latents float32 [n, size] of cells int64 [n]."""
