@@ -15,7 +15,7 @@ from ops.interrupts import Interrupted, interrupts
 COMMANDS: Final[dict[str, Entry]] = {
     "api": Entry("ops.cli.live.api:api", "Serve the persona API over HTTP."),
     "archive": Entry("ops.cli.live.archive:archive", "Keep the clickstream as parquet files."),
-    "as-of": Entry("ops.cli.live.as_of:as_of", "Show what was assigned of a buyer at a moment."),
+    "as-of": Entry("ops.cli.buyers.as_of:as_of", "Show what was assigned of a buyer at a moment."),
     "backfill": Entry(
         "ops.cli.files.backfill:backfill", "Load history into the store, before a first start."
     ),
@@ -25,7 +25,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry("ops.cli.live.demo:demo", "Tag live shoppers on real servers, and prove it."),
     "drift": Entry("ops.cli.live.drift:drift", "Compare live traffic with what the encoder was trained on."),
     "encode": Entry("ops.cli.files.encode:encode", "Write the code and token of each buyer in a history."),
-    "erase": Entry("ops.cli.live.erase:erase", "Erase a buyer, everywhere and from every later replay."),
+    "erase": Entry("ops.cli.buyers.erase:erase", "Erase a buyer, everywhere and from every later replay."),
     "evaluate": Entry("ops.cli.encoder.evaluate:evaluate", "Judge a bundle's codes on files of events."),
     "events": Entry("ops.cli.files.events:events", "Check, convert, generate and replay files of events."),
     "fold": Entry("ops.cli.files.fold:fold", "Write the features of each buyer in a history."),
@@ -47,7 +47,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "train": Entry("ops.cli.encoder.train:train", "Train an encoder and publish it as a bundle."),
     "verify": Entry("ops.cli.live.verify:verify", "Compare store and assignments with an offline fold."),
     "webhook": Entry("ops.cli.live.sink:webhook", "Post assignments to a URL, or to Segment."),
-    "why": Entry("ops.cli.live.why:why_command", "Explain a buyer's persona by their events."),
+    "why": Entry("ops.cli.buyers.why:why_command", "Explain a buyer's persona by their events."),
     "worker": Entry("ops.cli.live.worker:worker", "Run one worker of the live path."),
 }
 

@@ -9,7 +9,7 @@ from feature_store.online.encoding import Progress, unpack_row
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows, Owned
 from streams.errors import ConsumerError
-from streams.live.opt_outs import take_consent
+from streams.live.leaving.opt_outs import take_consent
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bench.encode import HEADER, Product, limit, markdown, measure, products_of
 from inference.bundles.bundle import load_bundle, starter_bundle_path
 from inference.encoders.graph import CODES, LATENT_SIZE
+from training.encoder.scaling import INPUTS
 
 
 def test_the_products_are_those_of_the_graph() -> None:
     products = products_of(load_bundle(starter_bundle_path()).model)
-    assert {(403, 256), (256, 128), (128, LATENT_SIZE), (LATENT_SIZE, CODES)} <= set(products)
+    assert {(INPUTS, 256), (256, 128), (128, LATENT_SIZE), (LATENT_SIZE, CODES)} <= set(products)
 
 
 def test_more_products_take_longer() -> None:

@@ -15,10 +15,10 @@ from feature_store.online.encoding import Progress
 from feature_store.online.fence import Checkpoint
 from feature_store.online.rows import OnlineRows
 from inference.encoders.encoder import Encoder
-from streams.live import erasing
 from streams.live.cache import BuyerCache
 from streams.live.calibrating import in_force
-from streams.live.erasing import Eraser
+from streams.live.leaving import erasing
+from streams.live.leaving.erasing import Eraser
 from streams.live.loop import ConsumerLoop
 from streams.live.swap import champion
 from streams.live.tagger import Tagger

@@ -56,9 +56,11 @@ def near_forecast(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def near_band(chance: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """bool [n]: whether a probability lies on the border of two bands."""
+    """bool [n]: whether a probability lies on the border of two bands; beyond 0 and 1 there is none."""
     scaled = chance.astype(np.float64) * BANDS
-    return np.asarray(np.abs(scaled - np.rint(scaled)) <= CHANCE_TIE * BANDS)
+    border = np.rint(scaled)
+    is_near = np.abs(scaled - border) <= CHANCE_TIE * BANDS
+    return np.asarray(is_near & (border > 0) & (border < BANDS))
 
 
 def is_tie(word: Word, here: Answer) -> bool:

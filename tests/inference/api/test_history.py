@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from feature_store.contract.identity import BuyerHasher
 from inference.api.access.audit import read_audit
+from ops.cli.buyers.as_of import as_of
+from ops.cli.buyers.why import why_command
 from ops.cli.live.archive import archive
-from ops.cli.live.as_of import as_of
-from ops.cli.live.why import why_command
 from ops.past.assignment_archive import archived_assignments
 from tests.api_process import SCOPES, Api, event
 from tests.inference.api.test_live_api import new_buyer, path, send, wait_for_persona

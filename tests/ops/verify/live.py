@@ -30,8 +30,8 @@ from ops.verify.report import VerifyReport
 from streams.live.calibrating import take_calibrations
 from streams.live.checkpoint import Checkpointer
 from streams.live.clock import SystemClock
-from streams.live.erasing import Eraser
-from streams.live.opt_outs import OptOuts
+from streams.live.leaving.erasing import Eraser
+from streams.live.leaving.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger

@@ -20,8 +20,8 @@ from feature_store.contract.erasure import (
 from feature_store.contract.partitions import partition_of
 from feature_store.online.encoding import Progress, Tagged
 from feature_store.online.rows import Owned
-from streams.live.erasing import Eraser
-from streams.live.opt_outs import OptOuts
+from streams.live.leaving.erasing import Eraser
+from streams.live.leaving.opt_outs import OptOuts
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 

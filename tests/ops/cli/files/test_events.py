@@ -83,7 +83,7 @@ def test_check_needs_no_key(tmp_path: Path, shopify_lines: Path) -> None:
 def test_a_vendors_file_without_format_gets_a_hint(tmp_path: Path, shopify_lines: Path) -> None:
     done = run(tmp_path, "check", shopify_lines)
     assert done.returncode == 1
-    assert "needs --format" in done.stderr
+    assert "add --format shopify" in done.stderr
 
 
 def test_convert_writes_pseudonyms(tmp_path: Path, shopify_lines: Path) -> None:

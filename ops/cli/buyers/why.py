@@ -8,7 +8,7 @@ import time
 import click
 import msgspec
 
-from ops.cli.live.as_of import persona_lines
+from ops.cli.buyers.as_of import persona_lines
 from ops.cli.options import json_option
 from ops.connection import Versions, connect
 from ops.past.asking import look_for

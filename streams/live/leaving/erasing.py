@@ -18,7 +18,7 @@ from feature_store.contract.erasure import Erasure, encode_erasure, request_of
 from feature_store.contract.partitions import partition_of
 from feature_store.log.producer import Output
 from streams.live.clock import Clock
-from streams.live.opt_outs import OptOuts, take_consent
+from streams.live.leaving.opt_outs import OptOuts, take_consent
 from streams.live.partition import Partition
 from streams.live.pending import PendingErasures
 from streams.live.tagger import Tagger

@@ -1,0 +1,1 @@
+"""Buyers who leave: erasures, and withdrawals of consent."""
