@@ -86,6 +86,7 @@ def app_without_servers(home: Path, keys: Keys, **settings: Any) -> FastAPI:
         keys=keys,
         metrics=ApiMetrics(),
         in_flight=InFlight(made.requests_per_store, 1 << 20),
+        erasures=SimpleNamespace(by_key={}),
         tail=SimpleNamespace(caught_up=SimpleNamespace(is_set=lambda: True)),
     )
     return app

@@ -27,6 +27,8 @@ def asked_for(client: httpx.Client, url: str, headers: dict[str, str]) -> tuple[
     body = answer.json()
     body.pop("feature_age_ms", None)
     named = {name: value for name, value in answer.headers.items() if name not in ("date", "content-length")}
+    if "retry-after" in named:  # a second may pass between two questions
+        named["retry-after"] = "then" if int(named["retry-after"]) > 9_000 else "soon"
     return answer.status_code, named, body
 
 

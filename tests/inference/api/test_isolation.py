@@ -63,7 +63,7 @@ def test_no_bytes_are_answered_500(
     headers = {"Content-Type": kind, **({"Content-Encoding": "gzip"} if packed else {})}
     for sent in {body, gzip.compress(body)} if packed else {body}:
         answer = acme.post(path, content=sent, headers=headers)
-        assert 400 <= answer.status_code < 500 or answer.status_code == 200, (path, sent)
+        assert 400 <= answer.status_code < 500 or answer.status_code in (200, 202), (path, sent)
         assert answer.headers["content-type"].startswith("application/")
 
 

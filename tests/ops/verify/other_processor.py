@@ -40,7 +40,7 @@ class OtherProcessor:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         _send(self._process.stdin, vectors)
-        layout = LAYOUTS[1]
+        layout = LAYOUTS[2]
         columns = [_receive(self._process.stdout) for _ in layout.served]
         return self._finish(encoding_of(layout, columns), vectors)
 
@@ -70,9 +70,9 @@ def serve() -> None:
 
     graph = ReferenceEvaluator(onnx.load_from_string(load_bundle(starter_bundle_path()).model))
     while sys.stdin.buffer.peek(1):
-        vectors = _receive(sys.stdin.buffer)[:, : LAYOUTS[1].width]
+        vectors = _receive(sys.stdin.buffer)[:, : LAYOUTS[2].width]
         pieces = [vectors[at : at + _CHUNK] for at in range(0, len(vectors), _CHUNK)]
-        parts = [graph.run(LAYOUTS[1].served, {"vector": piece}) for piece in pieces]
+        parts = [graph.run(LAYOUTS[2].served, {"vector": piece}) for piece in pieces]
         for columns in zip(*parts, strict=True):
             _send(sys.stdout.buffer, np.concatenate(columns))
 
