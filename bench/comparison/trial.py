@@ -135,8 +135,8 @@ def trial(track: Track, peer: Peer, python: Path, workload: Workload, limit_s: f
 
 
 def _check_codes(workload: Workload, assignments: list[Message]) -> None:
-    """A fast peer must also be right: each buyer is told of, and the last code is that of the state that it
-    names. Ours does not send every change of a code (docs/adr/0056)."""
+    """A fast peer must also be right: each buyer is assigned a code, and the last is that of the state that
+    it names. Ours does not send every change of a code (docs/adr/0056)."""
     last = {message.key(): read_assignment(message.value()) for message in assignments}
     wrong = sum(
         key not in last or last[key].code != codes[last[key].events - 1]

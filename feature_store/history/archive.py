@@ -173,9 +173,10 @@ def base_batches(archive: Path, topic: str, partition: int) -> Iterator[list[Eve
 
 
 def purge(archive: Path, topic: str, partition: int, void_before: Mapping[tuple[str, str], int]) -> int:
-    """Rewrite the files of a partition without the events that are void; returns the number of those events.
+    """Rewrite the files of a partition, of events or of assignments, without the rows that are void; returns
+    the number of those.
 
-    void_before: (store, buyer) -> the offset below which the buyer's events are void.
+    void_before: (store, buyer) -> the offset of the clickstream below which the buyer's rows are void.
     """
     removed = 0
     folder = partition_folder(archive, topic, partition)

@@ -19,14 +19,13 @@ from filelock import FileLock, Timeout
 from feature_store.contract.erasure import Erasure
 from feature_store.contract.events import record_key
 from feature_store.errors import SimpersonaError, TopicError
-from feature_store.history.archive import archive_files
+from feature_store.history.archive import archive_files, purge
 from feature_store.log.erasures import ErasureLog
 from feature_store.log.reader import LogReader
 from feature_store.log.topics import partition_count
 from feature_store.online.assignment import decode_assignment
 from ops.past.assignment_archive import (
     ArchivedAssignment,
-    purge_assignments,
     reached_in,
     write_assignments,
 )
@@ -87,7 +86,7 @@ class AssignmentArchiver:
             store, _, buyer = key.decode().partition("|")
             void.setdefault(erasure.partition, {})[store, buyer] = erasure.before_offset
         for number, buyers in void.items():
-            removed = purge_assignments(self._archive, self._topic, number, buyers)
+            removed = purge(self._archive, self._topic, number, buyers)
             log.info("assignments_purged", partition=number, buyers=len(buyers), assignments=removed)
 
     def _write(self, reader: LogReader, number: int) -> int:

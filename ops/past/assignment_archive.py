@@ -10,7 +10,7 @@ metadata names the highest offset of the clickstream that was assigned before it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -106,23 +106,3 @@ def archived_assignments(path: Path, key: bytes) -> list[ArchivedAssignment]:
         return [ArchivedAssignment(decode_assignment(raw), at, since, raw) for at, since, raw in places]
     except (pa.ArrowException, OSError, KeyError, msgspec.DecodeError) as error:
         raise EventSourceError(f"the archive file {path} cannot be read: {error}") from error
-
-
-def purge_assignments(
-    archive: Path, topic: str, partition: int, void_before: Mapping[tuple[str, str], int]
-) -> int:
-    """Rewrite the files of a partition without assignments that are void; returns the number of those.
-
-    void_before: (store, buyer) -> the offset of the clickstream below which the buyer was erased.
-    """
-    removed = 0
-    folder = partition_folder(archive, topic, partition)
-    for path in sorted(folder.glob("*.parquet")) if void_before else []:
-        table = pq.read_table(path, partitioning=None)
-        buyers = zip(table["store"].to_pylist(), table["buyer"].to_pylist(), strict=True)
-        offsets = table["offset"].to_pylist()
-        keep = [at >= void_before.get(buyer, -1) for buyer, at in zip(buyers, offsets, strict=True)]
-        if not all(keep):
-            removed += len(keep) - sum(keep)
-            write_whole_table(path, table.filter(pa.array(keep)))
-    return removed

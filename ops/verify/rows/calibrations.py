@@ -40,6 +40,6 @@ def compare_calibrations(
 
 
 def _gone(expected: PartitionCalibrations, field: bytes, raw: bytes) -> Fix | None:
-    """Without a place in the log that can be read, nobody knows what an unreadable row said."""
+    """Without a place in the log that can be read, nobody knows what an unreadable row held."""
     known = field.isdigit() and int(field) < expected.log_begins
     return None if known else Fix(CALIBRATIONS, field, raw, None)

@@ -45,7 +45,7 @@ class Champion:
         numbers: Sequence[int],
         offsets: Sequence[int],
     ) -> Encoding:
-        """What may be said of n buyers; see Encoder.encode.
+        """What may be stated of n buyers; see Encoder.encode.
 
         vectors: raw, float32 [n, W]. Of each buyer the store, the number of their partition, and the offset
         of their last event: the calibration that held there is applied, whenever this is asked.

@@ -90,7 +90,7 @@ def test_the_dashboard_beside_the_shop_shows_the_shoppers_type(
     try:
         with street.api.client(operator_key) as operator:
             beside.open(operator_key, STORE)
-            beside.see("#stream", "Live")  # before the first event, which is always told
+            beside.see("#stream", "Live")  # before the first event, which is always sent
             tab.goto(street.origin)
             tab.wait_for_function("simpersona.loaded")
             buyer = tab.evaluate("simpersona('id')")

@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from feature_store.errors import EventSourceError
+from feature_store.history.archive import purge
 from feature_store.online.assignment import Assignment, encode_assignment
 from ops.documents.pages import DOCS
 from ops.errors import MomentError
 from ops.past.assignment_archive import (
     ArchivedAssignment,
     archived_assignments,
-    purge_assignments,
     reached_in,
     write_assignments,
 )
@@ -110,7 +110,7 @@ def test_the_archive_answers_as_the_topic_does(tmp_path: Path) -> None:
 
 def test_an_erased_buyer_is_taken_out(tmp_path: Path) -> None:
     write_assignments(tmp_path, "assignments", 0, 0, 7, archived(), 40)
-    assert purge_assignments(tmp_path, "assignments", 0, {("acme", "ann"): 11}) == 3
+    assert purge(tmp_path, "assignments", 0, {("acme", "ann"): 11}) == 3
     (path,) = tmp_path.rglob("*.parquet")
     assert [one.assignment.offset for one in archived_assignments(path, ANN)] == [40]
     assert len(archived_assignments(path, BOB)) == 3

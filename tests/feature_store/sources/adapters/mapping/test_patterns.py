@@ -1,4 +1,4 @@
-"""Expressions of conditions: what they begin with is told without them."""
+"""Expressions of conditions: how they begin is found without them."""
 
 from __future__ import annotations
 
